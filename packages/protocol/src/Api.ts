@@ -1,0 +1,120 @@
+/**
+ * The client HTTP API v2.0 as one value: what a server implements, what a client speaks and what `openapi.json` is
+ * generated from. The description of each endpoint says which token it takes, whether it may be sent again, and what a
+ * caller can rely on.
+ */
+import * as Context from "effect/Context"
+import * as HttpApi from "effect/http-api/HttpApi"
+import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
+import * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware"
+import * as HttpApiSecurity from "effect/http-api/HttpApiSecurity"
+import * as OpenApi from "effect/http-api/OpenApi"
+import * as Endpoint from "./Endpoint.ts"
+import * as RealmError from "./RealmError.ts"
+
+/** The user, session and device on whose behalf a request is made, as the server found them behind the token. */
+export class Caller extends Context.Service<Caller, {
+  readonly userId: string
+  readonly sessionId: string
+  readonly deviceId: string
+}>()("@effect-realm/protocol/Api/Caller") {}
+
+const bearer = HttpApiSecurity.bearer
+
+/** Requires an access token in `Authorization: Bearer …` (protocol section 4.1). */
+export class AccessAuthorization extends HttpApiMiddleware.Service<AccessAuthorization, { provides: Caller }>()(
+  "@effect-realm/protocol/Api/AccessAuthorization",
+  { security: { accessToken: bearer }, error: RealmError.responses(["SessionError"]) }
+) {}
+
+/** Requires a refresh token in `Authorization: Bearer …` (protocol section 4.2). */
+export class RefreshAuthorization extends HttpApiMiddleware.Service<RefreshAuthorization, { provides: Caller }>()(
+  "@effect-realm/protocol/Api/RefreshAuthorization",
+  { security: { refreshToken: bearer }, error: RealmError.responses(["SessionError"]) }
+) {}
+
+const describe = <A>(title: string, description: string): Context.Context<A> =>
+  OpenApi.annotations({ title, description }) as Context.Context<A>
+
+/** Where the app is. */
+export class Apps extends HttpApiGroup.make("apps").add(
+  Endpoint.location.annotateMerge(describe(
+    "Location",
+    "No token. A read: may be sent again. Answers the origins that later calls should go to; this server answers its own."
+  ))
+) {}
+
+/** Log in and link. */
+export class LogIn extends HttpApiGroup.make("logIn").add(
+  Endpoint.logInAnonymous.annotateMerge(describe(
+    "Log in anonymously",
+    "No token, or the access token of the user to extend with `link=true`. Every log-in makes a new user, so it is never sent again on its own."
+  )),
+  Endpoint.logInEmailPassword.annotateMerge(describe(
+    "Log in with email and password",
+    "No token, or the access token of the user to extend with `link=true`. Opens a session; not sent again on its own. Attempts are counted."
+  )),
+  Endpoint.logInFunction.annotateMerge(describe(
+    "Log in by function",
+    "No token, or the access token of the user to extend with `link=true`. Runs the app's authentication function once; not sent again on its own."
+  ))
+) {}
+
+/** The session of a refresh token. */
+export class Sessions extends HttpApiGroup.make("sessions").add(
+  Endpoint.refreshSession.annotateMerge(describe(
+    "Refresh",
+    "Refresh token. Idempotent: the refresh token stays valid and unchanged. Reads the custom user data anew."
+  )),
+  Endpoint.deleteSession.annotateMerge(describe(
+    "Log out",
+    "Refresh token. Ends this session and no other. Sent twice, the second answer is 401 `InvalidSession`, which means done."
+  ))
+).middleware(RefreshAuthorization) {}
+
+/** The user of an access token. */
+export class Users extends HttpApiGroup.make("users").add(
+  Endpoint.profile.annotateMerge(describe("Profile", "Access token. A read: may be sent again.")),
+  Endpoint.deleteUser.annotateMerge(describe(
+    "Delete user",
+    "Access token. Deletes the token's own user with all sessions and identities. Sent twice, the second answer is 401."
+  ))
+).middleware(AccessAuthorization) {}
+
+/** Email and password accounts. */
+export class EmailPassword extends HttpApiGroup.make("emailPassword").add(
+  Endpoint.register.annotateMerge(describe(
+    "Register",
+    "No token. Not sent again on its own: a second registration of the address answers 409 `AccountNameInUse`."
+  )),
+  Endpoint.confirm.annotateMerge(describe("Confirm", "No token. The link's token works once.")),
+  Endpoint.sendConfirmation.annotateMerge(
+    describe("Send confirmation mail", "No token. Sends one more mail each time.")
+  ),
+  Endpoint.callConfirmation.annotateMerge(
+    describe("Run confirmation function", "No token. Runs the app's confirmation function once each time.")
+  ),
+  Endpoint.sendReset.annotateMerge(describe("Send reset mail", "No token. Sends one more mail each time.")),
+  Endpoint.reset.annotateMerge(describe("Reset password", "No token. The link's token works once.")),
+  Endpoint.callReset.annotateMerge(
+    describe("Run reset function", "No token. Runs the app's reset function once each time.")
+  )
+) {}
+
+/** The app's functions. */
+export class Functions extends HttpApiGroup.make("functions").add(
+  Endpoint.callFunction.annotateMerge(describe(
+    "Call function",
+    "Access token. A write unless the app knows better: sent once, and again only after a 401 that proves it did not run."
+  ))
+).middleware(AccessAuthorization) {}
+
+/** The client HTTP API v2.0. */
+export class Api extends HttpApi.make("effect-realm")
+  .add(Apps, LogIn, Sessions, Users, EmailPassword, Functions)
+  .annotateMerge(OpenApi.annotations({
+    title: "App Services client API",
+    version: "2.0",
+    description: "The HTTP API between Realm clients and an App Services server."
+  }))
+{}

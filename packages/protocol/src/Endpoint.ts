@@ -1,0 +1,271 @@
+/**
+ * The endpoints of the client API, one value each: method, path, what goes in, what comes back, how it can fail
+ * (protocol sections 1 to 8). {@link Api} gathers them for a server; a client sends them one at a time. Wire names stop
+ * here: payloads and answers are in our own spelling.
+ */
+import * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
+import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
+import * as Schema from "effect/Schema"
+import * as SchemaTransformation from "effect/SchemaTransformation"
+import * as RealmError from "./RealmError.ts"
+import { Token } from "./Token.ts"
+
+const base = "/api/client/v2.0"
+const app = `${base}/app/:appId`
+
+// The schemas below encode to JSON by themselves, so the codecs that `HttpApi` would derive are switched off.
+const disableCodecs = true
+
+const AppParams = { appId: Schema.NonEmptyString }
+
+const Secret = Schema.RedactedFromValue(Schema.String)
+
+/** A value in Extended JSON, passed on as it is: the module `Ejson` reads and writes it. */
+const ExtendedJson = Schema.Unknown.annotate({ identifier: "ExtendedJson" })
+
+// -----------------------------------------------------------------------------
+// Location
+// -----------------------------------------------------------------------------
+
+/** Where an app is served (protocol section 1.2). */
+export const Location = Schema.Struct({
+  deploymentModel: Schema.Literals(["GLOBAL", "LOCAL"]),
+  location: Schema.String,
+  /** Origin of all later HTTP calls. */
+  hostname: Schema.NonEmptyString,
+  /** Origin of the websocket that Device Sync used; clients of realm-core refuse an answer without it. */
+  wsHostname: Schema.String
+}).pipe(Schema.encodeKeys({ deploymentModel: "deployment_model", wsHostname: "ws_hostname" }))
+
+/** `GET /location` (protocol section 1.2). */
+export const location = HttpApiEndpoint.get("location", `${app}/location`, {
+  disableCodecs,
+  params: AppParams,
+  success: Location,
+  error: RealmError.responses([])
+})
+
+// -----------------------------------------------------------------------------
+// Log-in
+// -----------------------------------------------------------------------------
+
+const DeviceId: Schema.Codec<string, string | { readonly $oid: string }> = Schema.Union([
+  Schema.String,
+  Schema.Struct({ $oid: Schema.String })
+]).pipe(
+  Schema.decodeTo(
+    Schema.String,
+    SchemaTransformation.transform<string, string | { readonly $oid: string }>({
+      decode: (wire) => typeof wire === "string" ? wire : wire.$oid,
+      encode: (id) => ({ $oid: id })
+    })
+  )
+)
+
+/** What a client says of the device it runs on (protocol section 1.6); a server accepts any part of it. */
+export const Device = Schema.Struct({
+  platform: Schema.optionalKey(Schema.String),
+  platformVersion: Schema.optionalKey(Schema.String),
+  sdkVersion: Schema.optionalKey(Schema.String),
+  appId: Schema.optionalKey(Schema.String),
+  appVersion: Schema.optionalKey(Schema.String),
+  /** The id that the server gave to this device at its first log-in. */
+  deviceId: Schema.optionalKey(DeviceId)
+})
+
+const options = Schema.optionalKey(Schema.Struct({ device: Schema.optionalKey(Device) }))
+
+/** `link=true`: add the identity to the user whose access token the request carries (protocol section 3.5). */
+const LogInQuery = { link: Schema.optionalKey(Schema.Literals(["true", "false"])) }
+
+/** A new session; a link answers without refresh token (protocol sections 3.1, 3.5). */
+export const LoggedIn = Schema.Struct({
+  accessToken: Token,
+  refreshToken: Schema.optionalKey(Schema.NullOr(Token)),
+  userId: Schema.NonEmptyString,
+  deviceId: Schema.String
+}).pipe(
+  Schema.encodeKeys({
+    accessToken: "access_token",
+    refreshToken: "refresh_token",
+    userId: "user_id",
+    deviceId: "device_id"
+  })
+)
+
+const logInErrors = RealmError.responses(["AuthError", "SessionError", "FunctionError"])
+
+const providers = `${app}/auth/providers`
+
+/** Log in, or link, without credentials: every log-in makes a new user (protocol section 3.2, `anon-user`). */
+export const logInAnonymous = HttpApiEndpoint.post("logInAnonymous", `${providers}/anon-user/login`, {
+  disableCodecs,
+  params: AppParams,
+  query: LogInQuery,
+  payload: Schema.Struct({ options }),
+  success: LoggedIn,
+  error: logInErrors
+})
+
+/** Log in, or link, with email and password (protocol section 3.2, `local-userpass`). */
+export const logInEmailPassword = HttpApiEndpoint.post("logInEmailPassword", `${providers}/local-userpass/login`, {
+  disableCodecs,
+  params: AppParams,
+  query: LogInQuery,
+  payload: Schema.Struct({ email: Schema.String, password: Secret, options }).pipe(
+    Schema.encodeKeys({ email: "username" })
+  ),
+  success: LoggedIn,
+  error: logInErrors
+})
+
+/** Log in, or link, by the app's own function, whose argument is the body (protocol section 3.2, `custom-function`). */
+export const logInFunction = HttpApiEndpoint.post("logInFunction", `${providers}/custom-function/login`, {
+  disableCodecs,
+  params: AppParams,
+  query: LogInQuery,
+  payload: Schema.Record(Schema.String, ExtendedJson),
+  success: LoggedIn,
+  error: logInErrors
+})
+
+// -----------------------------------------------------------------------------
+// Session and user
+// -----------------------------------------------------------------------------
+
+const sessionErrors = RealmError.responses(["SessionError"])
+
+/** Exchange the refresh token for a new access token (protocol section 5.1). */
+export const refreshSession = HttpApiEndpoint.post("refreshSession", `${base}/auth/session`, {
+  disableCodecs,
+  success: Schema.Struct({ accessToken: Token }).pipe(
+    Schema.encodeKeys({ accessToken: "access_token" }),
+    HttpApiSchema.status(201)
+  ),
+  error: sessionErrors
+})
+
+/** End the session of the refresh token (protocol section 5.2). */
+export const deleteSession = HttpApiEndpoint.delete("deleteSession", `${base}/auth/session`, {
+  disableCodecs,
+  success: HttpApiSchema.NoContent,
+  error: sessionErrors
+})
+
+/** One way in which a user can prove who they are. */
+export const Identity = Schema.Struct({
+  id: Schema.String,
+  providerType: Schema.String,
+  providerId: Schema.optionalKey(Schema.String)
+}).pipe(Schema.encodeKeys({ providerType: "provider_type", providerId: "provider_id" }))
+
+/** Who a user is (protocol section 5.3). `data` may hold Extended JSON. */
+export const Profile = Schema.Struct({
+  userId: Schema.optionalKey(Schema.String),
+  domainId: Schema.optionalKey(Schema.String),
+  type: Schema.optionalKey(Schema.String),
+  identities: Schema.Array(Identity),
+  data: Schema.Record(Schema.String, Schema.Json)
+}).pipe(Schema.encodeKeys({ userId: "user_id", domainId: "domain_id" }))
+
+/** The user of the access token (protocol section 5.3). */
+export const profile = HttpApiEndpoint.get("profile", `${base}/auth/profile`, {
+  disableCodecs,
+  success: Profile,
+  error: sessionErrors
+})
+
+/** Delete the user of the access token with all sessions and identities (protocol section 5.4). */
+export const deleteUser = HttpApiEndpoint.delete("deleteUser", `${base}/auth/delete`, {
+  disableCodecs,
+  success: HttpApiSchema.NoContent,
+  error: sessionErrors
+})
+
+// -----------------------------------------------------------------------------
+// Email and password
+// -----------------------------------------------------------------------------
+
+const emailPassword = `${providers}/local-userpass`
+const emailPasswordErrors = RealmError.responses(["AuthError", "FunctionError"])
+const LinkToken = { token: Secret, tokenId: Schema.String }
+
+/** Register an email address (protocol section 6). */
+export const register = HttpApiEndpoint.post("register", `${emailPassword}/register`, {
+  disableCodecs,
+  params: AppParams,
+  payload: Schema.Struct({ email: Schema.String, password: Secret }),
+  success: HttpApiSchema.Created,
+  error: emailPasswordErrors
+})
+
+/** Confirm a registration with the token of the link (protocol section 6). */
+export const confirm = HttpApiEndpoint.post("confirm", `${emailPassword}/confirm`, {
+  disableCodecs,
+  params: AppParams,
+  payload: Schema.Struct(LinkToken),
+  success: HttpApiSchema.NoContent,
+  error: emailPasswordErrors
+})
+
+/** Send the confirmation mail once more (protocol section 6). */
+export const sendConfirmation = HttpApiEndpoint.post("sendConfirmation", `${emailPassword}/confirm/send`, {
+  disableCodecs,
+  params: AppParams,
+  payload: Schema.Struct({ email: Schema.String }),
+  success: HttpApiSchema.NoContent,
+  error: emailPasswordErrors
+})
+
+/** Run the confirmation function once more (protocol section 6). */
+export const callConfirmation = HttpApiEndpoint.post("callConfirmation", `${emailPassword}/confirm/call`, {
+  disableCodecs,
+  params: AppParams,
+  payload: Schema.Struct({ email: Schema.String }),
+  success: HttpApiSchema.NoContent,
+  error: emailPasswordErrors
+})
+
+/** Send a password-reset mail (protocol section 6). */
+export const sendReset = HttpApiEndpoint.post("sendReset", `${emailPassword}/reset/send`, {
+  disableCodecs,
+  params: AppParams,
+  payload: Schema.Struct({ email: Schema.String }),
+  success: HttpApiSchema.NoContent,
+  error: emailPasswordErrors
+})
+
+/** Set a new password with the token of the link (protocol section 6). */
+export const reset = HttpApiEndpoint.post("reset", `${emailPassword}/reset`, {
+  disableCodecs,
+  params: AppParams,
+  payload: Schema.Struct({ ...LinkToken, password: Secret }),
+  success: HttpApiSchema.NoContent,
+  error: emailPasswordErrors
+})
+
+/** Run the app's reset function (protocol section 6). */
+export const callReset = HttpApiEndpoint.post("callReset", `${emailPassword}/reset/call`, {
+  disableCodecs,
+  params: AppParams,
+  payload: Schema.Struct({ email: Schema.String, password: Secret, arguments: Schema.Array(ExtendedJson) }),
+  success: HttpApiSchema.NoContent,
+  error: emailPasswordErrors
+})
+
+// -----------------------------------------------------------------------------
+// Functions
+// -----------------------------------------------------------------------------
+
+/** Call a function of the app (protocol section 8.1). Arguments and result are Extended JSON. */
+export const callFunction = HttpApiEndpoint.post("callFunction", `${app}/functions/call`, {
+  disableCodecs,
+  params: AppParams,
+  payload: Schema.Struct({
+    name: Schema.String,
+    arguments: Schema.Array(ExtendedJson),
+    service: Schema.optionalKey(Schema.String)
+  }),
+  success: ExtendedJson,
+  error: RealmError.responses(["FunctionError", "SessionError"])
+})
