@@ -1,5 +1,6 @@
 import { fileURLToPath } from "node:url"
 import { defineConfig, type TestProjectInlineConfiguration } from "vitest/config"
+import { examples, testFiles } from "./.scripts/examples-plugin.ts"
 
 const at = (path: string) => fileURLToPath(new URL(path, import.meta.url))
 
@@ -15,6 +16,27 @@ const unit = (name: string): TestProjectInlineConfiguration => ({
   }
 })
 
+/** The checks of the repository itself: its architecture, and the scripts that read its documentation. */
+const workspace: TestProjectInlineConfiguration = {
+  test: { name: "workspace", root: at(".scripts"), include: ["*.test.ts"], setupFiles: [at("vitest.setup.ts")] }
+}
+
+/** The programs in doc comments and Markdown pages, run against `dist` as a user's program would be. */
+const documentation: TestProjectInlineConfiguration = {
+  plugins: [examples()],
+  test: {
+    name: "documentation",
+    root: at("."),
+    include: testFiles(),
+    testTimeout: 30_000,
+    // A test file's content is the plugin's, not the disk's, so a copy on disk must not stand in for it.
+    fsModuleCache: false,
+    server: { deps: { external: [/\/packages\/[^/]+\/dist\//] } }
+  }
+}
+
 export default defineConfig({
-  test: { projects: ["protocol", "client", "server", "testing", "examples"].map(unit) }
+  test: {
+    projects: [...["protocol", "client", "server", "testing", "examples"].map(unit), workspace, documentation]
+  }
 })
