@@ -1,0 +1,356 @@
+/**
+ * What an app is: its providers, functions, values and settings, in our own spelling. Made in TypeScript with
+ * {@link make}, or read from an exported folder by the module `AppFolder`.
+ */
+import * as Effect from "effect/Effect"
+import type * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as Expression from "./internal/expression.ts"
+
+const defaultTo = <A>(value: A): Effect.Effect<A> => Effect.succeed(value)
+
+const Switch = (initial: boolean) => Schema.Boolean.pipe(Schema.withConstructorDefault(defaultTo(initial)))
+
+/** The name of a function: its path below `functions/` without `.js`. */
+const FunctionName = Schema.String.check(
+  Schema.isPattern(/^[A-Za-z0-9_-]+(\/[A-Za-z0-9_-]+)*$/, {
+    expected: "a function name of letters, digits, \"_\" and \"-\", with \"/\" between folders"
+  })
+)
+
+const ObjectName = Schema.String.check(
+  Schema.isPattern(/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/, {
+    expected: "a name of at most 64 letters, digits, \"_\" and \"-\" that begins with a letter or digit"
+  })
+)
+
+const RuleExpression = Schema.Json.check(
+  Schema.makeFilter((expression) => Expression.compile(expression).unsupported.map((found) => found.message))
+)
+
+// -----------------------------------------------------------------------------
+// Parts
+// -----------------------------------------------------------------------------
+
+const FunctionFields = Schema.Struct({
+  name: FunctionName,
+  source: Schema.String,
+  private: Switch(false),
+  canEvaluate: Schema.optionalKey(RuleExpression),
+  runAsSystem: Switch(false),
+  runAsUserId: Schema.optionalKey(Schema.NonEmptyString),
+  runAsUserIdScriptSource: Schema.optionalKey(Schema.NonEmptyString),
+  disableArgLogs: Switch(false)
+})
+
+/** A function of the app (`functions/config.json` and `functions/<name>.js`). */
+export interface AppFunction {
+  /** Path below `functions/` without `.js`, such as `orders/place`. */
+  readonly name: string
+  /** JavaScript that assigns the function to `exports`. */
+  readonly source: string
+  /** Callable by other functions only, not by clients. */
+  readonly private: boolean
+  /** The rule expression a client's call has to fulfil; without one, or with `{}`, everybody may call. */
+  readonly canEvaluate?: Schema.Json
+  /** Runs as the system user, whoever calls. */
+  readonly runAsSystem: boolean
+  /** Runs as this user, whoever calls. */
+  readonly runAsUserId?: string
+  /** JavaScript that says whom to run as. */
+  readonly runAsUserIdScriptSource?: string
+  /** Arguments are kept out of logs. */
+  readonly disableArgLogs: boolean
+}
+
+const AnonymousFields = Schema.Struct({ enabled: Switch(true) })
+
+const EmailPasswordFields = Schema.Struct({
+  enabled: Switch(true),
+  autoConfirm: Switch(false),
+  emailConfirmationUrl: Schema.optionalKey(Schema.String),
+  confirmEmailSubject: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(256))),
+  runConfirmationFunction: Switch(false),
+  confirmationFunctionName: Schema.optionalKey(FunctionName),
+  resetPasswordUrl: Schema.optionalKey(Schema.String),
+  resetPasswordSubject: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(256))),
+  runResetFunction: Switch(false),
+  resetFunctionName: Schema.optionalKey(FunctionName)
+})
+
+const CustomFunctionFields = Schema.Struct({ enabled: Switch(true), authFunctionName: FunctionName })
+
+/** The provider `anon-user`. */
+export interface AnonymousProvider {
+  readonly enabled: boolean
+}
+
+/** The provider `local-userpass`. One way to confirm and one to reset is in force: `autoConfirm`, then a function, then mail. */
+export interface EmailPasswordProvider {
+  readonly enabled: boolean
+  /** Users are confirmed the moment they register. */
+  readonly autoConfirm: boolean
+  /** Address of the page that confirmation mails link to. */
+  readonly emailConfirmationUrl?: string
+  readonly confirmEmailSubject?: string
+  readonly runConfirmationFunction: boolean
+  readonly confirmationFunctionName?: string
+  /** Address of the page that reset mails link to. */
+  readonly resetPasswordUrl?: string
+  readonly resetPasswordSubject?: string
+  readonly runResetFunction: boolean
+  readonly resetFunctionName?: string
+}
+
+/** The provider `custom-function`. */
+export interface CustomFunctionProvider {
+  readonly enabled: boolean
+  /** The function that turns a credential into an external id. */
+  readonly authFunctionName: string
+}
+
+const ProviderFields = Schema.Struct({
+  anonymous: Schema.optionalKey(AnonymousFields),
+  emailPassword: Schema.optionalKey(EmailPasswordFields),
+  customFunction: Schema.optionalKey(CustomFunctionFields),
+  unsupported: Schema.Array(Schema.String).pipe(Schema.withConstructorDefault(defaultTo([])))
+})
+
+/** The ways to log in (`auth/providers.json`); one that is missing or not enabled refuses every log-in. */
+export interface AuthProviders {
+  readonly anonymous?: AnonymousProvider
+  readonly emailPassword?: EmailPasswordProvider
+  readonly customFunction?: CustomFunctionProvider
+  /** Providers the app has and this server does not serve yet, by their name on the wire. */
+  readonly unsupported: ReadonlyArray<string>
+}
+
+const CustomUserDataFields = Schema.Struct({
+  enabled: Switch(true),
+  serviceName: Schema.NonEmptyString.pipe(Schema.withConstructorDefault(defaultTo("mongodb-atlas"))),
+  databaseName: Schema.NonEmptyString,
+  collectionName: Schema.NonEmptyString,
+  userIdField: Schema.NonEmptyString,
+  onUserCreationFunctionName: Schema.optionalKey(FunctionName)
+})
+
+/** Where the custom data of a user is found (`auth/custom_user_data.json`). */
+export interface CustomUserData {
+  readonly enabled: boolean
+  /** Name of the data source (`mongo_service_name`). */
+  readonly serviceName: string
+  readonly databaseName: string
+  readonly collectionName: string
+  /** The field that holds the user's id. */
+  readonly userIdField: string
+  /** Called with the user before the account exists; when it throws there is no account. */
+  readonly onUserCreationFunctionName?: string
+}
+
+const ValueFields = Schema.Union([
+  Schema.Struct({ name: ObjectName, value: Schema.Json }),
+  Schema.Struct({ name: ObjectName, fromSecret: Schema.NonEmptyString })
+])
+
+/** A named value (`values/*.json`): JSON of its own, or the text of a secret. */
+export type AppValue =
+  | { readonly name: string; readonly value: Schema.Json }
+  | { readonly name: string; readonly fromSecret: string }
+
+const Tag = Schema.Literals(["", "development", "testing", "qa", "production"])
+
+/** The environment an app runs in; `""` is none. */
+export type EnvironmentTag = typeof Tag.Type
+
+const EnvironmentFields = Schema.Struct({
+  tag: Tag.pipe(Schema.withConstructorDefault(defaultTo<EnvironmentTag>(""))),
+  values: Schema.Record(Schema.String, Schema.Json).pipe(Schema.withConstructorDefault(defaultTo({})))
+})
+
+/** The environment and its values, those of the tag in force. */
+export interface Environment {
+  readonly tag: EnvironmentTag
+  readonly values: { readonly [name: string]: Schema.Json }
+}
+
+const Origin = Schema.String.check(
+  Schema.makeFilter((origin) =>
+    URL.canParse(origin) && new URL(origin).origin === origin
+      ? undefined
+      : `Expected an origin such as "https://shop.example", got ${JSON.stringify(origin)}`
+  )
+)
+
+const Fields = Schema.Struct({
+  appId: Schema.String.check(
+    Schema.isPattern(/^[A-Za-z0-9_-]+$/, { expected: "an app id of letters, digits, \"_\" and \"-\"" })
+  ),
+  name: Schema.String.check(
+    Schema.isPattern(/^[A-Za-z0-9_-]{1,32}$/, { expected: "a name of 1 to 32 letters, digits, \"_\" and \"-\"" })
+  ),
+  deploymentModel: Schema.Literals(["GLOBAL", "LOCAL"]).pipe(Schema.withConstructorDefault(defaultTo("GLOBAL"))),
+  location: Schema.NonEmptyString.pipe(Schema.withConstructorDefault(defaultTo("US-VA"))),
+  providerRegion: Schema.NonEmptyString.pipe(Schema.withConstructorDefault(defaultTo("aws-us-east-1"))),
+  environment: EnvironmentFields.pipe(Schema.withConstructorDefault(defaultTo({ tag: "" as const, values: {} }))),
+  allowedRequestOrigins: Schema.Array(Origin).pipe(Schema.withConstructorDefault(defaultTo([]))),
+  authProviders: ProviderFields.pipe(Schema.withConstructorDefault(defaultTo({ unsupported: [] }))),
+  customUserData: Schema.optionalKey(CustomUserDataFields),
+  functions: Schema.Array(FunctionFields).pipe(Schema.withConstructorDefault(defaultTo([]))),
+  values: Schema.Array(ValueFields).pipe(Schema.withConstructorDefault(defaultTo([]))),
+  secrets: Schema.Record(Schema.String, Schema.Redacted(Schema.String)).pipe(
+    Schema.withConstructorDefault(defaultTo({}))
+  )
+})
+
+interface NamedReference {
+  readonly path: ReadonlyArray<string>
+  readonly name: string | undefined
+}
+
+/** The places of an app that name a function, each with its path in the definition. */
+const functionReferences = (app: typeof Fields.Type): ReadonlyArray<NamedReference> => [
+  {
+    path: ["authProviders", "emailPassword", "confirmationFunctionName"],
+    name: app.authProviders.emailPassword?.runConfirmationFunction === true
+      ? app.authProviders.emailPassword.confirmationFunctionName ?? ""
+      : undefined
+  },
+  {
+    path: ["authProviders", "emailPassword", "resetFunctionName"],
+    name: app.authProviders.emailPassword?.runResetFunction === true
+      ? app.authProviders.emailPassword.resetFunctionName ?? ""
+      : undefined
+  },
+  {
+    path: ["authProviders", "customFunction", "authFunctionName"],
+    name: app.authProviders.customFunction?.authFunctionName
+  },
+  {
+    path: ["customUserData", "onUserCreationFunctionName"],
+    name: app.customUserData?.onUserCreationFunctionName
+  }
+]
+
+const duplicates = (
+  field: string,
+  items: ReadonlyArray<{ readonly name: string }>
+): ReadonlyArray<Schema.FilterIssue> => {
+  const seen = new Set<string>()
+  return items.flatMap(({ name }, index) => {
+    if (!seen.has(name)) {
+      seen.add(name)
+      return []
+    }
+    return [{ path: [field, index, "name"], issue: `"${name}" is there twice: names are unique` }]
+  })
+}
+
+const consistent = (app: typeof Fields.Type): ReadonlyArray<Schema.FilterIssue> => {
+  const functions = new Set(app.functions.map((definition) => definition.name))
+  return [
+    ...duplicates("functions", app.functions),
+    ...duplicates("values", app.values),
+    ...functionReferences(app).flatMap(({ name, path }) =>
+      name === undefined || functions.has(name)
+        ? []
+        : [{ path, issue: name === "" ? "Expected the name of a function" : `The app has no function "${name}"` }]
+    ),
+    ...app.values.flatMap((value, index) =>
+      "fromSecret" in value && !Object.hasOwn(app.secrets, value.fromSecret)
+        ? [{ path: ["values", index, "fromSecret"], issue: `The app has no secret "${value.fromSecret}"` }]
+        : []
+    )
+  ]
+}
+
+// -----------------------------------------------------------------------------
+// Model
+// -----------------------------------------------------------------------------
+
+const Checked = Fields.check(Schema.makeFilter(consistent))
+
+/** What {@link make} takes: an {@link AppDefinition} with everything optional but `appId`. */
+export interface Options {
+  /** The id clients use, such as `shop-abcde`. */
+  readonly appId: string
+  /** Default: `appId` without its last part, at most 32 characters. */
+  readonly name?: string
+  /** Default: `GLOBAL`. */
+  readonly deploymentModel?: "GLOBAL" | "LOCAL"
+  /** Region code of old, which clients are told; default: `US-VA`. */
+  readonly location?: string
+  /** Default: `aws-us-east-1`. */
+  readonly providerRegion?: string
+  /** Default: no tag, no values. */
+  readonly environment?: Partial<Environment>
+  /** Browser origins that may call; empty, the default, lets every origin call. */
+  readonly allowedRequestOrigins?: ReadonlyArray<string>
+  readonly authProviders?: {
+    readonly anonymous?: Partial<AnonymousProvider>
+    readonly emailPassword?: Partial<EmailPasswordProvider>
+    readonly customFunction?: Partial<CustomFunctionProvider> & Pick<CustomFunctionProvider, "authFunctionName">
+    readonly unsupported?: ReadonlyArray<string>
+  }
+  readonly customUserData?:
+    & Partial<CustomUserData>
+    & Pick<CustomUserData, "databaseName" | "collectionName" | "userIdField">
+  readonly functions?: ReadonlyArray<Partial<AppFunction> & Pick<AppFunction, "name" | "source">>
+  readonly values?: ReadonlyArray<AppValue>
+  /** Secrets by name, never printed. */
+  readonly secrets?: { readonly [name: string]: Redacted.Redacted }
+}
+
+const Base: Schema.Class<AppDefinition, typeof Checked, {}> = Schema.Class<AppDefinition>(
+  "@effect-realm/server/AppDefinition"
+)(Checked)
+
+/**
+ * An app: a plain, immutable, comparable value. Secrets in it are `Redacted`.
+ *
+ * ```ts
+ * import { AppDefinition } from "@effect-realm/server"
+ *
+ * const app = AppDefinition.make({ appId: "shop-abcde", authProviders: { anonymous: {} } })
+ * app.authProviders.anonymous?.enabled // => true
+ * app.name // => "shop"
+ * ```
+ */
+export class AppDefinition extends Base {}
+
+// -----------------------------------------------------------------------------
+// Constructors
+// -----------------------------------------------------------------------------
+
+/**
+ * An app from options; what is left out gets the default that an exported app has.
+ *
+ * Throws a `SchemaError` when an option has the wrong type, a name is there twice, or a function or secret is named that
+ * the app does not have; the message names the field.
+ *
+ * ```ts
+ * import { AppDefinition } from "@effect-realm/server"
+ * import * as assert from "node:assert"
+ *
+ * const app = AppDefinition.make({
+ *   appId: "shop-abcde",
+ *   functions: [{ name: "sum", source: "exports = (...numbers) => numbers.reduce((a, b) => a + b, 0)" }]
+ * })
+ * app.functions[0]?.private // => false
+ *
+ * assert.throws(
+ *   () => AppDefinition.make({ appId: "shop-abcde", authProviders: { customFunction: { authFunctionName: "login" } } }),
+ *   /no function "login"/
+ * )
+ * ```
+ */
+export const make = (options: Options): AppDefinition => {
+  const made = Effect.runSync(
+    Effect.result(AppDefinition.makeEffect({ name: defaultName(options.appId), ...options }))
+  )
+  if (Result.isSuccess(made)) return made.success
+  throw new Schema.SchemaError(made.failure)
+}
+
+const defaultName = (appId: unknown): string =>
+  typeof appId === "string" ? appId.replace(/-[^-]*$/, "").slice(0, 32) || "app" : "app"
