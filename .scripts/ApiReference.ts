@@ -4,7 +4,7 @@
  * says more than the hundred lines it stands for.
  */
 import { globSync, readFileSync } from "node:fs"
-import { basename, join } from "node:path"
+import { basename, dirname, join } from "node:path"
 import { parseSync } from "vite"
 import * as Example from "./Example.ts"
 
@@ -118,22 +118,31 @@ export const read = (file: string, source: string): Module => {
     const declaration = node(statement["declaration"])
     if (statement.type !== "ExportNamedDeclaration") return []
     if (declaration !== undefined) return exported(statement, declaration)
-    const from = node(statement["source"])
-    return nodes(statement["specifiers"]).flatMap((specifier): Array<Export> => {
-      const local = node(specifier["local"])
-      const inside = local === undefined ?
-        [] :
-        nodes(statements).filter((other) =>
-          from === undefined && !other.type.startsWith("Export") &&
-          (name(other) === name(local) ||
-            nodes(other["declarations"]).some((one) => name(one) === name(local)))
-        )
-      return inside.length > 0
-        ? inside.flatMap((other) => exported(other, other))
-        : exported(statement, { ...specifier, id: specifier["exported"] }).map((one) => ({
+    const from = node(statement["source"])?.["value"]
+    return nodes(statement["specifiers"]).flatMap((specifier): ReadonlyArray<Export> => {
+      const local = name({ ...specifier, id: specifier["local"] })
+      const here = { ...specifier, id: specifier["exported"] }
+      if (typeof from === "string" && from.startsWith(".")) {
+        const path = join(dirname(file), from)
+        const there = read(path, readFileSync(join(Example.root, path), "utf8")).exports
+        // What is public where it is declared has its example there.
+        const needsExample = (one: Export) => one.needsExample && from.includes("internal/")
+        return there.filter((one) => one.name === local).map((one) => ({
           ...one,
-          signature: text(statement.start, statement.end)
+          name: name(here),
+          line: source.slice(0, statement.start).split("\n").length,
+          needsExample: needsExample(one)
         }))
+      }
+      return typeof from === "string"
+        ? [{
+          ...exported(statement, here)[0]!,
+          doc: `From \`${from}\`.`,
+          signature: text(statement.start, statement.end)
+        }]
+        : nodes(statements)
+          .filter((other) => [other, ...nodes(other["declarations"])].some((one) => name(one) === local))
+          .flatMap((other) => exported(other, other))
     })
   })
   const first = nodes(statements)[0]

@@ -57,6 +57,8 @@ const suites: Readonly<Record<string, ReadonlyArray<Step>>> = {
         "effect-tsgo",
         "diagnostics",
         "--strict",
+        "--severity",
+        "error,warning",
         "--project",
         `packages/${name}/tsconfig.json`
       )
