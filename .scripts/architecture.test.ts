@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { existsSync, globSync, readdirSync, readFileSync } from "node:fs"
 import { createRequire } from "node:module"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import { parseSync } from "vite"
 import * as Example from "./Example.ts"
 
@@ -125,6 +125,16 @@ describe("the repository", () => {
     const found = readdirSync(Example.root).filter((name) => !name.startsWith("."))
     assert.deepStrictEqual(wanted.filter((name) => !found.includes(name)), [])
     assert.deepStrictEqual(found.filter((name) => !wanted.includes(name) && !optional.has(name)), [])
+  })
+
+  it("has a lock file that says what the manifests say", () => {
+    const locked = readJson("package-lock.json")["packages"]
+    const kinds = ["dependencies", "devDependencies", "peerDependencies"]
+    const wanted = (manifest: Readonly<Record<string, unknown>>) => kinds.map((kind) => manifest[kind] ?? {})
+    for (const folder of ["", ".scripts", ...globSync("packages/*/package.json", { cwd: Example.root }).map(dirname)]) {
+      const entry: unknown = Reflect.get(Object(locked), folder.replaceAll("\\", "/"))
+      assert.deepStrictEqual(wanted(Object(entry)), wanted(readJson(join(folder, "package.json"))), folder)
+    }
   })
 
   it("installs exactly one copy of effect", () => {

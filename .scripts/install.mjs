@@ -8,7 +8,10 @@ const installed = "node_modules/.package-lock.json"
 
 const isCurrent = existsSync(installed) && existsSync(lock) && statSync(installed).mtimeMs >= statSync(lock).mtimeMs
 if (!isCurrent) {
-  const npm = spawnSync("npm", [existsSync(lock) ? "ci" : "install"], {
+  // The versions are those of the lock file, which is not written. `npm ci` would be stricter, but it refuses a lock file
+  // without the optional packages of every platform, and npm leaves those out that the registry could not show it.
+  // A test compares the lock file with the manifests instead.
+  const npm = spawnSync("npm", ["install", "--no-save", "--no-audit", "--no-fund"], {
     stdio: "inherit",
     shell: process.platform === "win32"
   })
