@@ -97,12 +97,15 @@ const logInErrors = RealmError.responses(["AuthError", "SessionError", "Function
 
 const providers = `${app}/auth/providers`
 
+/** The body of an anonymous log-in; a server also takes a request without a body. */
+export const AnonymousCredentials = Schema.Struct({ options })
+
 /** Log in, or link, without credentials: every log-in makes a new user (protocol section 3.2, `anon-user`). */
 export const logInAnonymous = HttpApiEndpoint.post("logInAnonymous", `${providers}/anon-user/login`, {
   disableCodecs,
   params: AppParams,
   query: LogInQuery,
-  payload: Schema.Struct({ options }),
+  payload: AnonymousCredentials,
   success: LoggedIn,
   error: logInErrors
 })
@@ -257,15 +260,18 @@ export const callReset = HttpApiEndpoint.post("callReset", `${emailPassword}/res
 // Functions
 // -----------------------------------------------------------------------------
 
+/** What to call (protocol section 8.1); `service` is the data source or third party that the function belongs to. */
+export const FunctionCall = Schema.Struct({
+  name: Schema.String,
+  arguments: Schema.Array(ExtendedJson),
+  service: Schema.optionalKey(Schema.String)
+})
+
 /** Call a function of the app (protocol section 8.1). Arguments and result are Extended JSON. */
 export const callFunction = HttpApiEndpoint.post("callFunction", `${app}/functions/call`, {
   disableCodecs,
   params: AppParams,
-  payload: Schema.Struct({
-    name: Schema.String,
-    arguments: Schema.Array(ExtendedJson),
-    service: Schema.optionalKey(Schema.String)
-  }),
+  payload: FunctionCall,
   success: ExtendedJson,
   error: RealmError.responses(["FunctionError", "SessionError"])
 })
