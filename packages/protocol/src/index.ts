@@ -1,4 +1,5 @@
 export * as Api from "./Api.ts"
+export * as Ejson from "./Ejson.ts"
 export * as Endpoint from "./Endpoint.ts"
 export * as RealmError from "./RealmError.ts"
 export * as Token from "./Token.ts"
