@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import * as Expression from "./internal/expression.ts"
+import * as Expression from "./internal/ruleExpression.ts"
 
 const defaultTo = <A>(value: A): Effect.Effect<A> => Effect.succeed(value)
 

@@ -1,0 +1,360 @@
+/**
+ * Functions of an app: exported JavaScript, run in worker threads away from everything the server holds.
+ *
+ * **What a function finds** (App Services reference, section 4): `context` with `user`, `values`, `environment`, `app`, `request`,
+ * `functions.execute` and `runningAsSystem`, `console`, `EJSON`, `BSON`, timers, `Buffer`, `URL`, and `require` for the Node.js modules
+ * `assert`, `buffer`, `crypto`, `events`, `path`, `querystring`, `stream`, `string_decoder`, `url`, `util` and `zlib`. What is not there yet
+ * (`context.services`, `context.http`, `utils`) throws an error that says so. `eval` and `new Function` are refused.
+ *
+ * **What calls share.** A source is run anew for each call, so its variables, `context` and `console` belong to one call.
+ * Globals that a call leaves behind are removed after it, and a context serves one call at a time. Built-ins are frozen,
+ * as contexts are used again: making one takes longer than most functions run. A function whose source speaks of
+ * prototypes gets a context of its own, thrown away afterwards. Only what a function hangs onto an object of a Node.js
+ * module outlives its call.
+ *
+ * **Numbers.** A function gets JavaScript numbers; only an int64 beyond 2^53 - 1 stays a `Long`. On the way back a number
+ * that came with the arguments keeps its BSON type; where all numbers of the arguments are int64, whole numbers of the
+ * result are int64; all else goes by size, int32, int64, double.
+ *
+ * **Limits.** A call ends after the time limit, endless loops too. While a function does not yield, calls that its worker has
+ * not begun begin elsewhere. Its worker is stopped when its time is over, and calls that had begun there and waited for
+ * something fail with `FunctionExecutionError`, as they cannot be begun again. A function that blocked has a worker for
+ * itself from then on. The memory limit is that of JavaScript's heap; the bytes of a `Buffer` are outside of it.
+ */
+import * as Ejson from "@effect-realm/protocol/Ejson"
+import * as RealmError from "@effect-realm/protocol/RealmError"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import type { AppDefinition, AppFunction } from "./AppDefinition.ts"
+import * as Pool from "./internal/functionPool.ts"
+import * as Expression from "./internal/ruleExpression.ts"
+
+// -----------------------------------------------------------------------------
+// Model
+// -----------------------------------------------------------------------------
+
+/** One way a user has logged in. */
+export interface UserIdentity {
+  readonly id: string
+  readonly providerType: string
+  readonly data?: Ejson.Document
+}
+
+/** A user, as functions and rules see one (`context.user`, `%%user`). Values are BSON values. */
+export interface UserObject {
+  readonly id: string
+  readonly type: "normal" | "server"
+  /** What the identities know of the user, merged. */
+  readonly data: Ejson.Document
+  /** The user's document in the custom data collection, or an empty one. */
+  readonly customData: Ejson.Document
+  readonly identities: ReadonlyArray<UserIdentity>
+}
+
+/** What functions and rules see of the request (`context.request`, `%%request`). */
+export interface RequestInfo {
+  readonly remoteAddress?: string
+  readonly method?: string
+  /** Without `?`. */
+  readonly rawQueryString?: string
+  /** By lower-case name. Credentials (`authorization`, `cookie`) are left out before a function sees them. */
+  readonly headers?: { readonly [name: string]: string | ReadonlyArray<string> | undefined }
+}
+
+/** Who calls. */
+export interface Caller {
+  /** `client`: `private` and `can_evaluate` are enforced. `server`: the server itself, for instance to authenticate. */
+  readonly origin: "client" | "server"
+  /** The logged-in user; without one the function runs as the system user. */
+  readonly user: Option.Option<UserObject>
+  readonly request: RequestInfo
+}
+
+/** The server itself as a caller: no user, no request. */
+export const server: Caller = { origin: "server", user: Option.none(), request: {} }
+
+/** How functions are run. */
+export interface Options {
+  /** How long a call may take; default: 300 seconds. */
+  readonly timeLimit?: Duration.Input
+  /** JavaScript heap of one worker, in MB; default: 350. */
+  readonly memoryLimit?: number
+  /** Worker threads; default: as many as the machine runs in parallel, at most 4. */
+  readonly workers?: number
+  /** Calls that may wait for something in one worker at a time; default: 64. More of them queue. */
+  readonly callsPerWorker?: number
+  /** Longest result, in characters of Extended JSON; default: 18 million. */
+  readonly maxResult?: number
+  /** How deep functions may call each other; default: 50. */
+  readonly maxDepth?: number
+}
+
+const PositiveInt = Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))
+
+const OptionFields = Schema.Struct({
+  timeLimit: Schema.optionalKey(
+    Schema.Unknown.check(
+      Schema.makeFilter((limit) =>
+        Option.exists(Duration.fromInput(limit as Duration.Input), (duration) => Duration.toMillis(duration) > 0)
+          ? undefined
+          : "Expected a duration of more than nothing, such as \"5 seconds\""
+      )
+    )
+  ),
+  memoryLimit: Schema.optionalKey(Schema.Int.check(Schema.isGreaterThanOrEqualTo(32))),
+  workers: Schema.optionalKey(PositiveInt),
+  callsPerWorker: Schema.optionalKey(PositiveInt),
+  maxResult: Schema.optionalKey(PositiveInt),
+  maxDepth: Schema.optionalKey(PositiveInt)
+})
+
+const checkOptions = Schema.decodeUnknownSync(OptionFields)
+
+// -----------------------------------------------------------------------------
+// Service
+// -----------------------------------------------------------------------------
+
+/** One call of a function. */
+export interface Call {
+  readonly name: string
+  /** BSON values; numbers may be `Int32`, `Long` and `Double` or JavaScript numbers. */
+  readonly args: ReadonlyArray<unknown>
+  readonly caller: Caller
+}
+
+/**
+ * Runs the functions of one app.
+ *
+ * ```ts
+ * import { AppDefinition, Functions } from "@effect-realm/server"
+ * import { Effect } from "effect"
+ *
+ * const app = AppDefinition.make({
+ *   appId: "shop-abcde",
+ *   functions: [{ name: "sum", source: "exports = (...numbers) => numbers.reduce((a, b) => a + b, 0)" }]
+ * })
+ *
+ * const sum = Functions.Functions.use((functions) =>
+ *   functions.call({ name: "sum", args: [1, 2], caller: Functions.server })
+ * )
+ * String(await Effect.runPromise(Effect.provide(sum, Functions.layer(app)))) // => "3"
+ * ```
+ */
+export class Functions extends Context.Service<Functions, {
+  /**
+   * Calls a function and answers its result as a BSON value with exact numbers (`Int32`, `Long`, `Double`); a function
+   * that returns nothing answers `undefined`. Interruption gives the call up; what it did stays done.
+   *
+   * Fails with `FunctionError` of reason `FunctionNotFound`, `NotCallable` (a client called a private one),
+   * `FunctionExecutionError` (it threw, returned what has no Extended JSON form, or `can_evaluate` said no),
+   * `ExecutionTimeLimitExceeded` or `ExecutionMemoryLimitExceeded`.
+   */
+  readonly call: (options: Call) => Effect.Effect<unknown, RealmError.FunctionError>
+}>()("@effect-realm/server/Functions") {}
+
+// -----------------------------------------------------------------------------
+// What functions are told
+// -----------------------------------------------------------------------------
+
+const userDocument = (user: Option.Option<UserObject>): Ejson.Document => {
+  if (Option.isNone(user)) return { type: "system", data: {}, custom_data: {}, identities: [] }
+  const { customData, data, id, identities, type } = user.value
+  return {
+    id,
+    type,
+    data,
+    custom_data: customData,
+    // Both spellings were documented.
+    identities: identities.map(({ data, id, providerType }) => ({
+      id,
+      provider_type: providerType,
+      providerType,
+      data: data ?? {}
+    }))
+  }
+}
+
+const credentials = new Set(["authorization", "cookie", "proxy-authorization"])
+
+const headerName = (name: string): string =>
+  name.split("-").map((part) => part.charAt(0).toUpperCase() + part.slice(1).toLowerCase()).join("-")
+
+const first = (header: string | ReadonlyArray<string> | undefined): string | undefined =>
+  typeof header === "string" ? header : header?.[0]
+
+const requestDocument = ({ headers = {}, method, rawQueryString, remoteAddress }: RequestInfo): Ejson.Document => {
+  const requestHeaders: Record<string, ReadonlyArray<string>> = {}
+  for (const [name, value] of Object.entries(headers)) {
+    if (value === undefined || credentials.has(name.toLowerCase())) continue
+    requestHeaders[headerName(name)] = typeof value === "string" ? [value] : value
+  }
+  return {
+    remoteIPAddress: remoteAddress ?? "",
+    requestHeaders,
+    rawQueryString: rawQueryString ?? "",
+    httpMethod: method,
+    httpUserAgent: first(headers["user-agent"]),
+    httpReferrer: first(headers["referer"])
+  }
+}
+
+const valuesOf = (app: AppDefinition): ReadonlyMap<string, Schema.Json> =>
+  new Map(
+    app.values.map((value) => [
+      value.name,
+      // The definition has been checked to have each secret that a value names.
+      "value" in value ? value.value : Redacted.value(app.secrets[value.fromSecret]!)
+    ])
+  )
+
+// -----------------------------------------------------------------------------
+// Constructors
+// -----------------------------------------------------------------------------
+
+interface Prepared {
+  readonly definition: AppFunction
+  readonly mayCall: ((scope: Expression.Scope) => boolean) | undefined
+}
+
+const prepare = (definition: AppFunction): Prepared => {
+  const { canEvaluate } = definition
+  const everybody = canEvaluate === undefined || canEvaluate === true ||
+    (typeof canEvaluate === "object" && canEvaluate !== null && Object.keys(canEvaluate).length === 0)
+  return { definition, mayCall: everybody ? undefined : Expression.compile(canEvaluate).evaluate }
+}
+
+const refusal = (
+  name: string,
+  settlement: Exclude<Pool.Settlement, { readonly _tag: "Returned" }>
+): RealmError.FunctionError => {
+  switch (settlement._tag) {
+    case "Threw":
+      return RealmError.make("FunctionExecutionError", settlement.text)
+    case "TimedOut":
+      return timedOut
+    case "OutOfMemory":
+      return RealmError.make("ExecutionMemoryLimitExceeded", `the function "${name}" used more memory than it may`)
+    case "Lost":
+      return RealmError.make("FunctionExecutionError", `Error: the call was lost: ${settlement.reason}`)
+  }
+}
+
+const timedOut = RealmError.make("ExecutionTimeLimitExceeded", "execution time limit exceeded")
+
+/** The functions of an app, closed with the scope. {@link layer} is what programs use. */
+export const make = Effect.fnUntraced(function*(
+  app: AppDefinition,
+  options: Options = {}
+): Effect.fn.Return<Functions["Service"], never, Scope.Scope> {
+  const timeLimit = Duration.fromInputUnsafe(options.timeLimit ?? "300 seconds")
+  const startedAt = new Date(yield* Clock.currentTimeMillis).toISOString()
+  const values = valuesOf(app)
+  const environment = { tag: app.environment.tag, values: app.environment.values }
+  const rules = { values: Object.fromEntries(values), environment }
+  const functions = new Map(app.functions.map((definition) => [definition.name, prepare(definition)]))
+
+  const pool = yield* Effect.acquireRelease(
+    Effect.sync(() =>
+      Pool.make({
+        functions: app.functions.map(({ name, runAsSystem, source }) => ({ name, runAsSystem, source })),
+        values: [...values].map(([name, value]) => [name, JSON.stringify(value)] as const),
+        app: JSON.stringify({
+          id: app.appId,
+          clientAppId: app.appId,
+          name: app.name,
+          deployment: { model: app.deploymentModel, providerRegion: app.providerRegion },
+          lastDeployed: startedAt
+        }),
+        environment: JSON.stringify(environment),
+        timeLimit: Duration.toMillis(timeLimit),
+        memoryLimit: options.memoryLimit ?? 350,
+        workers: options.workers ?? Pool.defaultWorkers,
+        callsPerWorker: options.callsPerWorker ?? 64,
+        maxResult: options.maxResult ?? 18_000_000,
+        maxDepth: options.maxDepth ?? 50
+      })
+    ),
+    (pool) => Effect.promise(pool.close)
+  )
+
+  const run = (call: Pool.Call) =>
+    Effect.callback<Pool.Settlement>((resume) => {
+      const giveUp = pool.submit(call, (settlement) => resume(Effect.succeed(settlement)))
+      return Effect.sync(giveUp)
+    }).pipe(
+      // The pool watches real time; this watches the clock of the program, which in tests is another.
+      Effect.timeoutOrElse({ duration: timeLimit, orElse: () => Effect.fail(timedOut) })
+    )
+
+  const call = Effect.fnUntraced(function*(
+    { args, caller, name }: Call
+  ): Effect.fn.Return<unknown, RealmError.FunctionError> {
+    const prepared = functions.get(name)
+    if (prepared === undefined) {
+      return yield* RealmError.make("FunctionNotFound", `function not found: '${name}'`)
+    }
+    const { definition, mayCall } = prepared
+    const user = userDocument(caller.user)
+    const request = requestDocument(caller.request)
+    if (caller.origin === "client") {
+      if (definition.private) return yield* RealmError.make("NotCallable", `function "${name}" is private`)
+      if (mayCall !== undefined && !mayCall({ ...rules, user, request })) {
+        return yield* RealmError.make("FunctionExecutionError", `rule not matched for function "${name}"`)
+      }
+    }
+    const texts = yield* Effect.fromResult(
+      Result.all([Ejson.stringify(args, { root: "arguments" }), Ejson.stringify(user), Ejson.stringify(request)])
+    ).pipe(
+      Effect.mapError((error) => RealmError.make("FunctionExecutionError", `Error: ${error.message}`))
+    )
+    const settlement = yield* run({
+      name,
+      args: texts[0],
+      user: texts[1],
+      request: texts[2],
+      asSystem: definition.runAsSystem || Option.isNone(caller.user)
+    })
+    if ("logs" in settlement) {
+      for (const line of settlement.logs) {
+        yield* Effect.annotateLogs(Effect.logInfo(line), { function: name })
+      }
+    }
+    if (settlement._tag !== "Returned") return yield* refusal(name, settlement)
+    // The worker wrote it with the same codec.
+    return Ejson.decodeUnsafe(JSON.parse(settlement.text), { numbers: "exact" })
+  })
+
+  return Functions.of({ call })
+})
+
+// -----------------------------------------------------------------------------
+// Layers
+// -----------------------------------------------------------------------------
+
+/**
+ * The functions of an app. The first worker starts up in the background; all are stopped with the layer.
+ *
+ * Throws a `SchemaError` that names the field when an option is of the wrong type.
+ *
+ * ```ts
+ * import { AppDefinition, Functions } from "@effect-realm/server"
+ * import * as assert from "node:assert"
+ *
+ * const app = AppDefinition.make({ appId: "shop-abcde" })
+ * const layer = Functions.layer(app, { timeLimit: "10 seconds", workers: 2 })
+ * assert.throws(() => Functions.layer(app, { workers: 0 }), /workers/)
+ * void layer
+ * ```
+ */
+export const layer = (app: AppDefinition, options: Options = {}): Layer.Layer<Functions> => {
+  checkOptions(options)
+  return Layer.effect(Functions, make(app, options))
+}

@@ -1,0 +1,417 @@
+/**
+ * The threads that functions run in: which call goes where, and what becomes of the others when one does not yield.
+ *
+ * Calls that wait for something share a worker; only the code between two waits has the thread for itself. A worker that
+ * does not answer a ping is blocked by such a piece of code. Then the calls it has not begun are taken back and begin
+ * elsewhere, new calls go elsewhere, and the function that blocks is remembered: for the next minute it gets a worker for
+ * itself. A call that has begun is never begun again. When the call that blocks has reached its time limit, or nobody
+ * waits for it any more, its worker is stopped; calls that had begun in it and still waited for something are lost
+ * with it, and are told so.
+ */
+import { availableParallelism } from "node:os"
+import { Worker } from "node:worker_threads"
+import {
+  type CallMessage,
+  firstSlot,
+  type FromWorker,
+  pongWord,
+  runningWord,
+  type ToWorker,
+  withdrawn,
+  type WorkerSetup
+} from "./functionMessage.ts"
+
+/** How a pool is set up. */
+export interface Settings extends Omit<WorkerSetup, "shared"> {
+  /** Real time a call may take, in milliseconds. */
+  readonly timeLimit: number
+  /** Old-generation heap of one worker, in MB. */
+  readonly memoryLimit: number
+  /** Workers for calls that yield; as many again may be busy with calls that do not. */
+  readonly workers: number
+  /** Calls that one worker may have begun or be sent. */
+  readonly callsPerWorker: number
+}
+
+/** How a call ended. */
+export type Settlement =
+  | { readonly _tag: "Returned"; readonly text: string; readonly logs: ReadonlyArray<string> }
+  | { readonly _tag: "Threw"; readonly text: string; readonly logs: ReadonlyArray<string> }
+  | { readonly _tag: "TimedOut" }
+  | { readonly _tag: "OutOfMemory" }
+  | { readonly _tag: "Lost"; readonly reason: string }
+
+/** One call. Texts are Extended JSON. */
+export interface Call {
+  readonly name: string
+  readonly args: string
+  readonly user: string
+  readonly request: string
+  readonly asSystem: boolean
+}
+
+/** The workers of one app. */
+export interface Pool {
+  /** Runs a call and says how it ended, once. The answer gives the call up: then it ends without being heard of. */
+  readonly submit: (call: Call, settle: (settlement: Settlement) => void) => () => void
+  /** Stops every worker. */
+  readonly close: () => Promise<void>
+}
+
+interface Job extends Call {
+  readonly id: number
+  readonly settle: (settlement: Settlement) => void
+  readonly deadline: number
+  place: { readonly member: Member; readonly slot: number } | undefined
+}
+
+interface Member {
+  readonly worker: Worker
+  readonly shared: Int32Array<SharedArrayBuffer>
+  readonly jobs: Map<number, Job>
+  readonly freeSlots: Array<number>
+  /** Calls that nobody waits for and that may still run, with the ping after which they are known to be over. */
+  readonly abandoned: Map<number, number>
+  outbox: Array<CallMessage>
+  ready: boolean
+  blocked: boolean
+  /** Runs one call that is known to block, and nothing else. */
+  exclusive: boolean
+  pings: number
+  pingedAt: number
+}
+
+/** The number of workers when nobody says another. */
+export const defaultWorkers: number = Math.min(4, Math.max(1, availableParallelism()))
+
+const tick = 50
+// Longer than a garbage collection or a machine's hiccup, shorter than what a waiting user notices.
+const blockedAfter = 250
+const rememberBlocking = 60_000
+const crowded = 8
+const maxStartFailures = 3
+
+// The worker stands beside this module: as source when this is source, as emitted code when this is.
+const isSource = import.meta.url.endsWith(".ts")
+const workerUrl = new URL(isSource ? "./functionWorker.ts" : "./functionWorker.js", import.meta.url)
+const execArgv = isSource ? ["--conditions=effect-realm-source"] : []
+
+/** A pool with its first worker starting up. */
+export const make = (settings: Settings): Pool => {
+  const { callsPerWorker, memoryLimit, timeLimit, workers, ...setup } = settings
+  const members = new Set<Member>()
+  /** Every call that is waited for, the oldest first. */
+  const pending = new Map<number, Job>()
+  let queue: Array<Job> = []
+  /** Functions that blocked a worker, and until when that is remembered. */
+  const blockers = new Map<string, number>()
+  let nextId = 1
+  let startFailures = 0
+  let closed = false
+  let watch: NodeJS.Timeout | undefined
+
+  const finish = (job: Job, settlement: Settlement): void => {
+    if (pending.delete(job.id)) job.settle(settlement)
+  }
+
+  // ---------------------------------------------------------------------------
+  // Workers
+  // ---------------------------------------------------------------------------
+
+  const post = (member: Member, message: ToWorker): void => {
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker thread has no origin
+    member.worker.postMessage(message)
+  }
+
+  const spawn = (): void => {
+    const shared = new Int32Array(new SharedArrayBuffer(4 * (firstSlot + callsPerWorker)))
+    const worker = new Worker(workerUrl, {
+      name: "effect-realm functions",
+      workerData: { ...setup, shared } satisfies WorkerSetup,
+      argv: [],
+      env: {},
+      execArgv,
+      stdin: false,
+      stdout: true,
+      stderr: true,
+      resourceLimits: { maxOldGenerationSizeMb: memoryLimit, stackSizeMb: 4 }
+    })
+    // The watch keeps the process alive while calls are waited for; a worker with nothing to do must not.
+    worker.unref()
+    worker.stdout.resume()
+    worker.stderr.resume()
+    const member: Member = {
+      worker,
+      shared,
+      jobs: new Map(),
+      freeSlots: Array.from({ length: callsPerWorker }, (_, slot) => slot),
+      abandoned: new Map(),
+      outbox: [],
+      ready: false,
+      blocked: false,
+      exclusive: false,
+      pings: 0,
+      pingedAt: 0
+    }
+    members.add(member)
+    let reason = "its worker stopped"
+    let outOfMemory = false
+    worker.on("message", (message: FromWorker) => {
+      if (message._tag === "Ready") {
+        member.ready = true
+        startFailures = 0
+        return
+      }
+      const job = member.jobs.get(message.id)
+      if (job === undefined) return
+      release(job)
+      finish(job, {
+        _tag: message.outcome === "returned" ? "Returned" : "Threw",
+        text: message.text,
+        logs: message.logs
+      })
+      dispatch()
+    })
+    worker.on("error", (error: Error & { readonly code?: unknown }) => {
+      outOfMemory = error.code === "ERR_WORKER_OUT_OF_MEMORY"
+      reason = outOfMemory
+        ? `another function used more than the ${memoryLimit} MB of memory that are allowed`
+        : `its worker stopped: ${error.message}`
+    })
+    worker.on("exit", () => {
+      if (!members.has(member)) return
+      if (!member.ready) startFailures++
+      remove(member, reason, outOfMemory)
+      if (startFailures >= maxStartFailures) {
+        // Starting again and again would help nobody; the next call tries anew.
+        startFailures = 0
+        const stranded = queue
+        queue = []
+        for (const job of stranded) finish(job, { _tag: "Lost", reason: `no worker can be started: ${reason}` })
+      }
+      dispatch()
+    })
+  }
+
+  const isLight = (member: Member): boolean => !member.blocked && !member.exclusive
+
+  const countLight = (): number => {
+    let count = 0
+    for (const member of members) if (isLight(member)) count++
+    return count
+  }
+
+  /** Takes back every call that the worker has not begun. */
+  const takeBack = (member: Member): void => {
+    const back: Array<Job> = []
+    for (const job of member.jobs.values()) {
+      if (Atomics.compareExchange(member.shared, slotOf(job), job.id, withdrawn) === job.id) back.push(job)
+    }
+    for (const job of back) release(job)
+    queue.unshift(...back)
+  }
+
+  const remove = (member: Member, reason: string, outOfMemory: boolean): void => {
+    members.delete(member)
+    takeBack(member)
+    const running = Atomics.load(member.shared, runningWord)
+    const lost = [...member.jobs.values()]
+    for (const job of lost) {
+      release(job)
+      const own = outOfMemory && (job.id === running || lost.length === 1)
+      finish(job, own ? { _tag: "OutOfMemory" } : { _tag: "Lost", reason })
+    }
+  }
+
+  const stop = (member: Member, reason: string): void => {
+    remove(member, reason, false)
+    void member.worker.terminate()
+  }
+
+  // ---------------------------------------------------------------------------
+  // Calls
+  // ---------------------------------------------------------------------------
+
+  const slotOf = (job: Job): number => firstSlot + (job.place?.slot ?? 0)
+
+  const release = (job: Job): void => {
+    if (job.place === undefined) return
+    const { member, slot } = job.place
+    job.place = undefined
+    member.jobs.delete(job.id)
+    member.freeSlots.push(slot)
+    if (member.jobs.size === 0) member.exclusive = false
+  }
+
+  const blocks = (name: string): boolean => {
+    const until = blockers.get(name)
+    if (until === undefined) return false
+    if (until > performance.now()) return true
+    blockers.delete(name)
+    return false
+  }
+
+  const send = (job: Job, member: Member): void => {
+    const slot = member.freeSlots.pop()!
+    job.place = { member, slot }
+    member.jobs.set(job.id, job)
+    Atomics.store(member.shared, firstSlot + slot, job.id)
+    member.outbox.push([job.id, slot, job.name, job.args, job.user, job.request, job.asSystem])
+    // Calls made in one turn travel together: a message costs far more than its content.
+    if (member.outbox.length === 1) {
+      queueMicrotask(() => {
+        const calls = member.outbox
+        member.outbox = []
+        if (members.has(member)) post(member, { _tag: "Calls", calls })
+      })
+    }
+  }
+
+  const lightest = (): Member | undefined => {
+    let best: Member | undefined
+    for (const member of members) {
+      if (!isLight(member) || member.freeSlots.length === 0) continue
+      if (
+        best === undefined || (member.ready && !best.ready) ||
+        (member.ready === best.ready && member.jobs.size < best.jobs.size)
+      ) {
+        best = member
+      }
+    }
+    return best
+  }
+
+  const placeFor = (job: Job): Member | undefined => {
+    if (blocks(job.name)) {
+      const heavy = members.size - countLight()
+      if (heavy >= workers) return undefined
+      for (const member of members) {
+        if (isLight(member) && member.jobs.size === 0) {
+          member.exclusive = true
+          return member
+        }
+      }
+      spawn()
+      return placeFor(job)
+    }
+    const best = lightest()
+    if ((best === undefined || (best.ready && best.jobs.size >= crowded)) && countLight() < workers) {
+      spawn()
+      return best ?? lightest()
+    }
+    return best
+  }
+
+  const dispatch = (): void => {
+    if (closed || queue.length === 0) return
+    const left: Array<Job> = []
+    const open = queue
+    queue = []
+    for (const [index, job] of open.entries()) {
+      // A full house: all that is left would only be looked at in vain.
+      if (left.length > workers * callsPerWorker) {
+        left.push(...open.slice(index))
+        break
+      }
+      const member = placeFor(job)
+      if (member === undefined) left.push(job)
+      else send(job, member)
+    }
+    queue = [...queue, ...left]
+  }
+
+  const giveUp = (job: Job): void => {
+    const { place } = job
+    if (place === undefined) {
+      queue = queue.filter((other) => other !== job)
+      return
+    }
+    const { member } = place
+    const taken = Atomics.compareExchange(member.shared, slotOf(job), job.id, withdrawn) === job.id
+    release(job)
+    if (!taken) {
+      member.abandoned.set(job.id, member.pings + 1)
+      post(member, { _tag: "Abandon", id: job.id })
+      // Its worker may be blocked by it: the watch must go on until that is known.
+      keepWatch()
+    }
+  }
+
+  // ---------------------------------------------------------------------------
+  // Watch
+  // ---------------------------------------------------------------------------
+
+  const look = (member: Member, now: number): void => {
+    if (!member.ready) return
+    const answered = Atomics.load(member.shared, pongWord)
+    for (const [id, ping] of member.abandoned) if (answered >= ping) member.abandoned.delete(id)
+    if (answered === member.pings) {
+      member.blocked = false
+      if (member.jobs.size > 0 || member.abandoned.size > 0) {
+        member.pings++
+        member.pingedAt = now
+        post(member, { _tag: "Ping", count: member.pings })
+      } else if (isLight(member) && countLight() > workers) {
+        // It stood in for a worker that was blocked and is not any more.
+        stop(member, "its worker was not needed any more")
+      }
+      return
+    }
+    if (now - member.pingedAt < blockedAfter) return
+    const running = Atomics.load(member.shared, runningWord)
+    if (!member.blocked) {
+      member.blocked = true
+      const name = member.jobs.get(running)?.name
+      if (name !== undefined) blockers.set(name, now + rememberBlocking)
+      takeBack(member)
+    }
+    const forsaken = running === 0 ? member.abandoned.size > 0 : member.abandoned.has(running)
+    if (forsaken || member.jobs.size === 0) {
+      stop(member, "another function in its worker did not end in time, and the worker was stopped")
+    }
+  }
+
+  const keepWatch = (): void => {
+    if (watch !== undefined || closed) return
+    watch = setTimeout(() => {
+      watch = undefined
+      const now = performance.now()
+      for (const job of pending.values()) {
+        if (job.deadline > now) break
+        giveUp(job)
+        finish(job, { _tag: "TimedOut" })
+      }
+      for (const member of members) look(member, now)
+      dispatch()
+      const open = pending.size > 0 || [...members].some((member) => member.blocked || member.abandoned.size > 0)
+      if (open) keepWatch()
+    }, tick)
+  }
+
+  spawn()
+
+  return {
+    submit: (call, settle) => {
+      const id = nextId
+      nextId = nextId === 0x7fff_ffff ? 1 : nextId + 1
+      const job: Job = { ...call, id, settle, deadline: performance.now() + timeLimit, place: undefined }
+      pending.set(id, job)
+      const member = queue.length === 0 && !closed ? placeFor(job) : undefined
+      if (member === undefined) queue.push(job)
+      else send(job, member)
+      keepWatch()
+      return () => {
+        if (!pending.delete(id)) return
+        giveUp(job)
+      }
+    },
+    close: async () => {
+      closed = true
+      clearTimeout(watch)
+      const all = [...members]
+      members.clear()
+      for (const job of pending.values()) finish(job, { _tag: "Lost", reason: "the server is stopping" })
+      await Promise.all(all.map((member) => member.worker.terminate()))
+    }
+  }
+}

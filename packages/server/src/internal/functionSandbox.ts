@@ -1,0 +1,442 @@
+/**
+ * Where the code of an app runs: a `vm` context with its own built-ins and the documented globals, leased to one call at
+ * a time.
+ *
+ * Two walls stand between that code and the worker. The context holds nothing of the worker but what {@link install} puts
+ * there. And as some of that are objects of the worker all the same (Buffer, the modules of `require`, errors that
+ * Node.js throws), `tame` takes the one thing away that such an object could be climbed by: the constructors that compile
+ * text in the worker's realm.
+ */
+import * as vm from "node:vm"
+
+/** One function as the sandbox sees it. */
+export interface SandboxFunction {
+  readonly name: string
+  readonly script: vm.Script
+  readonly runAsSystem: boolean
+}
+
+/** What a call brings along; texts are Extended JSON, read when the code asks for them. */
+export interface SandboxCall {
+  readonly user: string
+  readonly request: string
+  readonly asSystem: boolean
+  readonly log: (level: string, items: ReadonlyArray<unknown>) => void
+  /** Runs `callback` later on behalf of the call; a negative delay means "as soon as possible". */
+  readonly startTimer: (callback: () => void, delay: number, repeat: boolean) => number
+  readonly stopTimer: (id: number) => void
+}
+
+/** What the worker lends to every context. */
+export interface Host {
+  readonly functions: ReadonlyMap<string, SandboxFunction>
+  /** Values by name, as JSON. */
+  readonly values: ReadonlyMap<string, string>
+  readonly app: string
+  readonly environment: string
+  /** Extended JSON to values of the worker's realm, numbers exact. */
+  readonly decode: (text: string) => unknown
+  readonly encode: (value: unknown) => string
+  /** The instant of a date of the worker's realm; nothing for any other object. */
+  readonly dateMillis: (value: object) => number | undefined
+  readonly modules: ReadonlyMap<string, unknown>
+  readonly bson: { readonly [name: string]: Class }
+  readonly globals: { readonly [name: string]: unknown }
+  readonly maxDepth: number
+}
+
+/** A class of the worker's realm. */
+export type Class = (new(...args: Array<never>) => object) & { readonly prototype: object }
+
+/** BSON types of numbers that a JavaScript number does not tell by itself. */
+export type NumberType = "Int32" | "Int64" | "Double"
+
+/** What is remembered of the numbers in the arguments of a call, so that they come back as they went in. */
+export interface Numbers {
+  /** Per document and array of the arguments: the members whose type their value does not tell. */
+  readonly members: Map<object, Map<string | number, { readonly type: NumberType; readonly value: number }> | undefined>
+  /** The type of each number that has the same type wherever it stands; `undefined` when the types differ. */
+  readonly types: Map<number, NumberType | undefined>
+  /** Some number has a type that its value does not tell. */
+  special: boolean
+}
+
+/** The code's side of a context: made inside it by {@link install}. */
+export interface Inside {
+  readonly run: (call: SandboxCall, name: string, args: string, numbers: Numbers) => unknown
+  /** Takes away what the last call left behind; `false` when that is not possible. */
+  readonly sweep: () => boolean
+}
+
+/** A context, and the number of calls it may still serve. */
+export interface Sandbox extends Inside {
+  readonly disposable: boolean
+}
+
+/**
+ * Runs inside a context, where it is compiled from its own text: it must not refer to anything outside of itself.
+ * Everything it makes is of the context's realm.
+ */
+const install = (host: Host, compile: (definition: SandboxFunction) => unknown, freeze: boolean): Inside => {
+  const global: Record<PropertyKey, unknown> = globalThis as never
+  const own = Reflect.ownKeys
+  const define = (target: object, key: PropertyKey, value: unknown): void => {
+    Object.defineProperty(target, key, { value, writable: false, enumerable: false, configurable: false })
+  }
+  for (const name of ["SharedArrayBuffer", "Atomics", "WebAssembly", "gc", "console"]) delete global[name]
+
+  // Assigning to an object a member that its frozen prototype has is refused by the language, and much code does it
+  // (`error.name = "…"`): there, an accessor stands in for the member and lets the object have its own.
+  const allowOverride = (target: object, keys: ReadonlyArray<PropertyKey>): void => {
+    for (const key of keys) {
+      const { configurable, enumerable, value } = Object.getOwnPropertyDescriptor(target, key) ?? {}
+      if (configurable !== true || value === undefined) continue
+      Object.defineProperty(target, key, {
+        configurable: false,
+        enumerable: enumerable === true,
+        get: () => value,
+        set(this: object, next: unknown) {
+          if (this === target) throw new TypeError(`Cannot assign to ${String(key)}: built-ins are read-only`)
+          Object.defineProperty(this, key, { value: next, writable: true, enumerable: true, configurable: true })
+        }
+      })
+    }
+  }
+
+  const freezeBuiltIns = (): void => {
+    const { prototype } = Object
+    allowOverride(prototype, own(prototype).filter((key) => key !== "__proto__"))
+    allowOverride(Function.prototype, ["toString", "call", "apply", "bind", Symbol.hasInstance])
+    allowOverride(Array.prototype, ["toString", "toLocaleString"])
+    allowOverride(Date.prototype, ["toString", "toJSON", "valueOf"])
+    allowOverride(RegExp.prototype, ["toString"])
+    for (
+      const kind of [
+        Error,
+        AggregateError,
+        EvalError,
+        RangeError,
+        ReferenceError,
+        SyntaxError,
+        TypeError,
+        URIError
+      ]
+    ) {
+      allowOverride(kind.prototype, ["name", "message", "toString", "constructor"])
+    }
+    const seen = new Set<object>()
+    const visit = (value: unknown): void => {
+      if ((typeof value !== "object" && typeof value !== "function") || value === null || seen.has(value)) return
+      seen.add(value)
+      if (value !== globalThis) Object.freeze(value)
+      visit(Object.getPrototypeOf(value))
+      for (const key of own(value)) {
+        const { get, set, value: member } = Object.getOwnPropertyDescriptor(value, key) ?? {}
+        visit(member)
+        visit(get)
+        visit(set)
+      }
+    }
+    visit(globalThis)
+    // Built-ins that no global leads to.
+    visit(async function() {})
+    visit(function*() {})
+    visit(async function*() {})
+    visit([][Symbol.iterator]())
+    visit(""[Symbol.iterator]())
+    visit(new Map()[Symbol.iterator]())
+    visit(new Set()[Symbol.iterator]())
+    visit("".matchAll(/./g))
+  }
+  if (freeze) freezeBuiltIns()
+  for (const key of own(global)) {
+    const { configurable } = Object.getOwnPropertyDescriptor(global, key) ?? {}
+    if (configurable === true) Object.defineProperty(global, key, { writable: false, configurable: false })
+  }
+
+  // ---------------------------------------------------------------------------
+  // Values of the worker's realm become values of this one
+  // ---------------------------------------------------------------------------
+
+  const { Double, Int32, Long } = host.bson as { readonly [name: string]: Class }
+  const isInt32 = (value: number): boolean => (value | 0) === value && !Object.is(value, -0)
+
+  const adoptNumber = (
+    numbers: Numbers,
+    value: number,
+    type: NumberType,
+    container: object | undefined,
+    key: string | number
+  ): number => {
+    const { types } = numbers
+    types.set(value, types.has(value) && types.get(value) !== type ? undefined : type)
+    const told: NumberType = isInt32(value) ? "Int32" : Number.isSafeInteger(value) ? "Int64" : "Double"
+    if (told !== type) {
+      numbers.special = true
+      if (container !== undefined) {
+        let members = numbers.members.get(container)
+        if (members === undefined) numbers.members.set(container, members = new Map())
+        members.set(key, { type, value })
+      }
+    }
+    return value
+  }
+
+  const adopt = (
+    numbers: Numbers,
+    value: unknown,
+    container: object | undefined,
+    key: string | number
+  ): unknown => {
+    if (typeof value !== "object" || value === null) return value
+    if (Array.isArray(value)) {
+      const out: Array<unknown> = []
+      numbers.members.set(out, undefined)
+      for (let index = 0; index < value.length; index++) out.push(adopt(numbers, value[index], out, index))
+      return out
+    }
+    const prototype: unknown = Object.getPrototypeOf(value)
+    if (prototype === Int32!.prototype) {
+      return adoptNumber(numbers, (value as { readonly value: number }).value, "Int32", container, key)
+    }
+    if (prototype === Double!.prototype) {
+      return adoptNumber(numbers, (value as { readonly value: number }).value, "Double", container, key)
+    }
+    if (prototype === Long!.prototype) {
+      const number = (value as { readonly toNumber: () => number }).toNumber()
+      return Number.isSafeInteger(number) ? adoptNumber(numbers, number, "Int64", container, key) : value
+    }
+    if (prototype !== null && Object.getPrototypeOf(prototype) !== null) {
+      const millis = host.dateMillis(value)
+      return millis === undefined ? value : new Date(millis)
+    }
+    const out: Record<string, unknown> = {}
+    numbers.members.set(out, undefined)
+    for (const name of Object.keys(value)) {
+      const member = adopt(numbers, (value as Record<string, unknown>)[name], out, name)
+      if (name === "__proto__") {
+        Object.defineProperty(out, name, { value: member, writable: true, enumerable: true, configurable: true })
+      } else {
+        out[name] = member
+      }
+    }
+    return out
+  }
+
+  const noNumbers = (): Numbers => ({ members: new Map(), types: new Map(), special: false })
+
+  // ---------------------------------------------------------------------------
+  // Globals
+  // ---------------------------------------------------------------------------
+
+  /** The globals that belong to one call: what is left of a call cannot act on behalf of the next. */
+  const tools = (call: SandboxCall): ReadonlyArray<unknown> => {
+    const start = (name: string, callback: unknown, delay: number, repeat: boolean, args: ReadonlyArray<unknown>) => {
+      if (typeof callback !== "function") throw new TypeError(`${name} needs a function`)
+      return call.startTimer(
+        () => {
+          callback(...args)
+        },
+        delay,
+        repeat
+      )
+    }
+    const wait = (delay: unknown): number => Math.max(0, Number(delay) || 0)
+    const stop = (id: unknown): void => {
+      if (typeof id === "number") call.stopTimer(id)
+    }
+    const console = {} as Record<string, unknown>
+    for (const level of ["log", "info", "warn", "error", "debug"]) {
+      console[level] = (...items: Array<unknown>) => call.log(level, items)
+    }
+    return [
+      console,
+      (callback: unknown, delay: unknown, ...args: Array<unknown>) =>
+        start("setTimeout", callback, wait(delay), false, args),
+      (callback: unknown, delay: unknown, ...args: Array<unknown>) =>
+        start("setInterval", callback, wait(delay), true, args),
+      (callback: unknown, ...args: Array<unknown>) => start("setImmediate", callback, -1, false, args),
+      stop,
+      stop,
+      stop,
+      (callback: unknown) => {
+        start("queueMicrotask", callback, -1, false, [])
+      }
+    ]
+  }
+
+  for (const name of ["Buffer", "URL", "URLSearchParams", "TextEncoder", "TextDecoder", "atob", "btoa"]) {
+    define(global, name, host.globals[name])
+  }
+
+  // Callable without `new`, as they were on App Services.
+  const callable = (name: string, HostClass: Class): unknown => {
+    const construct = function(...args: Array<never>) {
+      return new HostClass(...args)
+    }
+    for (const key of own(HostClass)) {
+      if (key === "length" || key === "name" || key === "prototype") continue
+      const member = (HostClass as unknown as Record<PropertyKey, unknown>)[key]
+      define(construct, key, typeof member === "function" ? member.bind(HostClass) : member)
+    }
+    Object.defineProperty(construct, "name", { value: name })
+    Object.defineProperty(construct, "prototype", { value: HostClass.prototype, writable: false })
+    return Object.freeze(construct)
+  }
+  const BSON = Object.create(null) as Record<string, unknown>
+  for (const name of Object.keys(host.bson)) BSON[name] = callable(name, host.bson[name]!)
+  define(global, "BSON", Object.freeze(BSON))
+  define(
+    global,
+    "EJSON",
+    Object.freeze({
+      parse: (text: unknown): unknown => adopt(noNumbers(), host.decode(String(text)), undefined, 0),
+      stringify: (value: unknown, _replacer?: unknown, space?: string | number): string => {
+        const text = host.encode(value)
+        return space === undefined ? text : JSON.stringify(JSON.parse(text), null, space)
+      }
+    })
+  )
+
+  const unavailable = (target: object, key: string, name: string): void => {
+    Object.defineProperty(target, key, {
+      enumerable: true,
+      get() {
+        throw new Error(`${name} is not supported by this server yet`)
+      }
+    })
+  }
+  const utils = {}
+  unavailable(utils, "crypto", "utils.crypto")
+  unavailable(utils, "jwt", "utils.jwt")
+  define(global, "utils", Object.freeze(utils))
+
+  const required = new Map<string, unknown>()
+  const require = (specifier: unknown): unknown => {
+    const name = String(specifier).replace(/^node:/, "")
+    if (!host.modules.has(name)) {
+      throw new Error(
+        `Cannot find module '${name}': a function may require ${[...host.modules.keys()].join(", ")}`
+      )
+    }
+    if (!required.has(name)) {
+      const exports = host.modules.get(name)
+      required.set(name, typeof exports === "function" ? exports : Object.freeze({ ...(exports as object) }))
+    }
+    return required.get(name)
+  }
+
+  // ---------------------------------------------------------------------------
+  // Running
+  // ---------------------------------------------------------------------------
+
+  type Factory = (exports: object, require: unknown, context: object, ...tools: ReadonlyArray<unknown>) => unknown
+  const factories = new Map<string, Factory>()
+
+  const run = (call: SandboxCall, name: string, argsText: string, numbers: Numbers): unknown => {
+    const own = tools(call)
+    let user: unknown
+    let userRead = false
+
+    const execute = (name: string, args: ReadonlyArray<unknown>, asSystem: boolean, depth: number): unknown => {
+      if (depth > host.maxDepth) throw new Error(`functions call each other more than ${host.maxDepth} deep`)
+      const definition = host.functions.get(name)
+      if (definition === undefined) throw new Error(`function not found: '${name}'`)
+      let factory = factories.get(name)
+      if (factory === undefined) factories.set(name, factory = compile(definition) as Factory)
+      const system = asSystem || definition.runAsSystem
+      const context = {
+        get app() {
+          return JSON.parse(host.app)
+        },
+        get environment() {
+          return JSON.parse(host.environment)
+        },
+        functions: {
+          execute: (name: unknown, ...args: Array<unknown>) => execute(String(name), args, system, depth + 1)
+        },
+        get request() {
+          return adopt(noNumbers(), host.decode(call.request), undefined, 0)
+        },
+        runningAsSystem: () => system,
+        services: {
+          get: (name: unknown) => {
+            throw new Error(`context.services.get("${String(name)}") is not supported by this server yet`)
+          }
+        },
+        get user() {
+          if (!userRead) {
+            user = adopt(noNumbers(), host.decode(call.user), undefined, 0)
+            userRead = true
+          }
+          return user
+        },
+        values: {
+          get: (name: unknown) => {
+            const text = host.values.get(String(name))
+            return text === undefined ? undefined : JSON.parse(text)
+          }
+        }
+      }
+      unavailable(context, "http", "context.http")
+      const entry = factory({}, require, context, ...own)
+      if (typeof entry !== "function") {
+        throw new TypeError(`functions/${name}.js does not assign a function to exports`)
+      }
+      return entry(...args)
+    }
+
+    const args = adopt(numbers, host.decode(argsText), undefined, 0) as ReadonlyArray<unknown>
+    return execute(name, args, call.asSystem, 1)
+  }
+
+  const known = new Set(own(global))
+  const sweep = (): boolean => {
+    const keys = own(global)
+    if (keys.length === known.size) return true
+    return keys.every((key) => known.has(key) || Reflect.deleteProperty(global, key))
+  }
+
+  return { run, sweep }
+}
+
+/**
+ * A new context with everything installed.
+ *
+ * @param shared whether later calls use it too; then its built-ins are frozen
+ */
+export const make = (host: Host, shared: boolean): Sandbox => {
+  // An ordinary global object: the usual contextified one is an object of the worker's realm.
+  const context = vm.createContext(vm.constants.DONT_CONTEXTIFY, {
+    codeGeneration: { strings: false, wasm: false }
+  })
+  const setUp: unknown = installScript.runInContext(context)
+  const inside = (setUp as typeof install)(host, (definition) => definition.script.runInContext(context), shared)
+  return { run: inside.run, sweep: inside.sweep, disposable: !shared }
+}
+
+const installScript = new vm.Script(`(${install.toString()})`, { filename: "effect-realm:sandbox" })
+
+/**
+ * Makes the worker's own realm harmless to whoever gets hold of one of its objects. Irrevocable, for the whole worker.
+ */
+export const tame = (): void => {
+  const refuse = function(): never {
+    throw new EvalError("code from strings is not allowed in a function")
+  }
+  const prototypes = [
+    Function.prototype,
+    Object.getPrototypeOf(async function() {}),
+    Object.getPrototypeOf(function*() {}),
+    Object.getPrototypeOf(async function*() {})
+  ]
+  for (const prototype of prototypes) {
+    Object.defineProperty(prototype, "constructor", { value: refuse, writable: false, configurable: false })
+  }
+  const globals: Record<string, unknown> = globalThis as never
+  for (
+    const name of ["process", "fetch", "WebSocket", "EventSource", "BroadcastChannel", "Worker", "Function", "eval"]
+  ) {
+    Reflect.deleteProperty(globals, name)
+  }
+}

@@ -1,0 +1,258 @@
+/**
+ * The thread in which functions run. It has no environment, no files, no sockets of its own and nothing of the server's
+ * but the sources and values of the app.
+ */
+import * as Ejson from "@effect-realm/protocol/Ejson"
+import * as Bson from "bson"
+import * as assert from "node:assert"
+import * as buffer from "node:buffer"
+import * as crypto from "node:crypto"
+import * as events from "node:events"
+import * as path from "node:path"
+import * as querystring from "node:querystring"
+import * as stream from "node:stream"
+import * as stringDecoder from "node:string_decoder"
+import * as url from "node:url"
+import * as util from "node:util"
+import { parentPort, workerData } from "node:worker_threads"
+import * as zlib from "node:zlib"
+import {
+  type CallMessage,
+  firstSlot,
+  type FromWorker,
+  type Outcome,
+  pongWord,
+  runningWord,
+  type ToWorker,
+  type WorkerSetup
+} from "./functionMessage.ts"
+import { describeThrown, settle, type Settled, toBson } from "./functionResult.ts"
+import * as Sandbox from "./functionSandbox.ts"
+import * as Source from "./functionSource.ts"
+
+const port = parentPort!
+// The one sender is the pool of this package.
+const setup = workerData as WorkerSetup
+const { shared } = setup
+
+const encode = (value: unknown): string => JSON.stringify(Ejson.encodeUnsafe(value))
+
+// -----------------------------------------------------------------------------
+// What functions may use
+// -----------------------------------------------------------------------------
+
+const { Binary } = Bson
+Object.assign(Binary, { fromHex: Binary.createFromHexString, fromBase64: Binary.createFromBase64 })
+Object.assign(Binary.prototype, {
+  toHex(this: Bson.Binary) {
+    return this.toString("hex")
+  },
+  toBase64(this: Bson.Binary) {
+    return this.toString("base64")
+  },
+  text(this: Bson.Binary) {
+    return this.toString("utf8")
+  }
+})
+const bson: { readonly [name: string]: Sandbox.Class } = {
+  Binary,
+  BSONRegExp: Bson.BSONRegExp,
+  BSONSymbol: Bson.BSONSymbol,
+  Code: Bson.Code,
+  DBRef: Bson.DBRef,
+  Decimal128: Bson.Decimal128,
+  Double: Bson.Double,
+  Int32: Bson.Int32,
+  Long: Bson.Long,
+  MaxKey: Bson.MaxKey,
+  MinKey: Bson.MinKey,
+  ObjectId: Bson.ObjectId,
+  Timestamp: Bson.Timestamp,
+  UUID: Bson.UUID
+}
+for (const { prototype } of Object.values(bson)) Object.freeze(prototype)
+
+// Native extensions, process-wide settings and the worker's own command line are nothing for functions.
+const without = (exports: object, ...names: ReadonlyArray<string>): object =>
+  Object.fromEntries(Object.entries(exports).filter(([name]) => name !== "default" && !names.includes(name)))
+
+const modules = new Map<string, unknown>([
+  ["assert", assert.default],
+  ["buffer", without(buffer)],
+  ["crypto", without(crypto, "setEngine", "setFips", "fips")],
+  ["events", events.default],
+  ["path", without(path)],
+  ["querystring", without(querystring)],
+  ["stream", stream.default],
+  ["string_decoder", without(stringDecoder)],
+  ["url", without(url)],
+  ["util", without(util, "debug", "debuglog", "deprecate", "getCallSites", "parseArgs", "setTraceSigInt")],
+  ["zlib", without(zlib)]
+])
+
+const functions = new Map<string, Sandbox.SandboxFunction>()
+// Contexts that calls share have frozen built-ins, which code that extends a prototype cannot live with.
+const needsFresh = new Set<string>()
+const someTouch = setup.functions.some(({ source }) => Source.touchesPrototypes(source))
+for (const { name, runAsSystem, source } of setup.functions) {
+  let script: ReturnType<typeof Source.script> | undefined
+  functions.set(name, {
+    name,
+    runAsSystem,
+    get script() {
+      return script ??= Source.script(name, source)
+    }
+  })
+  if (Source.touchesPrototypes(source) || (someTouch && source.includes("execute"))) needsFresh.add(name)
+}
+
+const host: Sandbox.Host = {
+  functions,
+  values: new Map(setup.values),
+  app: setup.app,
+  environment: setup.environment,
+  decode: (text) => Ejson.decodeUnsafe(JSON.parse(text), { numbers: "exact" }),
+  encode,
+  dateMillis: (value) => value instanceof Date ? value.getTime() : undefined,
+  modules,
+  bson,
+  globals: { atob, btoa, Buffer, TextDecoder, TextEncoder, URL, URLSearchParams },
+  maxDepth: setup.maxDepth
+}
+
+// -----------------------------------------------------------------------------
+// Contexts
+// -----------------------------------------------------------------------------
+
+const idle: Array<Sandbox.Sandbox> = []
+const maxIdle = 16
+
+const lease = (name: string): Sandbox.Sandbox =>
+  needsFresh.has(name) ? Sandbox.make(host, false) : idle.pop() ?? Sandbox.make(host, true)
+
+const giveBack = (sandbox: Sandbox.Sandbox): void => {
+  if (!sandbox.disposable && sandbox.sweep() && idle.length < maxIdle) idle.push(sandbox)
+}
+
+// -----------------------------------------------------------------------------
+// Calls
+// -----------------------------------------------------------------------------
+
+interface Running {
+  readonly fail: (error: unknown) => void
+  readonly abandon: () => void
+}
+
+const running = new Map<number, Running>()
+const maxLogLines = 25
+const maxLogLength = 512
+
+const post = (message: FromWorker): void => port.postMessage(message)
+
+const start = ([id, slot, name, args, user, request, asSystem]: CallMessage): void => {
+  if (Atomics.compareExchange(shared, firstSlot + slot, id, -id) !== id) return
+  const logs: Array<string> = []
+  const timers = new Map<number, NodeJS.Timeout | NodeJS.Immediate>()
+  const numbers: Sandbox.Numbers = { members: new Map(), types: new Map(), special: false }
+  let nextTimer = 1
+  let live = true
+  let sandbox: Sandbox.Sandbox | undefined
+
+  const enter = (body: () => void): void => {
+    Atomics.store(shared, runningWord, id)
+    try {
+      body()
+    } catch (error) {
+      fail(error)
+    } finally {
+      Atomics.store(shared, runningWord, 0)
+    }
+  }
+
+  const stopTimer = (timer: number): void => {
+    const handle = timers.get(timer)
+    timers.delete(timer)
+    clearTimeout(handle as NodeJS.Timeout)
+    clearImmediate(handle as NodeJS.Immediate)
+  }
+
+  const call: Sandbox.SandboxCall = {
+    user,
+    request,
+    asSystem,
+    log: (level, items) => {
+      if (logs.length === maxLogLines) logs.shift()
+      logs.push(`${level}: ${util.format(...items)}`.slice(0, maxLogLength))
+    },
+    startTimer: (callback, delay, repeat) => {
+      if (!live) return 0
+      const timer = nextTimer++
+      const fire = () => {
+        if (!repeat) timers.delete(timer)
+        if (live) enter(callback)
+      }
+      timers.set(timer, delay < 0 ? setImmediate(fire) : repeat ? setInterval(fire, delay) : setTimeout(fire, delay))
+      return timer
+    },
+    stopTimer
+  }
+
+  const end = (): boolean => {
+    if (!live) return false
+    live = false
+    running.delete(id)
+    for (const timer of timers.keys()) stopTimer(timer)
+    return true
+  }
+
+  const answer = (outcome: Outcome, text: string): void => {
+    if (!end()) return
+    post({ _tag: "Settled", id, outcome, text, logs })
+    if (sandbox !== undefined) giveBack(sandbox)
+  }
+
+  const fail = (error: unknown): void => answer("threw", describeThrown(error))
+
+  const succeed = (result: Settled): void => {
+    const text = encode(toBson(result, numbers))
+    if (text.length <= setup.maxResult) answer("returned", text)
+    else {
+      answer(
+        "threw",
+        `Error: the result is too large: ${text.length} characters of Extended JSON, at most ${setup.maxResult} are allowed`
+      )
+    }
+  }
+
+  running.set(id, { fail, abandon: end })
+  enter(() => {
+    sandbox = lease(name)
+    const result = settle(sandbox.run(call, name, args, numbers))
+    if (result._tag === "Settled") succeed(result)
+    else result.promise.then((settled) => enter(() => succeed(settled)), fail)
+  })
+}
+
+process.on("unhandledRejection", () => {
+  // A promise that a function dropped: the function's answer stands, as nobody waits for that promise.
+})
+process.on("uncaughtException", (error) => {
+  // Thrown in a callback of a Node.js module. It says not whose it is, unless only one call runs.
+  const [only, ...others] = running.values()
+  if (only !== undefined && others.length === 0) only.fail(error)
+})
+
+port.on("message", (message: ToWorker) => {
+  switch (message._tag) {
+    case "Calls":
+      return message.calls.forEach(start)
+    case "Abandon":
+      return running.get(message.id)?.abandon()
+    case "Ping":
+      Atomics.store(shared, pongWord, message.count)
+  }
+})
+
+Sandbox.tame()
+idle.push(Sandbox.make(host, true))
+post({ _tag: "Ready" })
