@@ -128,7 +128,7 @@ export type EjsonErrorReason = typeof EjsonErrorReason.Type
  * import * as assert from "node:assert/strict"
  *
  * const result = Ejson.decode([{ when: { $date: "soon" } }], { root: "args" })
- * assert.ok(Result.isFailure(result))
+ * assert.ok(Result.isFailure(result) && result.failure instanceof Ejson.EjsonError)
  * assert.equal(result.failure.path, "args[0].when")
  * assert.equal(result.failure.reason._tag, "Malformed")
  * ```

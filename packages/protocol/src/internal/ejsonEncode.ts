@@ -190,8 +190,8 @@ const encodeRegExp = (value: RegExp): Json => {
 
 const encodePattern = (pattern: unknown, options: unknown): Json => {
   if (typeof pattern !== "string" || typeof options !== "string") throw damaged("BSONRegExp")
-  // the wire wants options in alphabetical order
-  return { $regularExpression: { pattern, options: options.length < 2 ? options : [...options].toSorted().join("") } }
+  if (pattern.includes("\0")) throw unsupported("a pattern with a NUL character", "write it as \\x00")
+  return { $regularExpression: { pattern, options } }
 }
 
 const damaged = (type: string): Failure => unsupported(`a damaged ${type}`, "make it anew with the npm package bson")
