@@ -1,1 +1,8 @@
-export {}
+export * as App from "./App.ts"
+export * as ClientError from "./ClientError.ts"
+export * as Credentials from "./Credentials.ts"
+export * as EmailPassword from "./EmailPassword.ts"
+export * as Session from "./Session.ts"
+export * as TokenStore from "./TokenStore.ts"
+export * as User from "./User.ts"
+export * as UserEvent from "./UserEvent.ts"

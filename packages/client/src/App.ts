@@ -1,0 +1,361 @@
+/**
+ * An App Services app (`Realm.App`). An `App` is a plain, immutable value: the app's id and where its server is. What an
+ * app can do are the functions of this module; who its users are is remembered by the `TokenStore`.
+ */
+import * as Endpoint from "@effect-realm/protocol/Endpoint"
+import * as Token from "@effect-realm/protocol/Token"
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import { dual } from "effect/Function"
+import type * as HttpClient from "effect/http/HttpClient"
+import * as Option from "effect/Option"
+import * as Pipeable from "effect/Pipeable"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import type { NotLoggedInError } from "./ClientError.ts"
+import {
+  type ExchangeError,
+  InvalidResponseError,
+  type RequestFailure,
+  type ServerFailure,
+  type TokenStoreError
+} from "./ClientError.ts"
+import type { Credentials } from "./Credentials.ts"
+import * as LogIn from "./internal/logIn.ts"
+import * as Sessions from "./internal/session.ts"
+import * as Transport from "./internal/transport.ts"
+import * as Session from "./Session.ts"
+import { TokenStore } from "./TokenStore.ts"
+import { User } from "./User.ts"
+import type { Snapshot, UserEvent } from "./UserEvent.ts"
+
+// -----------------------------------------------------------------------------
+// Model
+// -----------------------------------------------------------------------------
+
+const BaseUrl = Schema.String.check(
+  Schema.makeFilter((text) => /^https?:$/.test(URL.parse(text)?.protocol ?? ""), {
+    expected: "an http or https URL, like http://localhost:9090"
+  })
+)
+
+/** An app: its id and the origin of its server. Two values for the same app are equal. */
+export class App extends Pipeable.Mixin(
+  Schema.TaggedClass<App>("@effect-realm/client/App")("App", {
+    /** The client app id, like `shop-abcde`. */
+    id: Schema.NonEmptyString,
+    /** Where the server is, without a slash at the end. */
+    baseUrl: BaseUrl
+  })
+) {}
+
+/** The present state of an app, as a new subscriber of {@link events} gets it first. */
+export interface AppState {
+  readonly currentUser: Option.Option<User>
+}
+
+/** Where an app is served (protocol section 1.2). */
+export type Location = typeof Endpoint.Location.Type
+
+// -----------------------------------------------------------------------------
+// Errors
+// -----------------------------------------------------------------------------
+
+/** What {@link logIn} can fail with. */
+export type LogInError = LogIn.Refusal | RequestFailure | TokenStoreError
+
+/** What {@link switchUser} can fail with. */
+export type SwitchUserError = NotLoggedInError | TokenStoreError
+
+/** What {@link removeUser} can fail with, after the user is forgotten here all the same. */
+export type RemoveUserError = ServerFailure | TokenStoreError
+
+/** What {@link deleteUser} can fail with. */
+export type DeleteUserError = ExchangeError
+
+/** What {@link location} can fail with. */
+export type LocationError = ServerFailure
+
+// -----------------------------------------------------------------------------
+// Constructors
+// -----------------------------------------------------------------------------
+
+/**
+ * An app (`new Realm.App`). Throws a `SchemaError` that names the field when the id is empty or the base URL is none.
+ *
+ * @param options.id the client app id
+ * @param options.baseUrl origin of the server; a path in front of `/api/client` is allowed
+ *
+ * ```ts
+ * import { App } from "@effect-realm/client"
+ *
+ * const app = App.make({ id: "shop-abcde", baseUrl: "http://localhost:9090/" })
+ * app.baseUrl // => "http://localhost:9090"
+ * ```
+ */
+export const make = (options: { readonly id: string; readonly baseUrl: string }): App =>
+  new App({
+    id: options.id,
+    // A value of another type is left for the schema to refuse.
+    baseUrl: typeof options.baseUrl === "string" ? options.baseUrl.replace(/\/+$/, "") : options.baseUrl
+  })
+
+const userOf = (app: App, id: string): User => new User({ appId: app.id, baseUrl: app.baseUrl, id })
+
+/**
+ * Whether requests carry trace headers (`traceparent`, `b3`). They tell the server, which may be a stranger's, about the
+ * caller, so they are off unless this reference says `true`.
+ *
+ * ```ts
+ * import { App } from "@effect-realm/client"
+ * import { Effect } from "effect"
+ *
+ * const traced = Effect.provideService(App.TracePropagation, true)
+ * await Effect.runPromise(traced(App.TracePropagation)) // => true
+ * ```
+ */
+export const TracePropagation: Context.Reference<boolean> = Transport.TracePropagation
+
+// -----------------------------------------------------------------------------
+// Log-in
+// -----------------------------------------------------------------------------
+
+const sendProfile = Transport.make(Endpoint.profile)
+
+/** An anonymous user who is still logged in here and has no other identity, or none. */
+const reusable = Effect.fnUntraced(function*(app: App): Effect.fn.Return<
+  Option.Option<User>,
+  TokenStoreError,
+  TokenStore
+> {
+  const store = yield* TokenStore
+  const { anonymousUser } = yield* store.app(app.id)
+  if (Option.isNone(anonymousUser)) return Option.none()
+  const user = userOf(app, anonymousUser.value)
+  const session = yield* Sessions.readable(user)
+  return Option.isSome(session) && Session.isLoggedIn(session.value) &&
+      session.value.profile.identities.every((identity) => identity.providerType === "anon-user")
+    ? Option.some(user)
+    : Option.none()
+})
+
+/**
+ * Logs in and makes the user current (`Realm.App.logIn`, protocol section 3). Either everything happened, token, profile
+ * and record, or nothing did. A user who was logged in already gets the new session in place of the old one.
+ *
+ * Fails with `AuthError` when the credentials were refused, with `AppError.AppNotFound` for an unknown app.
+ *
+ * @param credentials from the module `Credentials`
+ */
+export const logIn: {
+  (credentials: Credentials): (
+    app: App
+  ) => Effect.Effect<User, LogInError, HttpClient.HttpClient | TokenStore>
+  (app: App, credentials: Credentials): Effect.Effect<User, LogInError, HttpClient.HttpClient | TokenStore>
+} = dual(
+  2,
+  (app: App, credentials: Credentials): Effect.Effect<User, LogInError, HttpClient.HttpClient | TokenStore> =>
+    Effect.gen(function*() {
+      if (credentials._tag === "Anonymous" && credentials.reuse) {
+        const reused = yield* reusable(app)
+        if (Option.isSome(reused) && (yield* makeCurrent(reused.value))) return reused.value
+      }
+      const store = yield* TokenStore
+      const { deviceId } = yield* store.app(app.id)
+      const answer = yield* LogIn.send(app, credentials, { deviceId: Option.getOrUndefined(deviceId) })
+      return yield* complete(app, credentials, answer).pipe(
+        // The session exists on the server and nobody will ever use it: end it there, without making anybody wait.
+        Effect.tapError(() => abandon(app, answer))
+      )
+    })
+)
+
+type LogInAnswer = typeof Endpoint.LoggedIn.Type
+
+const complete = Effect.fnUntraced(function*(
+  app: App,
+  credentials: Credentials,
+  answer: LogInAnswer
+): Effect.fn.Return<User, LogInError, HttpClient.HttpClient | TokenStore> {
+  const endpoint = LogIn.endpoint(credentials)
+  const { accessToken, deviceId, refreshToken, userId } = answer
+  if (refreshToken === undefined || refreshToken === null) {
+    return yield* new InvalidResponseError({
+      method: endpoint.method,
+      route: endpoint.path,
+      status: 200,
+      contentType: "application/json",
+      excerpt: "",
+      detail: "the answer to a log-in has no refresh token"
+    })
+  }
+  const claims = yield* Sessions.claimsOf(userId, accessToken, endpoint)
+  const profile = Session.profile(yield* sendProfile({ baseUrl: app.baseUrl, bearer: accessToken }))
+  const tokens = yield* Sessions.received(claims, accessToken, refreshToken)
+  const providerType = LogIn.providerType(credentials)
+  const user = userOf(app, userId)
+  yield* Sessions.change(user, (before) =>
+    Option.some({
+      session: Option.some({
+        appId: app.id,
+        userId,
+        tokens,
+        providerType,
+        profile,
+        customData: claims.userData,
+        ...(deviceId === Token.noDevice ? undefined : { deviceId })
+      }),
+      event: {
+        _tag: before !== "Damaged" && Option.exists(before, Session.isLoggedIn) ? "RefreshTokenReplaced" : "LoggedIn",
+        providerType
+      },
+      makeCurrent: true
+    }))
+  return user
+})
+
+const abandon = (app: App, { refreshToken }: LogInAnswer): Effect.Effect<void, never, HttpClient.HttpClient> =>
+  refreshToken === undefined || refreshToken === null
+    ? Effect.void
+    : Effect.asVoid(Effect.forkDetach(Effect.ignore(Sessions.endOnServer(app, { refreshToken }))))
+
+// -----------------------------------------------------------------------------
+// Users
+// -----------------------------------------------------------------------------
+
+/**
+ * The user who became current last and is logged in (`Realm.App.currentUser`), or `None`. When the current user logs out
+ * the one before takes the place, as in the old SDKs; sixteen are remembered. Sends nothing.
+ *
+ * ```ts
+ * import { App, TokenStore } from "@effect-realm/client"
+ * import { Effect, Option } from "effect"
+ *
+ * const app = App.make({ id: "shop-abcde", baseUrl: "http://localhost:9090" })
+ * const user = await Effect.runPromise(Effect.provide(App.currentUser(app), TokenStore.layerMemory))
+ * Option.isNone(user) // => true
+ * ```
+ */
+export const currentUser = (app: App): Effect.Effect<Option.Option<User>, TokenStoreError, TokenStore> =>
+  Effect.flatMap(
+    TokenStore,
+    (store) => Effect.map(store.app(app.id), (state) => Option.map(state.currentUser, (id) => userOf(app, id)))
+  )
+
+/**
+ * Everybody who is known here, logged in or out, in the order of their first log-in (`Realm.App.allUsers`). Reads one
+ * record a user. Sends nothing.
+ *
+ * ```ts
+ * import { App, TokenStore } from "@effect-realm/client"
+ * import { Effect } from "effect"
+ *
+ * const app = App.make({ id: "shop-abcde", baseUrl: "http://localhost:9090" })
+ * await Effect.runPromise(Effect.provide(App.allUsers(app), TokenStore.layerMemory)) // => []
+ * ```
+ */
+export const allUsers = (app: App): Effect.Effect<Array<User>, TokenStoreError, TokenStore> =>
+  Effect.flatMap(TokenStore, (store) => Effect.map(store.users(app.id), (ids) => ids.map((id) => userOf(app, id))))
+
+/** Makes a logged-in user current; `false` when the user is logged in no more. */
+const makeCurrent = Effect.fnUntraced(function*(
+  user: User
+): Effect.fn.Return<boolean, TokenStoreError, TokenStore> {
+  const store = yield* TokenStore
+  const { currentUser } = yield* store.app(user.appId)
+  let isLoggedIn = false
+  yield* Sessions.update(user, (session) => {
+    isLoggedIn = Session.isLoggedIn(session)
+    return isLoggedIn && !Option.contains(currentUser, user.id)
+      ? Option.some({ session: Option.some(session), event: { _tag: "Switched" }, makeCurrent: true })
+      : Option.none()
+  })
+  return isLoggedIn
+})
+
+/**
+ * Makes another logged-in user current (`Realm.App.switchUser`). Fails with `NotLoggedInError` for a user who is logged
+ * out or not known. Sends nothing; the choice survives a restart where the store does.
+ */
+export const switchUser: {
+  (user: User): (app: App) => Effect.Effect<void, SwitchUserError, TokenStore>
+  (app: App, user: User): Effect.Effect<void, SwitchUserError, TokenStore>
+} = dual(
+  2,
+  (app: App, user: User): Effect.Effect<void, SwitchUserError, TokenStore> =>
+    Effect.flatMap(
+      makeCurrent(userOf(app, user.id)),
+      (isLoggedIn) => isLoggedIn ? Effect.void : Effect.asVoid(Sessions.loggedIn(userOf(app, user.id)))
+    )
+)
+
+/**
+ * Logs a user out and forgets everything about them here (`Realm.App.removeUser`). A user who is not known is success;
+ * so is a record that cannot be read. Like `User.logOut` it forgets first and then tells the server.
+ */
+export const removeUser: {
+  (user: User): (app: App) => Effect.Effect<void, RemoveUserError, HttpClient.HttpClient | TokenStore>
+  (app: App, user: User): Effect.Effect<void, RemoveUserError, HttpClient.HttpClient | TokenStore>
+} = dual(
+  2,
+  (app: App, user: User): Effect.Effect<void, RemoveUserError, HttpClient.HttpClient | TokenStore> =>
+    Sessions.end(userOf(app, user.id), Sessions.removed)
+)
+
+const sendDeleteUser = Transport.make(Endpoint.deleteUser)
+
+/**
+ * Deletes a user on the server, with all sessions and identities, and forgets them here (`Realm.App.deleteUser`, protocol
+ * section 5.4). The user has to be logged in. Sent with the user's own token, once.
+ */
+export const deleteUser: {
+  (user: User): (app: App) => Effect.Effect<void, DeleteUserError, HttpClient.HttpClient | TokenStore>
+  (app: App, user: User): Effect.Effect<void, DeleteUserError, HttpClient.HttpClient | TokenStore>
+} = dual(
+  2,
+  (app: App, user: User): Effect.Effect<void, DeleteUserError, HttpClient.HttpClient | TokenStore> => {
+    const own = userOf(app, user.id)
+    return Effect.andThen(
+      Sessions.authorized(
+        own,
+        (session) => sendDeleteUser({ baseUrl: own.baseUrl, bearer: session.tokens.accessToken })
+      ),
+      Effect.asVoid(Sessions.change(own, Sessions.removed))
+    )
+  }
+)
+
+// -----------------------------------------------------------------------------
+// The app itself
+// -----------------------------------------------------------------------------
+
+const sendLocation = Transport.make(Endpoint.location)
+
+/**
+ * Where the server says the app is served (protocol section 1.2). The old clients asked before their first request; here
+ * the base URL is used as it is, and this is a way to see whether the app is there.
+ */
+export const location = (app: App): Effect.Effect<Location, LocationError, HttpClient.HttpClient> =>
+  sendLocation({ baseUrl: app.baseUrl, params: { appId: app.id } })
+
+/**
+ * What happens to the users of the app, from now on (`Realm.App.addListener`): first a `Snapshot` of who is current, then
+ * one event for each commit, in order per user, each exactly once.
+ *
+ * A slow subscriber delays nobody: it may be 256 events behind; beyond that it gets a new `Snapshot`, which says how many
+ * it missed, in place of the rest.
+ */
+export const events = (app: App): Stream.Stream<UserEvent | Snapshot<AppState>, TokenStoreError, TokenStore> =>
+  Stream.unwrap(
+    Effect.map(
+      TokenStore,
+      (store) =>
+        Stream.map(store.appChanges(app.id), (event): UserEvent | Snapshot<AppState> =>
+          event._tag === "Snapshot"
+            ? {
+              ...event,
+              state: { currentUser: Option.map(event.state.currentUser, (id) => userOf(app, id)) }
+            }
+            : event)
+    )
+  )

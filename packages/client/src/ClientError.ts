@@ -1,0 +1,127 @@
+/**
+ * What can go wrong on this side of the wire. What the server refuses is in `RealmError`.
+ */
+import type { AppError, RequestError, SessionError, UnknownServiceError } from "@effect-realm/protocol/RealmError"
+import * as Schema from "effect/Schema"
+
+/** Which endpoint a failed request was for: its method and the template of its path, never a URL with values in it. */
+const endpoint = {
+  method: Schema.String,
+  route: Schema.String
+}
+
+/**
+ * No answer arrived: the server could not be reached, the connection broke, or the deadline passed. Whether the server
+ * ran the request is unknown. Trying again later can help; nothing was forgotten.
+ */
+export class TransportError
+  extends Schema.TaggedError<TransportError>("@effect-realm/client/TransportError")("TransportError", {
+    ...endpoint,
+    reason: Schema.TaggedUnion({
+      /** The request could not be sent, or its connection broke before the answer was whole. */
+      Unreachable: { detail: Schema.String },
+      /** Headers and body did not arrive within the deadline, in milliseconds. */
+      TimedOut: { deadline: Schema.Finite }
+    })
+  })
+{
+  override get message(): string {
+    const what = this.reason._tag === "TimedOut"
+      ? `no whole answer within ${this.reason.deadline} ms`
+      : this.reason.detail
+    return `${this.method} ${this.route}: ${what}. Check the base URL and the network, then try again.`
+  }
+}
+
+/**
+ * An answer arrived that is not of the protocol: a page of a proxy, an empty body, JSON of another shape. The session is
+ * kept; trying again later can help.
+ */
+export class InvalidResponseError
+  extends Schema.TaggedError<InvalidResponseError>("@effect-realm/client/InvalidResponseError")(
+    "InvalidResponseError",
+    {
+      ...endpoint,
+      /** HTTP status of the answer. */
+      status: Schema.Int,
+      /** Its `Content-Type`; empty when it had none. */
+      contentType: Schema.String,
+      /** The beginning of its body, at most 200 characters; empty where a secret could be in it. */
+      excerpt: Schema.String,
+      /** What was wrong with it. */
+      detail: Schema.String
+    }
+  )
+{
+  override get message(): string {
+    return `${this.method} ${this.route}: ${this.detail} (status ${this.status}, ${
+      this.contentType || "no content type"
+    }). ` +
+      "Is there a proxy in between, or another server at this base URL?" +
+      (this.excerpt === "" ? "" : ` The body begins: ${this.excerpt}`)
+  }
+}
+
+/** The operation needs a user who is logged in here, and this one is not. Log in again with `App.logIn`. */
+export class NotLoggedInError
+  extends Schema.TaggedError<NotLoggedInError>("@effect-realm/client/NotLoggedInError")("NotLoggedInError", {
+    userId: Schema.String,
+    /** `LoggedOut`: known here, without a session. `Removed`: not known here. */
+    state: Schema.Literals(["LoggedOut", "Removed"])
+  })
+{
+  override get message(): string {
+    return this.state === "LoggedOut"
+      ? `User ${this.userId} is logged out: log in again.`
+      : `User ${this.userId} is not known to this TokenStore: log in first.`
+  }
+}
+
+/** A value the server sent does not fit the schema that the caller gave for it. */
+export class SchemaMismatchError
+  extends Schema.TaggedError<SchemaMismatchError>("@effect-realm/client/SchemaMismatchError")("SchemaMismatchError", {
+    /** What was decoded: `result of sum`, `custom data`. */
+    subject: Schema.String,
+    /** Which part did not fit, and why. */
+    detail: Schema.String
+  })
+{
+  override get message(): string {
+    return `The ${this.subject} does not fit the given schema: ${this.detail}`
+  }
+}
+
+/** The store could not do its work. Nothing was overwritten. */
+export class TokenStoreError
+  extends Schema.TaggedError<TokenStoreError>("@effect-realm/client/TokenStoreError")("TokenStoreError", {
+    reason: Schema.TaggedUnion({
+      /** The record under `key` is not one of ours, or no longer readable. It is left as it is. */
+      Damaged: { key: Schema.String, detail: Schema.String },
+      /** The place behind the store failed: a full disk, a missing permission, a closed storage. */
+      Unavailable: { detail: Schema.String, cause: Schema.optionalKey(Schema.Defect()) },
+      /** The lease was held longer than its bound and given to another. */
+      LeaseLost: { key: Schema.String }
+    })
+  })
+{
+  override get message(): string {
+    switch (this.reason._tag) {
+      case "Damaged":
+        return `The stored record ${this.reason.key} cannot be read: ${this.reason.detail}. ` +
+          "Log in again as this user to replace it, or delete it."
+      case "Unavailable":
+        return `The token store failed: ${this.reason.detail}. Check the storage behind it, then try again.`
+      case "LeaseLost":
+        return `The lease on ${this.reason.key} ran out. Try again.`
+    }
+  }
+}
+
+/** No usable answer came back: the request may or may not have run. */
+export type RequestFailure = TransportError | InvalidResponseError
+
+/** What every request to the server can fail with. */
+export type ServerFailure = RequestFailure | RequestError | AppError | UnknownServiceError
+
+/** What an exchange of the refresh token for a new access token can fail with. */
+export type ExchangeError = ServerFailure | SessionError | NotLoggedInError | TokenStoreError

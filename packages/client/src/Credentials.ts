@@ -1,0 +1,88 @@
+/**
+ * How a user proves who they are (`Realm.Credentials`, protocol section 3.2). Credentials are plain values; what is
+ * secret in them is `Redacted` from the start.
+ */
+import * as Ejson from "@effect-realm/protocol/Ejson"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+
+/** Log in without saying who one is. */
+export class Anonymous
+  extends Schema.TaggedClass<Anonymous>("@effect-realm/client/Credentials/Anonymous")("Anonymous", {
+    /** Whether an anonymous user who is still logged in here is taken again, instead of a new one. */
+    reuse: Schema.Boolean
+  })
+{}
+
+/** Log in with a registered email address. */
+export class EmailPassword
+  extends Schema.TaggedClass<EmailPassword>("@effect-realm/client/Credentials/EmailPassword")("EmailPassword", {
+    email: Schema.NonEmptyString,
+    password: Schema.Redacted(Schema.String)
+  })
+{}
+
+/** Log in by the app's own authentication function. */
+export class Function extends Schema.TaggedClass<Function>("@effect-realm/client/Credentials/Function")("Function", {
+  /** The function's argument, as Extended JSON. */
+  payload: Schema.Redacted(Schema.Record(Schema.String, Schema.Json))
+}) {}
+
+/** Any credentials. */
+export type Credentials = Anonymous | EmailPassword | Function
+
+/** Credentials that can be added to a user: an anonymous identity cannot. */
+export type Linkable = EmailPassword | Function
+
+const redacted = (secret: string | Redacted.Redacted): Redacted.Redacted =>
+  typeof secret === "string" ? Redacted.make(secret) : secret
+
+/**
+ * Anonymous credentials (`Realm.Credentials.anonymous`).
+ *
+ * @param options.reuse `true` (default): take the anonymous user who is logged in here, if there is one and no identity
+ * was linked to it; no request is sent. `false`: make a new user every time.
+ *
+ * ```ts
+ * import { Credentials } from "@effect-realm/client"
+ *
+ * Credentials.anonymous()._tag // => "Anonymous"
+ * ```
+ */
+export const anonymous = (options?: { readonly reuse?: boolean }): Anonymous =>
+  new Anonymous({ reuse: options?.reuse ?? true })
+
+/**
+ * Email and password (`Realm.Credentials.emailPassword`). The address is matched exactly: upper and lower case differ.
+ * Throws a `SchemaError` that names the field when `email` is empty or of another type.
+ *
+ * ```ts
+ * import { Credentials } from "@effect-realm/client"
+ *
+ * const credentials = Credentials.emailPassword({ email: "zoe@example.com", password: "not shown" })
+ * JSON.stringify(credentials).includes("not shown") // => false
+ * ```
+ */
+export const emailPassword = (options: {
+  readonly email: string
+  readonly password: string | Redacted.Redacted
+}): EmailPassword => new EmailPassword({ email: options.email, password: redacted(options.password) })
+
+/**
+ * What the app's authentication function gets as its argument (`Realm.Credentials.function`): a document of any BSON
+ * values. The key `options` is taken by the protocol and overwritten (protocol section 1.6). Throws an `EjsonError` that
+ * names the path of a value without Extended JSON form.
+ *
+ * ```ts
+ * import { Credentials } from "@effect-realm/client"
+ *
+ * Credentials.function({ ticket: "t-1" })._tag // => "Function"
+ * ```
+ */
+const function_ = (payload: { readonly [key: string]: unknown }): Function =>
+  new Function({
+    // A document encodes to a JSON object, by the rules of Extended JSON.
+    payload: Redacted.make(Ejson.encodeUnsafe(payload, { root: "payload" }) as { readonly [key: string]: Schema.Json })
+  })
+
+export { function_ as function }

@@ -1,0 +1,166 @@
+/**
+ * Registration, confirmation and password reset of email/password users (`Realm.Auth.EmailPasswordAuth`, protocol section
+ * 6). None of these logs anybody in, needs a user, or carries a token; each is sent once.
+ */
+import * as Ejson from "@effect-realm/protocol/Ejson"
+import * as Endpoint from "@effect-realm/protocol/Endpoint"
+import type * as RealmError from "@effect-realm/protocol/RealmError"
+import * as Effect from "effect/Effect"
+import { dual } from "effect/Function"
+import type * as HttpClient from "effect/http/HttpClient"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import type { App } from "./App.ts"
+import type { ServerFailure } from "./ClientError.ts"
+import * as Transport from "./internal/transport.ts"
+
+// -----------------------------------------------------------------------------
+// Model
+// -----------------------------------------------------------------------------
+
+/** A secret as a caller may hold it. */
+export type Secret = string | Redacted.Redacted
+
+/** The two halves of the link in a mail. */
+export interface LinkToken {
+  readonly token: Secret
+  readonly tokenId: string
+}
+
+/** What every operation here can fail with. */
+export type EmailPasswordError = ServerFailure | RealmError.AuthError | RealmError.FunctionError
+
+/** What {@link callResetPasswordFunction} can fail with. */
+export type CallResetPasswordFunctionError = EmailPasswordError | Ejson.EjsonError
+
+const redacted = (secret: Secret): Redacted.Redacted => typeof secret === "string" ? Redacted.make(secret) : secret
+
+const sendRegister = Transport.make(Endpoint.register)
+const sendConfirm = Transport.make(Endpoint.confirm)
+const sendConfirmation = Transport.make(Endpoint.sendConfirmation)
+const sendCallConfirmation = Transport.make(Endpoint.callConfirmation)
+const sendReset = Transport.make(Endpoint.sendReset)
+const sendSetPassword = Transport.make(Endpoint.reset)
+const sendCallReset = Transport.make(Endpoint.callReset)
+
+const to = (app: App) => ({ baseUrl: app.baseUrl, params: { appId: app.id } })
+
+// -----------------------------------------------------------------------------
+// Registration
+// -----------------------------------------------------------------------------
+
+/**
+ * Registers an email address (`registerUser`). Log in with `App.logIn` once it is confirmed.
+ *
+ * Fails with `AuthError.AccountNameInUse` when the address is taken, with `RequestError.BadRequest` when the password is
+ * shorter than 6 or longer than 128 characters.
+ */
+export const registerUser: {
+  (account: { readonly email: string; readonly password: Secret }): (
+    app: App
+  ) => Effect.Effect<void, EmailPasswordError, HttpClient.HttpClient>
+  (app: App, account: { readonly email: string; readonly password: Secret }): Effect.Effect<
+    void,
+    EmailPasswordError,
+    HttpClient.HttpClient
+  >
+} = dual(
+  2,
+  (app: App, { email, password }: { readonly email: string; readonly password: Secret }) =>
+    sendRegister({ ...to(app), payload: { email, password: redacted(password) } })
+)
+
+/**
+ * Confirms a registration with the halves of the mailed link (`confirmUser`). Fails with `AuthError.UserpassTokenInvalid`
+ * when the link was used or has expired.
+ */
+export const confirmUser: {
+  (link: LinkToken): (app: App) => Effect.Effect<void, EmailPasswordError, HttpClient.HttpClient>
+  (app: App, link: LinkToken): Effect.Effect<void, EmailPasswordError, HttpClient.HttpClient>
+} = dual(
+  2,
+  (app: App, { token, tokenId }: LinkToken) => sendConfirm({ ...to(app), payload: { token: redacted(token), tokenId } })
+)
+
+/**
+ * Sends the confirmation mail once more (`resendConfirmationEmail`). Fails with `AuthError.UserAlreadyConfirmed` or
+ * `AuthError.UserNotFound`.
+ */
+export const resendConfirmationEmail: {
+  (account: { readonly email: string }): (app: App) => Effect.Effect<void, EmailPasswordError, HttpClient.HttpClient>
+  (app: App, account: { readonly email: string }): Effect.Effect<void, EmailPasswordError, HttpClient.HttpClient>
+} = dual(2, (app: App, { email }: { readonly email: string }) => sendConfirmation({ ...to(app), payload: { email } }))
+
+/**
+ * Runs the app's confirmation function once more (`retryCustomConfirmation`). Fails with `AuthError.UserAlreadyConfirmed`
+ * or `AuthError.UserNotFound`.
+ */
+export const retryCustomConfirmation: {
+  (account: { readonly email: string }): (app: App) => Effect.Effect<void, EmailPasswordError, HttpClient.HttpClient>
+  (app: App, account: { readonly email: string }): Effect.Effect<void, EmailPasswordError, HttpClient.HttpClient>
+} = dual(
+  2,
+  (app: App, { email }: { readonly email: string }) => sendCallConfirmation({ ...to(app), payload: { email } })
+)
+
+// -----------------------------------------------------------------------------
+// Password reset
+// -----------------------------------------------------------------------------
+
+/** Sends a password-reset mail (`sendResetPasswordEmail`). Fails with `AuthError.UserNotFound`. */
+export const sendResetPasswordEmail: {
+  (account: { readonly email: string }): (app: App) => Effect.Effect<void, EmailPasswordError, HttpClient.HttpClient>
+  (app: App, account: { readonly email: string }): Effect.Effect<void, EmailPasswordError, HttpClient.HttpClient>
+} = dual(2, (app: App, { email }: { readonly email: string }) => sendReset({ ...to(app), payload: { email } }))
+
+/**
+ * Sets a new password with the halves of the mailed link (`resetPassword`). Fails with `AuthError.UserpassTokenInvalid`
+ * when the link was used or has expired.
+ */
+export const resetPassword: {
+  (reset: LinkToken & { readonly password: Secret }): (
+    app: App
+  ) => Effect.Effect<void, EmailPasswordError, HttpClient.HttpClient>
+  (app: App, reset: LinkToken & { readonly password: Secret }): Effect.Effect<
+    void,
+    EmailPasswordError,
+    HttpClient.HttpClient
+  >
+} = dual(
+  2,
+  (app: App, { password, token, tokenId }: LinkToken & { readonly password: Secret }) =>
+    sendSetPassword({ ...to(app), payload: { token: redacted(token), tokenId, password: redacted(password) } })
+)
+
+/** What the app's reset function gets. */
+export interface ResetCall {
+  readonly email: string
+  /** The new password, which the function may accept at once. */
+  readonly password: Secret
+  /** Further arguments of the function, any BSON values. */
+  readonly args?: ReadonlyArray<unknown>
+}
+
+/**
+ * Runs the app's reset function (`callResetPasswordFunction`). Fails with `AuthError.UserNotFound`, with
+ * `RequestError.BadRequest` when the function refused, with `EjsonError` when an argument has no Extended JSON form.
+ */
+export const callResetPasswordFunction: {
+  (call: ResetCall): (app: App) => Effect.Effect<void, CallResetPasswordFunctionError, HttpClient.HttpClient>
+  (app: App, call: ResetCall): Effect.Effect<void, CallResetPasswordFunctionError, HttpClient.HttpClient>
+} = dual(
+  2,
+  (app: App, { args, email, password }: ResetCall): Effect.Effect<
+    void,
+    CallResetPasswordFunctionError,
+    HttpClient.HttpClient
+  > => {
+    const encoded = Ejson.encode(args ?? [], { root: "args" })
+    if (Result.isFailure(encoded)) return Effect.fail(encoded.failure)
+    return sendCallReset({
+      ...to(app),
+      // An array encodes to an array.
+      payload: { email, password: redacted(password), arguments: encoded.success as ReadonlyArray<unknown> }
+    })
+  }
+)

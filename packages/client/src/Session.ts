@@ -1,0 +1,91 @@
+/**
+ * What is remembered of one user between two calls. A session is a plain value with a generation: the `TokenStore`
+ * replaces it as a whole, and only when nobody else has done so in between.
+ */
+import type * as Endpoint from "@effect-realm/protocol/Endpoint"
+import { Token } from "@effect-realm/protocol/Token"
+import type * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+
+/** The two tokens of a logged-in user and how long the access token lives. */
+export interface Tokens {
+  readonly accessToken: Redacted.Redacted
+  readonly refreshToken: Redacted.Redacted
+  /** When the access token arrived here, in milliseconds on the local clock. */
+  readonly receivedAt: number
+  /** How long it lives from then on, in milliseconds: `exp - iat`, so that a wrong clock does no harm. */
+  readonly lifetime: number
+}
+
+/** One way in which the user can prove who they are (`Realm.UserIdentity`). */
+export interface Identity {
+  readonly id: string
+  readonly providerType: string
+}
+
+/** Who the user is, as the server last said (`Realm.User.profile`). */
+export interface Profile {
+  /** `normal`, or `server` for a user made by an API key. */
+  readonly type: string
+  readonly identities: ReadonlyArray<Identity>
+  /** Name, email, picture: what the providers tell, by the names of protocol section 5.3. */
+  readonly data: { readonly [key: string]: Schema.Json }
+}
+
+/** What is remembered of one user. */
+export interface Session {
+  readonly appId: string
+  readonly userId: string
+  /** Counts the commits of this record and never repeats, not even after the user was removed and came back. */
+  readonly generation: number
+  /** Orders the users of an app by when they last became current. */
+  readonly activation: number
+  /** Missing while the user is logged out. */
+  readonly tokens?: Tokens
+  /** The provider of the last log-in, `anon-user` for instance. */
+  readonly providerType: string
+  /** The id that the server gave to this device, if it gave one. */
+  readonly deviceId?: string
+  readonly profile: Profile
+  /** Custom user data as Extended JSON, as old as the access token. */
+  readonly customData: { readonly [key: string]: Schema.Json }
+}
+
+/** A session whose user is logged in. */
+export interface LoggedInSession extends Session {
+  readonly tokens: Tokens
+}
+
+/** Whether a session has tokens. */
+export const isLoggedIn = (session: Session): session is LoggedInSession => session.tokens !== undefined
+
+const Document = Schema.Record(Schema.String, Schema.Json)
+
+/** A session as it is written to a store that keeps text. */
+export const Session: Schema.Codec<Session, unknown> = Schema.Struct({
+  appId: Schema.String,
+  userId: Schema.String,
+  generation: Schema.Int,
+  activation: Schema.Int,
+  tokens: Schema.optionalKey(Schema.Struct({
+    accessToken: Token,
+    refreshToken: Token,
+    receivedAt: Schema.Finite,
+    lifetime: Schema.Finite
+  })),
+  providerType: Schema.String,
+  deviceId: Schema.optionalKey(Schema.String),
+  profile: Schema.Struct({
+    type: Schema.String,
+    identities: Schema.Array(Schema.Struct({ id: Schema.String, providerType: Schema.String })),
+    data: Document
+  }),
+  customData: Document
+})
+
+/** The profile of an answer of `GET /auth/profile`. */
+export const profile = (answer: typeof Endpoint.Profile.Type): Profile => ({
+  type: answer.type ?? "normal",
+  identities: answer.identities.map(({ id, providerType }) => ({ id, providerType })),
+  data: answer.data
+})

@@ -1,0 +1,138 @@
+/**
+ * Everything that is remembered between two calls: per app and user one versioned {@link Session}, and which user of the
+ * app is current. What makes it more than a key-value store is that it carries the laws of a session: a late answer for
+ * an older generation is dropped (`commit`), at most one exchange of tokens is under way per user (`lease`), and every
+ * commit is seen by everyone, once and in order (`changes`).
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Option from "effect/Option"
+import * as KeyValueStore from "effect/persistence/KeyValueStore"
+import type * as Stream from "effect/Stream"
+import type { ExchangeError, TokenStoreError } from "./ClientError.ts"
+import * as Tables from "./internal/sessionTables.ts"
+import * as SingleFlight from "./internal/singleFlight.ts"
+import type { LoggedInSession, Session } from "./Session.ts"
+import type { Snapshot, Uncommitted, UserEvent } from "./UserEvent.ts"
+
+// -----------------------------------------------------------------------------
+// Model
+// -----------------------------------------------------------------------------
+
+/** Whose session: the key of a record. */
+export interface SessionKey {
+  readonly appId: string
+  readonly userId: string
+}
+
+/** A change of one user's record, made only when its generation is still the expected one. */
+export interface Commit {
+  /** The generation the change was computed from; `0` when there was no record, or only an unreadable one. */
+  readonly expected: number
+  /** The new record without what the store adds, or `None` to remove the user. */
+  readonly session: Option.Option<Omit<Session, "generation" | "activation">>
+  /** Whether the user becomes the app's current user. */
+  readonly makeCurrent: boolean
+  /** What the change means to those who listen. */
+  readonly event: Uncommitted
+}
+
+/** What is remembered of an app beside its users. */
+export interface AppState {
+  /** The user who became current last and is logged in. */
+  readonly currentUser: Option.Option<string>
+  /** The anonymous user who logged in last, if any: a candidate for reuse. */
+  readonly anonymousUser: Option.Option<string>
+  /** The id that the server gave to this device. */
+  readonly deviceId: Option.Option<string>
+}
+
+/** What a store has to provide; {@link make} derives the rest. */
+export interface Primitives {
+  /** The record of a user, or none. An unreadable record fails with the reason `Damaged`. */
+  readonly get: (key: SessionKey) => Effect.Effect<Option.Option<Session>, TokenStoreError>
+  /** Makes a change and answers its generation; `None` when the record has moved on: then nothing happened. */
+  readonly commit: (key: SessionKey, commit: Commit) => Effect.Effect<Option.Option<number>, TokenStoreError>
+  /**
+   * Runs an effect while holding the user's lease: at most one holder per user among all who share the store. The lease
+   * ends with the effect, with the holder's process, or after its bound of two minutes, which fails with `LeaseLost`.
+   */
+  readonly lease: <A, E, R>(key: SessionKey, use: Effect.Effect<A, E, R>) => Effect.Effect<A, E | TokenStoreError, R>
+  /** What is remembered of an app beside its users. */
+  readonly app: (appId: string) => Effect.Effect<AppState, TokenStoreError>
+  /** The ids of the app's users, in the order in which they first logged in. Unreadable records are left out. */
+  readonly users: (appId: string) => Effect.Effect<Array<string>, TokenStoreError>
+  /** The present state of one user, then every change of it, in order, each exactly once. */
+  readonly changes: (
+    key: SessionKey
+  ) => Stream.Stream<UserEvent | Snapshot<Option.Option<Session>>, TokenStoreError>
+  /** The present state of an app, then every change of any of its users, in order per user, each exactly once. */
+  readonly appChanges: (appId: string) => Stream.Stream<UserEvent | Snapshot<AppState>, TokenStoreError>
+}
+
+// -----------------------------------------------------------------------------
+// Service
+// -----------------------------------------------------------------------------
+
+/** The store of sessions that every operation of a user needs. */
+export class TokenStore extends Context.Service<
+  TokenStore,
+  Primitives & {
+    /**
+     * The exchanges of tokens under way in this process, by user: callers who find the same token expired share one and
+     * its outcome.
+     */
+    readonly exchanges: SingleFlight.SingleFlight<LoggedInSession, ExchangeError>
+  }
+>()("@effect-realm/client/TokenStore") {}
+
+// -----------------------------------------------------------------------------
+// Errors
+// -----------------------------------------------------------------------------
+
+export { TokenStoreError } from "./ClientError.ts"
+
+// -----------------------------------------------------------------------------
+// Constructors
+// -----------------------------------------------------------------------------
+
+/** A whole store from what a layer provides. */
+export const make = (primitives: Primitives): TokenStore["Service"] =>
+  TokenStore.of({ ...primitives, exchanges: SingleFlight.make() })
+
+// -----------------------------------------------------------------------------
+// Layers
+// -----------------------------------------------------------------------------
+
+/**
+ * Sessions in memory, gone with the process. For tests, scripts, and servers that log in at each start.
+ *
+ * ```ts
+ * import { TokenStore } from "@effect-realm/client"
+ * import { Effect } from "effect"
+ *
+ * const users = TokenStore.TokenStore.use((store) => store.users("shop-abcde"))
+ * await Effect.runPromise(Effect.provide(users, TokenStore.layerMemory)) // => []
+ * ```
+ */
+export const layerMemory: Layer.Layer<TokenStore> = Layer.sync(TokenStore, () => make(Tables.memory()))
+
+/**
+ * Sessions in a `KeyValueStore`: a directory, `localStorage`, a table. They survive the process; one process at a time
+ * may use the store, since a key-value store has neither compare-and-set nor locks. Tokens are written as plain text.
+ *
+ * ```ts
+ * import { TokenStore } from "@effect-realm/client"
+ * import { Effect, Layer } from "effect"
+ * import { KeyValueStore } from "effect/persistence"
+ *
+ * const layer = TokenStore.layerKeyValueStore.pipe(Layer.provide(KeyValueStore.layerMemory))
+ * const users = TokenStore.TokenStore.use((store) => store.users("shop-abcde"))
+ * await Effect.runPromise(Effect.provide(users, layer)) // => []
+ * ```
+ */
+export const layerKeyValueStore: Layer.Layer<TokenStore, never, KeyValueStore.KeyValueStore> = Layer.effect(
+  TokenStore,
+  Effect.map(KeyValueStore.KeyValueStore, (store) => make(Tables.keyValueStore(store)))
+)

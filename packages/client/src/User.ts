@@ -1,0 +1,464 @@
+/**
+ * A user of an App Services app (`Realm.User`). A `User` is a plain, immutable value: it says who, and holds neither
+ * tokens nor state. What a user can do are the functions of this module; they read and change what the `TokenStore`
+ * remembers, and talk to the server through the `HttpClient`.
+ *
+ * Every operation sends its own request at most twice, with at most one exchange of tokens, and fails with a tagged
+ * error. However many callers find a token expired, one exchange is made and all go on with its result.
+ */
+import * as Ejson from "@effect-realm/protocol/Ejson"
+import * as Endpoint from "@effect-realm/protocol/Endpoint"
+import type * as RealmError from "@effect-realm/protocol/RealmError"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { dual } from "effect/Function"
+import type * as HttpClient from "effect/http/HttpClient"
+import * as Option from "effect/Option"
+import * as Pipeable from "effect/Pipeable"
+import type * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import {
+  type ExchangeError,
+  InvalidResponseError,
+  NotLoggedInError,
+  SchemaMismatchError,
+  type ServerFailure,
+  type TokenStoreError
+} from "./ClientError.ts"
+import type { Linkable } from "./Credentials.ts"
+import * as LogIn from "./internal/logIn.ts"
+import * as Sessions from "./internal/session.ts"
+import * as Transport from "./internal/transport.ts"
+import * as Session from "./Session.ts"
+import { TokenStore } from "./TokenStore.ts"
+import type { Snapshot, UserEvent } from "./UserEvent.ts"
+
+// -----------------------------------------------------------------------------
+// Model
+// -----------------------------------------------------------------------------
+
+/**
+ * Who: an app and a user id. Two values for the same user are equal, and a `User` survives `JSON.stringify` and
+ * `Schema.decode`.
+ *
+ * ```ts
+ * import { User } from "@effect-realm/client"
+ *
+ * const user = new User.User({ appId: "shop-abcde", baseUrl: "http://localhost:9090", id: "636aba021728b6c1c03db7f9" })
+ * user.id // => "636aba021728b6c1c03db7f9"
+ * ```
+ */
+export class User extends Pipeable.Mixin(
+  Schema.TaggedClass<User>("@effect-realm/client/User")("User", {
+    appId: Schema.NonEmptyString,
+    baseUrl: Schema.NonEmptyString,
+    /** The id that the server gave to the user, 24 hexadecimal digits (`Realm.User.id`). */
+    id: Schema.NonEmptyString
+  })
+) {}
+
+/** Whether a user is logged in here, logged out, or not known (`Realm.UserState`). */
+export type State = "LoggedIn" | "LoggedOut" | "Removed"
+
+/** The present state of a user, as a new subscriber of {@link events} gets it first. */
+export interface UserState {
+  readonly state: State
+  /** `None` when the user is not known here. */
+  readonly profile: Option.Option<Session.Profile>
+}
+
+/** A document of BSON values. */
+export interface Document {
+  readonly [key: string]: unknown
+}
+
+// -----------------------------------------------------------------------------
+// Errors
+// -----------------------------------------------------------------------------
+
+/** What reading from the store alone can fail with: the user is not known here, or the store failed. */
+export type ReadError = NotLoggedInError | TokenStoreError
+
+/** What {@link refresh} can fail with. */
+export type RefreshError = ExchangeError
+
+/** What {@link accessToken} can fail with. */
+export type AccessTokenError = ExchangeError
+
+/** What {@link callFunction} can fail with. */
+export type CallFunctionError = ExchangeError | RealmError.FunctionError | Ejson.EjsonError
+
+/** What {@link linkCredentials} can fail with. */
+export type LinkCredentialsError = ExchangeError | RealmError.AuthError | RealmError.FunctionError
+
+/** What {@link logOut} can fail with, after the tokens are forgotten here all the same. */
+export type LogOutError = ServerFailure | TokenStoreError
+
+/** What {@link refreshProfile} can fail with. */
+export type RefreshProfileError = ExchangeError
+
+/** What {@link customData} can fail with. */
+export type CustomDataError = ReadError | Ejson.EjsonError
+
+/** What {@link refreshCustomData} can fail with. */
+export type RefreshCustomDataError = ExchangeError | Ejson.EjsonError
+
+/** What {@link profile} can fail with. */
+export type ProfileError = ReadError
+
+// -----------------------------------------------------------------------------
+// What is known here
+// -----------------------------------------------------------------------------
+
+const known = (user: User): Effect.Effect<Session.Session, ReadError, TokenStore> =>
+  Effect.flatMap(TokenStore, (store) =>
+    Effect.flatMap(
+      store.get(Sessions.key(user)),
+      Option.match({
+        onNone: () => Effect.fail(new NotLoggedInError({ userId: user.id, state: "Removed" })),
+        onSome: Effect.succeed
+      })
+    ))
+
+const stateOf = (session: Option.Option<Session.Session>): State =>
+  Option.match(session, {
+    onNone: () => "Removed",
+    onSome: (session) => Session.isLoggedIn(session) ? "LoggedIn" : "LoggedOut"
+  })
+
+/**
+ * Whether the user is logged in here, logged out, or not known (`Realm.User.state`). Sends nothing.
+ *
+ * ```ts
+ * import { TokenStore, User } from "@effect-realm/client"
+ * import { Effect } from "effect"
+ *
+ * const user = new User.User({ appId: "shop-abcde", baseUrl: "http://localhost:9090", id: "stranger" })
+ * await Effect.runPromise(Effect.provide(User.state(user), TokenStore.layerMemory)) // => "Removed"
+ * ```
+ */
+export const state = (user: User): Effect.Effect<State, TokenStoreError, TokenStore> =>
+  Effect.flatMap(TokenStore, (store) => Effect.map(store.get(Sessions.key(user)), stateOf))
+
+/**
+ * Whether the user is logged in here (`Realm.User.isLoggedIn`). Sends nothing.
+ *
+ * ```ts
+ * import { TokenStore, User } from "@effect-realm/client"
+ * import { Effect } from "effect"
+ *
+ * const user = new User.User({ appId: "shop-abcde", baseUrl: "http://localhost:9090", id: "stranger" })
+ * await Effect.runPromise(Effect.provide(User.isLoggedIn(user), TokenStore.layerMemory)) // => false
+ * ```
+ */
+export const isLoggedIn = (user: User): Effect.Effect<boolean, TokenStoreError, TokenStore> =>
+  Effect.map(state(user), (state) => state === "LoggedIn")
+
+/** The provider of the user's last log-in, `anon-user` for instance (`Realm.User.providerType`). Sends nothing. */
+export const providerType = (user: User): Effect.Effect<string, ReadError, TokenStore> =>
+  Effect.map(known(user), (session) => session.providerType)
+
+/** The ways in which the user can log in, the oldest first (`Realm.User.identities`). Sends nothing. */
+export const identities = (user: User): Effect.Effect<ReadonlyArray<Session.Identity>, ReadError, TokenStore> =>
+  Effect.map(known(user), (session) => session.profile.identities)
+
+/** Who the user is, as the server last said (`Realm.User.profile`). Stays readable after a log-out. Sends nothing. */
+export const profile = (user: User): Effect.Effect<Session.Profile, ProfileError, TokenStore> =>
+  Effect.map(known(user), (session) => session.profile)
+
+/** The id that the server gave to this device (`Realm.User.deviceId`), or `None`. Sends nothing. */
+export const deviceId = (user: User): Effect.Effect<Option.Option<string>, ReadError, TokenStore> =>
+  Effect.map(known(user), (session) => Option.fromUndefinedOr(session.deviceId))
+
+/** The refresh token (`Realm.User.refreshToken`). Fails with `NotLoggedInError` after a log-out. Sends nothing. */
+export const refreshToken = (user: User): Effect.Effect<Redacted.Redacted, ReadError, TokenStore> =>
+  Effect.map(Sessions.loggedIn(user), (session) => session.tokens.refreshToken)
+
+const document = (session: Session.Session): Result.Result<Document, Ejson.EjsonError> =>
+  // A JSON object decodes to a document: its keys are plain, or it would be a wrapped value, which a server never sends.
+  Result.map(Ejson.decode(session.customData, { root: "customData" }), (value) => value as Document)
+
+const decoded = <A>(
+  subject: string,
+  schema: Schema.Decoder<A> | undefined,
+  value: unknown
+): Effect.Effect<A, SchemaMismatchError> =>
+  schema === undefined
+    // Without a schema `A` is `unknown` or `Document` in every signature below.
+    ? Effect.succeed(value as A)
+    : Effect.mapError(
+      Schema.decodeUnknownEffect(schema)(value),
+      (error) => new SchemaMismatchError({ subject, detail: error.message })
+    )
+
+/**
+ * The user's custom data, as old as the access token (`Realm.User.customData`, protocol section 4.3). A user without
+ * any has an empty document. Sends nothing; {@link refreshCustomData} reads it anew.
+ *
+ * @param schema what the document must look like; without it any document is answered
+ */
+export const customData: {
+  (user: User): Effect.Effect<Document, CustomDataError, TokenStore>
+  <A>(schema: Schema.Decoder<A>): (user: User) => Effect.Effect<A, CustomDataError | SchemaMismatchError, TokenStore>
+  <A>(user: User, schema: Schema.Decoder<A>): Effect.Effect<A, CustomDataError | SchemaMismatchError, TokenStore>
+} = dual(
+  (args) => args[0] instanceof User,
+  <A>(user: User, schema?: Schema.Decoder<A>): Effect.Effect<A, CustomDataError | SchemaMismatchError, TokenStore> =>
+    Effect.flatMap(
+      known(user),
+      (session) => Effect.flatMap(Effect.fromResult(document(session)), (data) => decoded("custom data", schema, data))
+    )
+)
+
+// -----------------------------------------------------------------------------
+// Tokens
+// -----------------------------------------------------------------------------
+
+/**
+ * A new access token, whatever is left of the old one (`Realm.User.refreshAccessToken`). Callers who ask at the same time share
+ * one exchange. Seldom needed: every operation refreshes by itself.
+ */
+export const refresh = (
+  user: User
+): Effect.Effect<void, RefreshError, HttpClient.HttpClient | TokenStore> =>
+  Effect.flatMap(
+    Sessions.loggedIn(user),
+    (session) => Effect.asVoid(Sessions.exchange(user, session.tokens.accessToken))
+  )
+
+/**
+ * An access token that is valid for a while (`Realm.User.accessToken`), refreshed when it would not be.
+ *
+ * @param options.margin how long it has to live at least; default 30 seconds
+ */
+export const accessToken: {
+  (user: User, options?: { readonly margin?: Duration.Input }): Effect.Effect<
+    Redacted.Redacted,
+    AccessTokenError,
+    HttpClient.HttpClient | TokenStore
+  >
+  (options: { readonly margin?: Duration.Input }): (
+    user: User
+  ) => Effect.Effect<Redacted.Redacted, AccessTokenError, HttpClient.HttpClient | TokenStore>
+} = dual(
+  (args) => args[0] instanceof User,
+  (user: User, options?: { readonly margin?: Duration.Input }): Effect.Effect<
+    Redacted.Redacted,
+    AccessTokenError,
+    HttpClient.HttpClient | TokenStore
+  > =>
+    Effect.map(
+      Sessions.fresh(user, Duration.toMillis(options?.margin ?? "30 seconds")),
+      (session) => session.tokens.accessToken
+    )
+)
+
+/**
+ * Reads the custom data anew, with a new access token (`Realm.User.refreshCustomData`). What was written before this
+ * call is seen, even when another exchange is under way already.
+ *
+ * @param schema what the document must look like; without it any document is answered
+ */
+export const refreshCustomData: {
+  (user: User): Effect.Effect<Document, RefreshCustomDataError, HttpClient.HttpClient | TokenStore>
+  <A>(schema: Schema.Decoder<A>): (
+    user: User
+  ) => Effect.Effect<A, RefreshCustomDataError | SchemaMismatchError, HttpClient.HttpClient | TokenStore>
+  <A>(
+    user: User,
+    schema: Schema.Decoder<A>
+  ): Effect.Effect<A, RefreshCustomDataError | SchemaMismatchError, HttpClient.HttpClient | TokenStore>
+} = dual(
+  (args) => args[0] instanceof User,
+  <A>(
+    user: User,
+    schema?: Schema.Decoder<A>
+  ): Effect.Effect<A, RefreshCustomDataError | SchemaMismatchError, HttpClient.HttpClient | TokenStore> =>
+    Effect.flatMap(
+      Sessions.exchangeAnew(user),
+      (session) => Effect.flatMap(Effect.fromResult(document(session)), (data) => decoded("custom data", schema, data))
+    )
+)
+
+// -----------------------------------------------------------------------------
+// Operations
+// -----------------------------------------------------------------------------
+
+const sendCall = Transport.make(Endpoint.callFunction)
+const sendProfile = Transport.make(Endpoint.profile)
+
+/**
+ * Calls a function of the app as this user (`Realm.User.callFunction`, protocol section 8). Arguments and result are
+ * BSON values in exact Extended JSON; an int64 beyond 2^53 arrives as a `Long`. The call is sent once, and once more only
+ * after a 401, which proves that it did not run.
+ *
+ * Fails with `FunctionError` when the function is unknown or failed, and with `EjsonError`, before anything is sent, when
+ * an argument has no Extended JSON form.
+ *
+ * @param name the function's name, with `/` for folders
+ * @param args its arguments; none by default
+ * @param result what the result must look like; without it the result is `unknown`
+ */
+export const callFunction: {
+  (name: string, args?: ReadonlyArray<unknown>, result?: undefined): (
+    user: User
+  ) => Effect.Effect<unknown, CallFunctionError, HttpClient.HttpClient | TokenStore>
+  <A>(name: string, args: ReadonlyArray<unknown>, result: Schema.Decoder<A>): (
+    user: User
+  ) => Effect.Effect<A, CallFunctionError | SchemaMismatchError, HttpClient.HttpClient | TokenStore>
+  (user: User, name: string, args?: ReadonlyArray<unknown>, result?: undefined): Effect.Effect<
+    unknown,
+    CallFunctionError,
+    HttpClient.HttpClient | TokenStore
+  >
+  <A>(user: User, name: string, args: ReadonlyArray<unknown>, result: Schema.Decoder<A>): Effect.Effect<
+    A,
+    CallFunctionError | SchemaMismatchError,
+    HttpClient.HttpClient | TokenStore
+  >
+} = dual(
+  (args) => args[0] instanceof User,
+  <A>(
+    user: User,
+    name: string,
+    args: ReadonlyArray<unknown> = [],
+    result?: Schema.Decoder<A>
+  ): Effect.Effect<A, CallFunctionError | SchemaMismatchError, HttpClient.HttpClient | TokenStore> => {
+    const encoded = Ejson.encode(args, { root: "args" })
+    if (Result.isFailure(encoded)) return Effect.fail(encoded.failure)
+    // An array encodes to an array.
+    const payload = { name, arguments: encoded.success as ReadonlyArray<unknown> }
+    const call = Effect.flatMap(
+      Sessions.authorized(user, (session) =>
+        sendCall({
+          baseUrl: user.baseUrl,
+          params: { appId: user.appId },
+          bearer: session.tokens.accessToken,
+          payload
+        })),
+      answer
+    )
+    return result === undefined
+      // Without a schema `A` is `unknown`.
+      ? call as Effect.Effect<A, CallFunctionError, HttpClient.HttpClient | TokenStore>
+      : Effect.flatMap(call, (value) => decoded(`result of ${name}`, result, value))
+  }
+)
+
+const answer = (value: unknown): Effect.Effect<unknown, InvalidResponseError> => {
+  const decoded = Ejson.decode(value)
+  return Result.isSuccess(decoded) ? Effect.succeed(decoded.success) : Effect.fail(
+    new InvalidResponseError({
+      method: Endpoint.callFunction.method,
+      route: Endpoint.callFunction.path,
+      status: 200,
+      contentType: "application/json",
+      excerpt: "",
+      detail: decoded.failure.message
+    })
+  )
+}
+
+/**
+ * Reads the profile anew (`Realm.User.refreshProfile` of realm-web, protocol section 5.3).
+ */
+export const refreshProfile = (
+  user: User
+): Effect.Effect<Session.Profile, RefreshProfileError, HttpClient.HttpClient | TokenStore> =>
+  Effect.gen(function*() {
+    let asked: Session.LoggedInSession | undefined
+    const answer = yield* Sessions.authorized(user, (session) => {
+      asked = session
+      return sendProfile({ baseUrl: user.baseUrl, bearer: session.tokens.accessToken })
+    })
+    const profile = Session.profile(answer)
+    yield* Sessions.commitAnswer(user, asked!, (session) => ({
+      session: { ...session, profile },
+      event: { _tag: "ProfileRefreshed", profile }
+    }))
+    return profile
+  })
+
+/**
+ * Gives the user one more way to log in (`Realm.User.linkCredentials`, protocol section 3.5). The user keeps the id. An
+ * email address has to be registered and confirmed, and must not have logged in by itself. Linking the same identity
+ * again changes nothing and succeeds.
+ *
+ * Fails with `SessionError.InvalidSession` when the identity belongs to another user, with `AuthError` when the
+ * credentials are wrong. A link that fails changes nothing here.
+ */
+export const linkCredentials: {
+  (credentials: Linkable): (
+    user: User
+  ) => Effect.Effect<void, LinkCredentialsError, HttpClient.HttpClient | TokenStore>
+  (user: User, credentials: Linkable): Effect.Effect<void, LinkCredentialsError, HttpClient.HttpClient | TokenStore>
+} = dual(
+  2,
+  (user: User, credentials: Linkable): Effect.Effect<
+    void,
+    LinkCredentialsError,
+    HttpClient.HttpClient | TokenStore
+  > =>
+    Effect.gen(function*() {
+      let asked: Session.LoggedInSession | undefined
+      const answer = yield* Sessions.authorized(user, (session) => {
+        asked = session
+        return LogIn.send({ id: user.appId, baseUrl: user.baseUrl }, credentials, {
+          bearer: session.tokens.accessToken,
+          deviceId: session.deviceId
+        })
+      })
+      const claims = yield* Sessions.claimsOf(user.id, answer.accessToken, LogIn.endpoint(credentials))
+      const profile = Session.profile(
+        yield* sendProfile({ baseUrl: user.baseUrl, bearer: answer.accessToken })
+      )
+      const tokens = yield* Sessions.received(
+        claims,
+        answer.accessToken,
+        answer.refreshToken ?? asked!.tokens.refreshToken
+      )
+      yield* Sessions.commitAnswer(user, asked!, (session) => ({
+        session: { ...session, tokens, profile, customData: claims.userData },
+        event: { _tag: "IdentityLinked", identities: profile.identities }
+      }))
+    })
+)
+
+/**
+ * Logs the user out (`Realm.User.logOut`, protocol section 5.2): the tokens are forgotten here at once, then the session
+ * is ended on the server. Twice is success, and so is a session that is already gone there.
+ *
+ * Fails when the server could not be told. The user is logged out here all the same: `Effect.ignore` is safe.
+ */
+export const logOut = (
+  user: User
+): Effect.Effect<void, LogOutError, HttpClient.HttpClient | TokenStore> => Sessions.end(user, Sessions.loggedOut)
+
+// -----------------------------------------------------------------------------
+// Events
+// -----------------------------------------------------------------------------
+
+/**
+ * What happens to the user, from now on (`Realm.User.addListener`): first a `Snapshot` of the present state, then one
+ * event for each commit, in order, each exactly once. The stream ends when the user is removed.
+ *
+ * A slow subscriber delays nobody: it may be 256 events behind; beyond that it gets a new `Snapshot`, which says how many
+ * it missed, in place of the rest.
+ */
+export const events = (user: User): Stream.Stream<UserEvent | Snapshot<UserState>, TokenStoreError, TokenStore> =>
+  Stream.unwrap(Effect.map(TokenStore, (store) =>
+    store.changes(Sessions.key(user)).pipe(
+      Stream.map((event): UserEvent | Snapshot<UserState> =>
+        event._tag === "Snapshot"
+          ? {
+            ...event,
+            state: { state: stateOf(event.state), profile: Option.map(event.state, (session) => session.profile) }
+          }
+          : event
+      ),
+      Stream.takeUntil((event) =>
+        event._tag === "Removed" || (event._tag === "Snapshot" && event.state.state === "Removed")
+      )
+    )))

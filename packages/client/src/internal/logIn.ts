@@ -1,0 +1,85 @@
+/**
+ * Credentials on the wire: which endpoint each kind goes to, and what a log-in or a link makes of the answer.
+ */
+import * as Endpoint from "@effect-realm/protocol/Endpoint"
+import type * as RealmError from "@effect-realm/protocol/RealmError"
+import type * as Effect from "effect/Effect"
+import type * as HttpClient from "effect/http/HttpClient"
+import * as Redacted from "effect/Redacted"
+import type { RequestFailure } from "../ClientError.ts"
+import type { Credentials } from "../Credentials.ts"
+import * as Transport from "./transport.ts"
+import { version } from "./version.ts"
+
+const anonymous = Transport.make(Endpoint.logInAnonymous, { secret: true })
+const emailPassword = Transport.make(Endpoint.logInEmailPassword, { secret: true })
+const byFunction = Transport.make(Endpoint.logInFunction, { secret: true })
+
+/** What the server can refuse a log-in or a link with. */
+export type Refusal =
+  | RealmError.AuthError
+  | RealmError.SessionError
+  | RealmError.FunctionError
+  | RealmError.RequestError
+  | RealmError.AppError
+  | RealmError.UnknownServiceError
+
+/** The endpoint that credentials go to. */
+export const endpoint = (credentials: Credentials): { readonly method: string; readonly path: string } => {
+  switch (credentials._tag) {
+    case "Anonymous":
+      return Endpoint.logInAnonymous
+    case "EmailPassword":
+      return Endpoint.logInEmailPassword
+    case "Function":
+      return Endpoint.logInFunction
+  }
+}
+
+/** The provider that credentials are for, as identities name it. */
+export const providerType = (credentials: Credentials): string => {
+  switch (credentials._tag) {
+    case "Anonymous":
+      return "anon-user"
+    case "EmailPassword":
+      return "local-userpass"
+    case "Function":
+      return "custom-function"
+  }
+}
+
+/** Sends credentials: to log in, or with a bearer to link them to its user. */
+export const send = (
+  app: { readonly id: string; readonly baseUrl: string },
+  credentials: Credentials,
+  with_: { readonly bearer?: Redacted.Redacted; readonly deviceId?: string | undefined }
+): Effect.Effect<typeof Endpoint.LoggedIn.Type, Refusal | RequestFailure, HttpClient.HttpClient> => {
+  const device = {
+    platform: "effect",
+    platformVersion: version,
+    sdkVersion: version,
+    ...(with_.deviceId === undefined ? undefined : { deviceId: with_.deviceId })
+  }
+  const options = { device }
+  const request = {
+    baseUrl: app.baseUrl,
+    params: { appId: app.id },
+    ...(with_.bearer === undefined ? undefined : { bearer: with_.bearer, query: { link: "true" as const } })
+  }
+  switch (credentials._tag) {
+    case "Anonymous":
+      return anonymous({ ...request, payload: { options } })
+    case "EmailPassword": {
+      const { email, password } = credentials
+      return emailPassword({ ...request, payload: { email, password, options } })
+    }
+    case "Function":
+      return byFunction({ ...request, payload: { ...Redacted.value(credentials.payload), options: wire(options) } })
+  }
+}
+
+// The body of a function log-in is the app's own document, so its `options` are written as the wire has them.
+const wire = (options: { readonly device: { readonly deviceId?: string } }) => {
+  const { deviceId, ...device } = options.device
+  return { device: { ...device, ...(deviceId === undefined ? undefined : { deviceId: { $oid: deviceId } }) } }
+}

@@ -1,0 +1,320 @@
+/**
+ * The primitives of a `TokenStore` over three tables that one process owns: sessions, apps, and pages of user ids.
+ *
+ * The session record is the commit point: what is written before it (the page that lists the user, the app that names it
+ * as a candidate for current user) means nothing until the record is there and says so. A commit that fails or is cut
+ * off half way therefore leaves no trace (law 6), with no transaction needed. The list of users is cut into pages so
+ * that a log-in costs the same with ten users and with a hundred thousand.
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type * as KeyValueStore from "effect/persistence/KeyValueStore"
+import * as Schema from "effect/Schema"
+import * as Semaphore from "effect/Semaphore"
+import { TokenStoreError } from "../ClientError.ts"
+import { isLoggedIn, Session } from "../Session.ts"
+import type { AppState, Commit, Primitives, SessionKey } from "../TokenStore.ts"
+import type { Snapshot, UserEvent } from "../UserEvent.ts"
+import * as Changes from "./changes.ts"
+
+/** A session and the page that lists its user. */
+const StoredSession = Schema.Struct({ session: Session, page: Schema.Int })
+
+const AppRecord = Schema.Struct({
+  /** The last activation and the highest generation of a removed user: new ones start above it. */
+  sequence: Schema.Int,
+  /** Candidates for current user, latest first. */
+  recent: Schema.Array(Schema.String),
+  anonymousUser: Schema.optionalKey(Schema.String),
+  deviceId: Schema.optionalKey(Schema.String),
+  pages: Schema.Int
+})
+
+const Page = Schema.Array(Schema.String)
+
+type StoredSession = typeof StoredSession.Type
+type AppRecord = typeof AppRecord.Type
+type Page = typeof Page.Type
+
+export interface Table<A> {
+  readonly get: (key: string) => Effect.Effect<Option.Option<A>, TokenStoreError>
+  readonly set: (key: string, value: A) => Effect.Effect<void, TokenStoreError>
+  readonly remove: (key: string) => Effect.Effect<void, TokenStoreError>
+}
+
+interface Tables {
+  readonly sessions: Table<StoredSession>
+  readonly apps: Table<AppRecord>
+  readonly pages: Table<Page>
+}
+
+const pageSize = 256
+
+// The old clients fell back to another logged-in user when the current one logged out; so do we, to the sixteen who
+// were current last. A list without bound would make each log-in dearer than the one before.
+const candidates = 16
+
+const leaseBound = "2 minutes"
+
+const emptyApp: AppRecord = { sequence: 0, recent: [], pages: 0 }
+
+const sessionKey = ({ appId, userId }: SessionKey): string =>
+  `${encodeURIComponent(appId)}/${encodeURIComponent(userId)}`
+
+const isDamaged = (error: TokenStoreError): boolean => error.reason._tag === "Damaged"
+
+/** One lock per key; a key that nobody holds costs nothing. */
+const makeLocks = (): (key: string) => <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R> => {
+  const locks = new Map<string, { readonly semaphore: Semaphore.Semaphore; holders: number }>()
+  return (key) => (effect) =>
+    Effect.suspend(() => {
+      let lock = locks.get(key)
+      if (lock === undefined) {
+        lock = { semaphore: Semaphore.makeUnsafe(1), holders: 0 }
+        locks.set(key, lock)
+      }
+      const held = lock
+      held.holders++
+      return Effect.ensuring(
+        held.semaphore.withPermit(effect),
+        Effect.sync(() => {
+          if (--held.holders === 0) locks.delete(key)
+        })
+      )
+    })
+}
+
+const make = (tables: Tables): Primitives => {
+  const changes = Changes.make<UserEvent>()
+  const withUser = makeLocks()
+  const withApp = makeLocks()
+  const withLease = makeLocks()
+
+  const stored = (key: SessionKey): Effect.Effect<Option.Option<StoredSession>, TokenStoreError> =>
+    Effect.map(
+      tables.sessions.get(sessionKey(key)),
+      Option.filter((stored) => stored.session.appId === key.appId && stored.session.userId === key.userId)
+    )
+
+  const get: Primitives["get"] = (key) => Effect.map(stored(key), Option.map((stored) => stored.session))
+
+  const readable = (key: SessionKey): Effect.Effect<Option.Option<StoredSession>, TokenStoreError> =>
+    Effect.catchIf(stored(key), isDamaged, () => Effect.succeedNone)
+
+  const appRecord = (appId: string): Effect.Effect<AppRecord, TokenStoreError> =>
+    Effect.map(tables.apps.get(encodeURIComponent(appId)), Option.getOrElse(() => emptyApp))
+
+  const setApp = (appId: string, record: AppRecord): Effect.Effect<void, TokenStoreError> =>
+    tables.apps.set(encodeURIComponent(appId), record)
+
+  const pageKey = (appId: string, page: number): string => `${encodeURIComponent(appId)}/${page}`
+
+  const page = (appId: string, index: number): Effect.Effect<Page, TokenStoreError> =>
+    Effect.map(tables.pages.get(pageKey(appId, index)), Option.getOrElse((): Page => []))
+
+  const publish = (key: SessionKey, event: UserEvent): Effect.Effect<void> =>
+    Effect.sync(() => {
+      changes.publish(`user:${sessionKey(key)}`, event)
+      changes.publish(`app:${key.appId}`, event)
+    })
+
+  /** Adds a user to the list, and answers the app's new record and the page. */
+  const list = Effect.fnUntraced(function*(app: AppRecord, { appId, userId }: SessionKey) {
+    const last = Math.max(0, app.pages - 1)
+    const ids = yield* page(appId, last)
+    const index = ids.length < pageSize ? last : last + 1
+    const present = index === last ? ids : []
+    if (!present.includes(userId)) yield* tables.pages.set(pageKey(appId, index), [...present, userId])
+    return { index, app: { ...app, pages: index + 1 } }
+  })
+
+  const unlist = Effect.fnUntraced(function*({ appId, userId }: SessionKey, index: number) {
+    const ids = yield* page(appId, index)
+    yield* tables.pages.set(pageKey(appId, index), ids.filter((id) => id !== userId))
+  })
+
+  const insertOrReplace = Effect.fnUntraced(function*(
+    key: SessionKey,
+    before: Option.Option<StoredSession>,
+    commit: Commit,
+    next: Omit<Session, "generation" | "activation">
+  ) {
+    const known = Option.getOrUndefined(before)
+    if (known !== undefined && !commit.makeCurrent) {
+      const session: Session = {
+        ...next,
+        generation: known.session.generation + 1,
+        activation: known.session.activation
+      }
+      yield* tables.sessions.set(sessionKey(key), { session, page: known.page })
+      return session.generation
+    }
+    const app = yield* appRecord(key.appId)
+    const listed = known === undefined ? yield* list(app, key) : { index: known.page, app }
+    const sequence = app.sequence + 1
+    yield* setApp(key.appId, {
+      ...listed.app,
+      sequence,
+      recent: commit.makeCurrent
+        ? [key.userId, ...app.recent.filter((id) => id !== key.userId)].slice(0, candidates)
+        : app.recent,
+      ...(next.providerType === "anon-user" ? { anonymousUser: key.userId } : undefined),
+      ...(next.deviceId === undefined ? undefined : { deviceId: next.deviceId })
+    })
+    const session: Session = {
+      ...next,
+      generation: known === undefined ? sequence : known.session.generation + 1,
+      activation: commit.makeCurrent ? sequence : known?.session.activation ?? 0
+    }
+    yield* tables.sessions.set(sessionKey(key), { session, page: listed.index })
+    return session.generation
+  })
+
+  const remove = Effect.fnUntraced(function*(key: SessionKey, before: Option.Option<StoredSession>) {
+    const app = yield* appRecord(key.appId)
+    const generation = Option.match(before, {
+      onNone: () => app.sequence,
+      onSome: ({ session }) => session.generation
+    }) + 1
+    // A generation is never used twice, so an answer for the removed user cannot pass for one of its successor.
+    yield* setApp(key.appId, { ...app, sequence: Math.max(app.sequence, generation) })
+    yield* tables.sessions.remove(sessionKey(key))
+    // The user is gone from here on; an entry left behind in its page names nobody.
+    if (Option.isSome(before)) yield* Effect.ignore(unlist(key, before.value.page))
+    return generation
+  })
+
+  const commit: Primitives["commit"] = (key, commit) => {
+    const write = Effect.gen(function*() {
+      const before = yield* readable(key)
+      const generation = Option.match(before, { onNone: () => 0, onSome: (stored) => stored.session.generation })
+      if (generation !== commit.expected) return Option.none<number>()
+      const committed = Option.isSome(commit.session)
+        ? yield* insertOrReplace(key, before, commit, commit.session.value)
+        : yield* remove(key, before)
+      yield* publish(key, { ...commit.event, userId: key.userId, generation: committed })
+      return Option.some(committed)
+    })
+    // Once begun, a commit ends: record and event belong together (law 9).
+    const whole = Effect.uninterruptible(write)
+    const touchesApp = commit.makeCurrent || commit.expected === 0 || Option.isNone(commit.session)
+    return withUser(sessionKey(key))(touchesApp ? withApp(key.appId)(whole) : whole)
+  }
+
+  const lease: Primitives["lease"] = (key, use) =>
+    withLease(sessionKey(key))(
+      Effect.timeoutOrElse(use, {
+        duration: leaseBound,
+        orElse: () => Effect.fail(new TokenStoreError({ reason: { _tag: "LeaseLost", key: sessionKey(key) } }))
+      })
+    )
+
+  const currentUser = Effect.fnUntraced(function*(appId: string, app: AppRecord) {
+    let current: Session | undefined
+    for (const userId of app.recent) {
+      const stored = yield* readable({ appId, userId })
+      if (Option.isNone(stored) || !isLoggedIn(stored.value.session)) continue
+      if (current === undefined || stored.value.session.activation > current.activation) current = stored.value.session
+    }
+    return Option.map(Option.fromUndefinedOr(current), (session) => session.userId)
+  })
+
+  const app = Effect.fnUntraced(function*(appId: string): Effect.fn.Return<AppState, TokenStoreError> {
+    const record = yield* appRecord(appId)
+    return {
+      currentUser: yield* currentUser(appId, record),
+      anonymousUser: Option.fromUndefinedOr(record.anonymousUser),
+      deviceId: Option.fromUndefinedOr(record.deviceId)
+    }
+  })
+
+  const users = Effect.fnUntraced(function*(appId: string): Effect.fn.Return<Array<string>, TokenStoreError> {
+    const { pages } = yield* appRecord(appId)
+    const ids: Array<string> = []
+    for (let index = 0; index < pages; index++) {
+      for (const userId of yield* page(appId, index)) {
+        const stored = yield* readable({ appId, userId })
+        // An entry counts only where its user's record says so: a cut-off log-in may have left another.
+        if (Option.isSome(stored) && stored.value.page === index) ids.push(userId)
+      }
+    }
+    return ids
+  })
+
+  const userChanges: Primitives["changes"] = (key) =>
+    changes.subscribe(`user:${sessionKey(key)}`, {
+      lock: withUser(sessionKey(key)),
+      snapshot: (missed) =>
+        Effect.map(get(key), (state): Snapshot<Option.Option<Session>> => ({ _tag: "Snapshot", missed, state }))
+    })
+
+  const appChanges: Primitives["appChanges"] = (appId) =>
+    changes.subscribe(`app:${appId}`, {
+      lock: withApp(appId),
+      snapshot: (missed) => Effect.map(app(appId), (state): Snapshot<AppState> => ({ _tag: "Snapshot", missed, state }))
+    })
+
+  return { get, commit, lease, app, users, changes: userChanges, appChanges }
+}
+
+// -----------------------------------------------------------------------------
+// Tables
+// -----------------------------------------------------------------------------
+
+const memoryTable = <A>(): Table<A> => {
+  const rows = new Map<string, A>()
+  return {
+    get: (key) => Effect.sync(() => Option.fromUndefinedOr(rows.get(key))),
+    set: (key, value) => Effect.sync(() => void rows.set(key, value)),
+    remove: (key) => Effect.sync(() => void rows.delete(key))
+  }
+}
+
+/** Tables in memory. */
+export const memory = (): Primitives => make({ sessions: memoryTable(), apps: memoryTable(), pages: memoryTable() })
+
+const textTable = <A>(
+  store: KeyValueStore.KeyValueStore,
+  name: string,
+  schema: Schema.Codec<A, unknown>,
+  reported: Set<string>
+): Table<A> => {
+  const json = Schema.fromJsonString(schema)
+  const decode = Schema.decodeUnknownEffect(json)
+  const encode = Schema.encodeEffect(json)
+  const path = (key: string): string => `effect-realm/${name}/${key}`
+  const unavailable = (error: KeyValueStore.KeyValueStoreError): TokenStoreError =>
+    new TokenStoreError({ reason: { _tag: "Unavailable", detail: error.message, cause: error } })
+  // A schema error quotes what it refused, which may be a token: the key says enough.
+  const damaged = (key: string): Effect.Effect<never, TokenStoreError> => {
+    const error = new TokenStoreError({
+      reason: { _tag: "Damaged", key: path(key), detail: "it is not a record of this version" }
+    })
+    if (reported.has(path(key))) return Effect.fail(error)
+    reported.add(path(key))
+    return Effect.andThen(Effect.logWarning(error.message), Effect.fail(error))
+  }
+  return {
+    get: (key) =>
+      Effect.flatMap(Effect.mapError(store.get(path(key)), unavailable), (text) =>
+        text === undefined
+          ? Effect.succeedNone
+          : Effect.matchEffect(decode(text), {
+            onSuccess: Effect.succeedSome,
+            onFailure: () => damaged(key)
+          })),
+    set: (key, value) =>
+      Effect.flatMap(Effect.orDie(encode(value)), (text) => Effect.mapError(store.set(path(key), text), unavailable)),
+    remove: (key) => Effect.asVoid(Effect.mapError(store.remove(path(key)), unavailable))
+  }
+}
+
+/** Tables in a key-value store, one entry a record. */
+export const keyValueStore = (store: KeyValueStore.KeyValueStore): Primitives => {
+  const reported = new Set<string>()
+  return make({
+    sessions: textTable(store, "session", StoredSession, reported),
+    apps: textTable(store, "app", AppRecord, reported),
+    pages: textTable(store, "page", Page, reported)
+  })
+}

@@ -1,0 +1,75 @@
+/**
+ * One run per key at a time, shared by all who ask for it meanwhile (law 1). The run lives in a fiber of its own, so
+ * that interrupting one who waits never harms the others (law 9); when the last one has gone, the run is interrupted.
+ */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+
+export interface SingleFlight<A, E> {
+  /** Joins the run of this key, or starts this one. */
+  readonly join: <R>(key: string, run: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  /** Like `join`, but never joins a run that began before this call: waits for it to end first. */
+  readonly after: <R>(key: string, run: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+}
+
+interface Flight<A, E> {
+  readonly landed: Deferred.Deferred<A, E>
+  fiber: Fiber.Fiber<A, E> | undefined
+  waiting: number
+}
+
+export const make = <A, E>(): SingleFlight<A, E> => {
+  const flights = new Map<string, Flight<A, E>>()
+
+  const forget = (key: string, flight: Flight<A, E>): void => {
+    if (flights.get(key) === flight) flights.delete(key)
+  }
+
+  const wait = (key: string, flight: Flight<A, E>): Effect.Effect<A, E> =>
+    Effect.onExit(Deferred.await(flight.landed), () => {
+      flight.waiting--
+      if (flight.waiting > 0 || flights.get(key) !== flight) return Effect.void
+      flights.delete(key)
+      return flight.fiber === undefined ? Effect.void : Fiber.interrupt(flight.fiber)
+    })
+
+  const start = <R>(key: string, run: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => {
+    // In the map before anything can yield, so that no second run of the key begins.
+    const flight: Flight<A, E> = { landed: Deferred.makeUnsafe<A, E>(), fiber: undefined, waiting: 1 }
+    flights.set(key, flight)
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(
+        // Detached from the caller, whose interruption must not end what others wait for.
+        Effect.forkDetach(
+          Effect.onExit(Effect.interruptible(run), (exit) => {
+            forget(key, flight)
+            return Deferred.done(flight.landed, exit)
+          })
+        ),
+        (fiber) => {
+          flight.fiber = fiber
+          return restore(wait(key, flight))
+        }
+      )
+    )
+  }
+
+  const join: SingleFlight<A, E>["join"] = (key, run) =>
+    Effect.suspend(() => {
+      const flight = flights.get(key)
+      if (flight === undefined) return start(key, run)
+      flight.waiting++
+      return wait(key, flight)
+    })
+
+  const after: SingleFlight<A, E>["after"] = (key, run) =>
+    Effect.suspend(() => {
+      const earlier = flights.get(key)
+      return earlier === undefined
+        ? join(key, run)
+        : Effect.andThen(Effect.exit(Deferred.await(earlier.landed)), join(key, run))
+    })
+
+  return { join, after }
+}
