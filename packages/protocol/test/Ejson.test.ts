@@ -448,7 +448,7 @@ describe("JavaScript values", () => {
     "an invalid Date": new Date(NaN),
     "an instance of a class, toBSON or not": new Money(),
     "an Error": new Error("x"),
-    "a pattern with a NUL": new RegExp("\0"),
+    "a pattern with a NUL": new RegExp(String.fromCharCode(0)),
     "a Set": new Set([1]),
     "a WeakMap": new WeakMap(),
     "a Promise": Promise.resolve(1),
