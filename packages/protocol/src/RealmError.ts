@@ -9,6 +9,7 @@ import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
+import * as SchemaAST from "effect/SchemaAST"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 
 // -----------------------------------------------------------------------------
@@ -463,6 +464,8 @@ const statuses = [400, 401, 403, 404, 409, 413, 415, 429, 500, 503] as const
 /** A codec for the refusals of some families with one status, as an `HttpApi` endpoint declares it. */
 export type WireCodec<F extends Family> = Schema.Codec<ClassOf[F] | UnknownServiceError, Wire>
 
+const familiesOf = SchemaAST.resolveAt<ReadonlySet<string>>("~effect-realm/RealmError/families")
+
 /**
  * The refusals of an endpoint: the families it can answer with, one codec a status. `RequestError`, `AppError` and
  * {@link UnknownServiceError} belong to every endpoint and are always among them.
@@ -471,37 +474,56 @@ export const responses = <F extends Family>(
   expected: ReadonlyArray<F>
 ): ReadonlyArray<WireCodec<F | "RequestError" | "AppError">> => {
   type Expected = ClassOf[F | "RequestError" | "AppError"] | UnknownServiceError
-  const tags = new Set<string>([...expected, "RequestError", "AppError", "UnknownServiceError"])
-  const isExpected = (error: unknown): error is Expected =>
-    Predicate.hasProperty(error, "_tag") && typeof error._tag === "string" && tags.has(error._tag)
+  const families: ReadonlySet<string> = new Set([...expected, "RequestError", "AppError"])
+  const isExpected = (error: RealmError): error is Expected => isMember(error, families)
   return statuses.map((code) =>
     Wire.pipe(
       Schema.decodeTo(
         Schema.declare(
-          (error): error is Expected => isExpected(error) && status(error) === code,
+          (error): error is Expected => isRealmError(error) && isExpected(error) && status(error) === code,
           { expected: `a refusal with status ${code}` }
         ),
         SchemaTransformation.transform<Expected, Wire>({
-          decode: (body) => expect(fromWire(code, body), code, body, isExpected),
+          decode: (body) => {
+            const error = Option.getOrElse(fromWire(code, body), () => unknown(code, body))
+            return isExpected(error) ? error : asUnknown(error)
+          },
           encode: toWire
         })
-      ),
-      HttpApiSchema.status(code)
-    )
+      )
+    ).annotate({ "~effect-realm/RealmError/families": families }).pipe(HttpApiSchema.status(code))
   )
 }
 
-const expect = <E extends RealmError>(
-  error: Option.Option<RealmError>,
-  status: number,
-  body: Wire,
-  isExpected: (error: unknown) => error is E
-): E | UnknownServiceError =>
-  Option.isSome(error) && isExpected(error.value)
-    ? error.value
-    : new UnknownServiceError({
-      detail: body.error,
-      status,
-      ...(body.error_code === undefined ? undefined : { code: body.error_code }),
-      ...(body.link === undefined ? undefined : { link: body.link })
-    })
+/**
+ * A refusal as an endpoint's declaration allows it: one of a family that the endpoint does not expect becomes an
+ * {@link UnknownServiceError}, with the code kept.
+ *
+ * @param declared the `error` schemas of the endpoint
+ */
+export const narrow = (error: RealmError, declared: Iterable<Schema.Top>): RealmError => {
+  for (const schema of declared) {
+    const families = familiesOf(schema.ast)
+    if (families !== undefined && isMember(error, families)) return error
+  }
+  return asUnknown(error)
+}
+
+const isMember = (error: RealmError, families: ReadonlySet<string>): boolean =>
+  error._tag === "UnknownServiceError" || families.has(error._tag)
+
+const isRealmError = (error: unknown): error is RealmError =>
+  error instanceof UnknownServiceError || Object.values(families).some(([Class]) => error instanceof Class)
+
+const asUnknown = (error: RealmError): UnknownServiceError => {
+  if (error._tag === "UnknownServiceError") return error
+  return unknown(error.reason.status, toWire(error))
+}
+
+const unknown = (status: number, body: Wire): UnknownServiceError =>
+  new UnknownServiceError({
+    detail: body.error,
+    status,
+    ...(body.error_code === undefined ? undefined : { code: body.error_code }),
+    ...(body.link === undefined ? undefined : { link: body.link })
+  })
