@@ -73,7 +73,10 @@ export const Device = Schema.Struct({
   deviceId: Schema.optionalKey(DeviceId)
 })
 
-const options = Schema.optionalKey(Schema.Struct({ device: Schema.optionalKey(Device) }))
+/** What a client sends along with any credentials. */
+export const LogInOptions = Schema.Struct({ device: Schema.optionalKey(Device) })
+
+const options = Schema.optionalKey(LogInOptions)
 
 /** `link=true`: add the identity to the user whose access token the request carries (protocol section 3.5). */
 const LogInQuery = { link: Schema.optionalKey(Schema.Literals(["true", "false"])) }
