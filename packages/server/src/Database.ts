@@ -1,0 +1,338 @@
+/**
+ * Documents with MongoDB's own semantics: what accounts, sessions, keys and custom user data are kept in.
+ *
+ * One service, whatever the engine. The embedded engine is a file, or memory, on `node:sqlite`.
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import type { DatabaseSync } from "node:sqlite"
+import { fileURLToPath } from "node:url"
+import type { DatabaseError } from "./DatabaseError.ts"
+import { type Fields, native } from "./internal/bsonValue.ts"
+import { failure } from "./internal/failure.ts"
+import { SqliteEngine, type UpdateOutcome } from "./internal/sqliteEngine.ts"
+import { close, type Durability, openFile, openMemory, toDatabaseError } from "./internal/sqliteFile.ts"
+
+export { DatabaseError, DatabaseErrorReason } from "./DatabaseError.ts"
+
+/** A document: JavaScript values and the classes of `bson` 7. Fields that are `undefined` are not stored. */
+export type Document = { readonly [key: string]: unknown }
+
+/** A filter in MongoDB's query language. `undefined` anywhere in it is refused, for it would match everything. */
+export type Filter = { readonly [key: string]: unknown }
+
+/** An update in MongoDB's update operators, as `{ $set: { name: "Ann" } }`. */
+export type UpdateOperators = { readonly [operator: string]: { readonly [path: string]: unknown } }
+
+/** An order by paths, the first path first: 1 ascends, -1 descends. */
+export type Sort = { readonly [path: string]: 1 | -1 }
+
+/** The fields to hand out (all 1 or `true`) or to leave out (all 0 or `false`). `_id` may differ from the others. */
+export type Projection = { readonly [path: string]: 0 | 1 | boolean }
+
+/** Where a collection is. It comes into being with its first document or index. */
+export interface Namespace {
+  readonly database: string
+  readonly collection: string
+}
+
+/**
+ * How numbers of documents are handed out.
+ *
+ * - `"native"`: int32 and double as JavaScript numbers, int64 too unless it is beyond 2^53, then as `Long`.
+ * - `"exact"`: as `Int32`, `Double` and `Long`, so that the type of each number survives.
+ *
+ * Handed in, both are always understood; a JavaScript number is an int32 if it is a whole number that fits, else a double.
+ */
+export type Numbers = "native" | "exact"
+
+/** What of the found documents to hand out, and in which order. `limit: 0` means all of them. */
+export interface FindOptions {
+  readonly sort?: Sort | undefined
+  readonly skip?: number | undefined
+  readonly limit?: number | undefined
+  readonly projection?: Projection | undefined
+}
+
+/** `upsert` inserts a document made of the filter's equalities and the update when none matches. */
+export interface UpdateOptions {
+  readonly upsert?: boolean | undefined
+  /** The conditions of `$[name]` in paths, as `[{ "name.age": { $gt: 3 } }]`. */
+  readonly arrayFilters?: ReadonlyArray<Filter> | undefined
+}
+
+/** What an update did. `modifiedCount` leaves out matched documents that were already as the update wants them. */
+export interface UpdateResult {
+  readonly matchedCount: number
+  readonly modifiedCount: number
+  /** The `_id` of the document an upsert has inserted. */
+  readonly upsertedId: Option.Option<unknown>
+}
+
+/** How `findOneAndUpdate` chooses and answers. `returnDocument` is `"before"` unless said otherwise. */
+export interface FindOneAndUpdateOptions extends UpdateOptions {
+  readonly sort?: Sort | undefined
+  readonly returnDocument?: "before" | "after" | undefined
+}
+
+/** What makes an index. */
+export interface IndexOptions {
+  /** No two documents may have the same key. A missing field counts as null. */
+  readonly unique?: boolean | undefined
+  /** Documents that have none of the fields are left out. */
+  readonly sparse?: boolean | undefined
+  /** Only documents that match are in the index (MongoDB's `partialFilterExpression`). */
+  readonly partial?: Filter | undefined
+}
+
+/** How a filter is answered: by which index (`_id_` for identifiers), or none when all documents are looked at. */
+export interface Explanation {
+  readonly index: Option.Option<string>
+  readonly documentsExamined: number
+  readonly documentsReturned: number
+}
+
+/**
+ * One collection. Each write is atomic: it is applied with all its index entries, or not at all.
+ */
+export interface Collection {
+  /** All documents that match; `{}` matches every one. */
+  readonly find: (filter: Filter, options?: FindOptions) => Effect.Effect<Array<Document>, DatabaseError>
+  /** The first document that matches. */
+  readonly findOne: (
+    filter: Filter,
+    options?: Omit<FindOptions, "limit">
+  ) => Effect.Effect<Option.Option<Document>, DatabaseError>
+  /** Inserts a document; without `_id` it gets a new `ObjectId`. Fails with `DuplicateKey` when a unique key is taken. */
+  readonly insertOne: (document: Document) => Effect.Effect<{ readonly insertedId: unknown }, DatabaseError>
+  /** Inserts in order; when one fails, those before it are kept and `insertedCount` of the error counts them. */
+  readonly insertMany: (
+    documents: ReadonlyArray<Document>
+  ) => Effect.Effect<{ readonly insertedIds: Array<unknown> }, DatabaseError>
+  /** Updates the first document that matches. */
+  readonly updateOne: (
+    filter: Filter,
+    update: UpdateOperators,
+    options?: UpdateOptions
+  ) => Effect.Effect<UpdateResult, DatabaseError>
+  /** Updates all documents that match, or none when one of them cannot be updated. */
+  readonly updateMany: (
+    filter: Filter,
+    update: UpdateOperators,
+    options?: UpdateOptions
+  ) => Effect.Effect<UpdateResult, DatabaseError>
+  /** Puts a document in the place of the first that matches, whose `_id` stays. */
+  readonly replaceOne: (
+    filter: Filter,
+    replacement: Document,
+    options?: { readonly upsert?: boolean | undefined }
+  ) => Effect.Effect<UpdateResult, DatabaseError>
+  /** Deletes the first document that matches. */
+  readonly deleteOne: (filter: Filter) => Effect.Effect<{ readonly deletedCount: number }, DatabaseError>
+  /** Deletes all documents that match. */
+  readonly deleteMany: (filter: Filter) => Effect.Effect<{ readonly deletedCount: number }, DatabaseError>
+  /** Updates the first document in the order of `sort` that matches, and hands it out as it was or has become. */
+  readonly findOneAndUpdate: (
+    filter: Filter,
+    update: UpdateOperators,
+    options?: FindOneAndUpdateOptions
+  ) => Effect.Effect<Option.Option<Document>, DatabaseError>
+  /** How many documents match. */
+  readonly count: (filter: Filter) => Effect.Effect<number, DatabaseError>
+  /**
+   * Makes an index, over the documents already there too. Doing it again changes nothing. Fails with `DuplicateKey` when
+   * documents already break a unique index, and with `BadIndex` when it exists with other options.
+   */
+  readonly createIndex: (
+    keys: { readonly [path: string]: 1 | -1 },
+    options?: IndexOptions
+  ) => Effect.Effect<void, DatabaseError>
+  /** Answers the filter and tells how, without handing out documents. */
+  readonly explain: (filter: Filter, options?: FindOptions) => Effect.Effect<Explanation, DatabaseError>
+}
+
+/**
+ * The database of a server. Operations are atomic each; a document, once its write has been answered, survives the end
+ * of the process by whatever means.
+ *
+ * @example
+ * ```ts
+ * import * as assert from "node:assert/strict"
+ * import { Database } from "@effect-realm/server"
+ * import * as Effect from "effect/Effect"
+ *
+ * const program = Effect.gen(function*() {
+ *   const database = yield* Database.Database
+ *   const orders = database.collection({ database: "shop", collection: "orders" })
+ *   yield* orders.createIndex({ customer: 1 })
+ *   yield* orders.insertMany([{ customer: "ann", total: 3 }, { customer: "bob", total: 4 }])
+ *   yield* orders.updateMany({ customer: "ann" }, { $inc: { total: 2 } })
+ *   return yield* orders.find({ total: { $gte: 5 } }, { projection: { _id: 0 } })
+ * })
+ *
+ * assert.deepEqual(await Effect.runPromise(Effect.provide(program, Database.layerMemory)), [{ customer: "ann", total: 5 }])
+ * ```
+ */
+export class Database extends Context.Service<Database, {
+  /**
+   * A handle on a collection; nothing is looked up or made yet. Identifiers, documents and results are handed out with
+   * `numbers` as asked for, `"native"` by default.
+   */
+  readonly collection: (namespace: Namespace, options?: { readonly numbers?: Numbers | undefined }) => Collection
+}>()("@effect-realm/server/Database") {}
+
+const makeCollection = (
+  engine: SqliteEngine,
+  filename: string,
+  namespace: Namespace,
+  numbers: Numbers
+): Collection => {
+  const attempt = <A>(run: () => A): Effect.Effect<A, DatabaseError> =>
+    Effect.try({ try: run, catch: (error) => toDatabaseError(filename, error) })
+  const timed = <A>(run: (now: number) => A): Effect.Effect<A, DatabaseError> =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) => attempt(() => run(now)))
+  const value = numbers === "exact" ? (exact: unknown): unknown => exact : native
+  // `native` makes of fields nothing but fields
+  const document = (fields: Fields): Document => value(fields) as Document
+  const updated = (outcome: UpdateOutcome): UpdateResult => ({
+    matchedCount: outcome.matchedCount,
+    modifiedCount: outcome.modifiedCount,
+    upsertedId: outcome.upsertedId === undefined ? Option.none() : Option.some(value(outcome.upsertedId))
+  })
+  return {
+    find: (filter, options = {}) => attempt(() => engine.find(namespace, filter, options).map(document)),
+    findOne: (filter, options = {}) =>
+      attempt(() => {
+        const [first] = engine.find(namespace, filter, { ...options, limit: 1 })
+        return first === undefined ? Option.none() : Option.some(document(first))
+      }),
+    insertOne: (inserted) => timed((now) => ({ insertedId: value(engine.insertOne(namespace, inserted, now)) })),
+    insertMany: (inserted) => timed((now) => ({ insertedIds: engine.insertMany(namespace, inserted, now).map(value) })),
+    updateOne: (filter, update, options = {}) =>
+      timed((now) => updated(engine.update(namespace, filter, update, { ...options, many: false, now }))),
+    updateMany: (filter, update, options = {}) =>
+      timed((now) => updated(engine.update(namespace, filter, update, { ...options, many: true, now }))),
+    replaceOne: (filter, replacement, options = {}) =>
+      timed((now) => updated(engine.replace(namespace, filter, replacement, { ...options, now }))),
+    deleteOne: (filter) => attempt(() => ({ deletedCount: engine.delete(namespace, filter, false) })),
+    deleteMany: (filter) => attempt(() => ({ deletedCount: engine.delete(namespace, filter, true) })),
+    findOneAndUpdate: (filter, update, options = {}) =>
+      timed((now) => {
+        const outcome = engine.update(namespace, filter, update, { ...options, many: false, now })
+        const answer = options.returnDocument === "after" ? outcome.after : outcome.before
+        return answer === undefined ? Option.none() : Option.some(document(answer))
+      }),
+    count: (filter) => attempt(() => engine.count(namespace, filter)),
+    createIndex: (keys, options = {}) => attempt(() => engine.createIndex(namespace, keys, options)),
+    explain: (filter, options = {}) =>
+      attempt(() => {
+        const { index, ...counts } = engine.explain(namespace, filter, options)
+        return { index: Option.fromUndefinedOr(index), ...counts }
+      })
+  }
+}
+
+const make = (
+  filename: string,
+  open: () => DatabaseSync
+): Effect.Effect<Database["Service"], DatabaseError, Scope.Scope> => {
+  const attempt = <A>(run: () => A): Effect.Effect<A, DatabaseError> =>
+    Effect.try({ try: run, catch: (error) => toDatabaseError(filename, error) })
+  return Effect.gen(function*() {
+    const sqlite = yield* Effect.acquireRelease(attempt(open), (opened) =>
+      // what the checkpoint could not move is still in the log, and read from there at the next start
+      Effect.catch(attempt(() => close(opened)), (error) => Effect.logWarning("closing the database", error.message)))
+    const engine = yield* attempt(() => new SqliteEngine(sqlite, filename))
+    return Database.of({
+      collection: (namespace, options) => makeCollection(engine, filename, namespace, options?.numbers ?? "native")
+    })
+  })
+}
+
+/**
+ * A database in memory, gone when the scope closes. For tests, and for servers whose data need not last.
+ *
+ * @example
+ * ```ts
+ * import * as assert from "node:assert/strict"
+ * import { Database } from "@effect-realm/server"
+ * import * as Effect from "effect/Effect"
+ *
+ * const count = Database.Database.use((database) => database.collection({ database: "app", collection: "users" }).count({}))
+ * assert.equal(await Effect.runPromise(Effect.provide(count, Database.layerMemory)), 0)
+ * ```
+ */
+export const layerMemory: Layer.Layer<Database> = Layer.effect(Database, Effect.orDie(make(":memory:", openMemory)))
+
+/**
+ * A database in a file, which is made, readable by its owner alone, when there is none. The file belongs to this process
+ * until the scope closes.
+ *
+ * Fails with `Locked` when another process has it, `Corrupt` when it is not a database of ours or damaged, `Unavailable`
+ * when the folder is not there or may not be written to.
+ *
+ * `durability`: `"process"` (the default) keeps what was answered through any end of the process; `"power"` also through a
+ * loss of power, and waits for the disk at every write.
+ *
+ * @example
+ * ```ts
+ * import * as assert from "node:assert/strict"
+ * import { mkdtemp } from "node:fs/promises"
+ * import { tmpdir } from "node:os"
+ * import { join } from "node:path"
+ * import { Database } from "@effect-realm/server"
+ * import * as Effect from "effect/Effect"
+ *
+ * const filename = join(await mkdtemp(join(tmpdir(), "realm-")), "app.db")
+ * const run = <A, E>(use: (users: Database.Collection) => Effect.Effect<A, E>) =>
+ *   Effect.runPromise(
+ *     Database.Database.use((database) => use(database.collection({ database: "app", collection: "users" }))).pipe(
+ *       Effect.provide(Database.layerFile({ filename }))
+ *     )
+ *   )
+ *
+ * await run((users) => users.insertOne({ _id: "ann" }))
+ * assert.equal(await run((users) => users.count({})), 1)
+ * ```
+ */
+export const layerFile = (options: {
+  readonly filename: string
+  readonly durability?: Durability | undefined
+}): Layer.Layer<Database, DatabaseError> =>
+  Layer.effect(Database, make(options.filename, () => openFile(options.filename, options.durability ?? "process")))
+
+/**
+ * The database a URL names: `memory:`, `file:<path>`, `file:///<absolute path>`, or a plain path.
+ *
+ * Fails with `UnsupportedUrl` for any other scheme (`mongodb:` comes later), else as {@link layerFile} does.
+ *
+ * @example
+ * ```ts
+ * import * as assert from "node:assert/strict"
+ * import { Database } from "@effect-realm/server"
+ * import * as Effect from "effect/Effect"
+ *
+ * const error = await Effect.runPromise(
+ *   Effect.flip(Effect.provide(Effect.void, Database.layerUrl("mongodb://localhost/app")))
+ * )
+ * assert.equal(error.reason._tag, "UnsupportedUrl")
+ * ```
+ */
+export const layerUrl = (url: string): Layer.Layer<Database, DatabaseError> => {
+  // one letter is a drive of Windows
+  const scheme = /^([a-z][a-z0-9+.-]+):/i.exec(url)?.[1]?.toLowerCase()
+  if (scheme === undefined) return layerFile({ filename: url })
+  if (scheme === "memory") return layerMemory
+  if (scheme !== "file") return Layer.effect(Database, failure({ _tag: "UnsupportedUrl", scheme }))
+  return Layer.unwrap(Effect.map(
+    Effect.try({
+      try: () => url.startsWith("file://") ? fileURLToPath(url) : url.slice("file:".length),
+      catch: (error) => toDatabaseError(url, error)
+    }),
+    (filename) => layerFile({ filename })
+  ))
+}

@@ -1,0 +1,90 @@
+/**
+ * What can go wrong in the database: one class, one tagged reason per thing a program can tell apart.
+ */
+import * as Schema from "effect/Schema"
+
+/**
+ * The reasons of a {@link DatabaseError}.
+ *
+ * - `DuplicateKey`: a unique index already holds this key. `index` is its name (`_id_` for identifiers).
+ * - `Locked`: another process has the file open. Stop it, or use another file.
+ * - `Corrupt`: the file is not a database of ours, or is damaged. It was not changed.
+ * - `Unavailable`: the file or its folder cannot be opened, read or written.
+ * - `UnsupportedUrl`: no engine for URLs of this `scheme`.
+ * - `BadFilter`, `BadUpdate`: an operator that does not exist or an operand that does not fit; nothing was changed.
+ * - `BadDocument`: a value that cannot be stored at `path`.
+ * - `DocumentTooLarge`: `size` bytes of BSON where `limit` are allowed.
+ * - `BadIndex`: an index that cannot be made, or differs from the one of the same name.
+ */
+export const DatabaseErrorReason = Schema.TaggedUnion({
+  DuplicateKey: { index: Schema.String, namespace: Schema.String },
+  Locked: { filename: Schema.String },
+  Corrupt: { filename: Schema.String, detail: Schema.String },
+  Unavailable: { filename: Schema.String, detail: Schema.String },
+  UnsupportedUrl: { scheme: Schema.String },
+  BadFilter: { operator: Schema.optionalKey(Schema.String), detail: Schema.String },
+  BadUpdate: { operator: Schema.optionalKey(Schema.String), detail: Schema.String },
+  BadDocument: { path: Schema.String, detail: Schema.String },
+  DocumentTooLarge: { size: Schema.Int, limit: Schema.Int },
+  BadIndex: { detail: Schema.String }
+})
+
+/** One of the reasons of {@link DatabaseErrorReason}. */
+export type DatabaseErrorReason = typeof DatabaseErrorReason.Type
+
+/**
+ * A failed database operation. `reason` says why, `message` what to do about it.
+ *
+ * `insertedCount` is set when an ordered `insertMany` stopped on the way: that many documents were kept.
+ *
+ * @example
+ * ```ts
+ * import * as assert from "node:assert/strict"
+ * import { Database } from "@effect-realm/server"
+ * import * as Effect from "effect/Effect"
+ *
+ * const program = Effect.gen(function*() {
+ *   const database = yield* Database.Database
+ *   const users = database.collection({ database: "app", collection: "users" })
+ *   yield* users.insertOne({ _id: "ann" })
+ *   return yield* users.insertOne({ _id: "ann" }).pipe(
+ *     Effect.as("inserted"),
+ *     Effect.catchReason("DatabaseError", "DuplicateKey", (reason) => Effect.succeed(reason.index))
+ *   )
+ * })
+ *
+ * assert.equal(await Effect.runPromise(Effect.provide(program, Database.layerMemory)), "_id_")
+ * ```
+ */
+export class DatabaseError extends Schema.TaggedError<DatabaseError>()("DatabaseError", {
+  reason: DatabaseErrorReason,
+  insertedCount: Schema.optionalKey(Schema.Int),
+  cause: Schema.optionalKey(Schema.Defect())
+}) {
+  /** What happened and what to do about it. Never holds a value of a document. */
+  override get message(): string {
+    const reason = this.reason
+    switch (reason._tag) {
+      case "DuplicateKey":
+        return `The unique index ${reason.index} of ${reason.namespace} already has this key. Use another value, or update the document that has it.`
+      case "Locked":
+        return `The database file ${reason.filename} is in use by another process. Stop that process, or use another file.`
+      case "Corrupt":
+        return `The database file ${reason.filename} cannot be used: ${reason.detail}. It was left as it is. Restore it from a backup, or use another file.`
+      case "Unavailable":
+        return `The database ${reason.filename} is not available: ${reason.detail}. Check that the folder exists and may be written to.`
+      case "UnsupportedUrl":
+        return `Databases of the kind "${reason.scheme}" are not supported yet. Use "memory:", "file:<path>" or a plain path.`
+      case "BadFilter":
+        return `The filter cannot be used: ${reason.detail}.`
+      case "BadUpdate":
+        return `The update cannot be applied: ${reason.detail}. Nothing was changed.`
+      case "BadDocument":
+        return `The document cannot be stored: ${reason.detail}${reason.path === "" ? "" : ` at "${reason.path}"`}.`
+      case "DocumentTooLarge":
+        return `The document has ${reason.size} bytes, but at most ${reason.limit} are allowed. Split it into several documents.`
+      case "BadIndex":
+        return `The index cannot be made: ${reason.detail}.`
+    }
+  }
+}

@@ -1,0 +1,202 @@
+/**
+ * MongoDB's update operators on one field: from its present value to the next one.
+ */
+import { Int32, Long, Timestamp } from "bson"
+import { combine, type Operation, wholeNumber, zeroLike } from "./bsonNumber.ts"
+import { compare } from "./bsonOrder.ts"
+import { type Fields, isArray, isFields, isLong, isNumeric } from "./bsonValue.ts"
+import { missing, parsePath, sortValue } from "./documentPath.ts"
+import { badUpdate } from "./failure.ts"
+import { compilePull } from "./query.ts"
+
+export const keep: unique symbol = Symbol("keep")
+export const remove: unique symbol = Symbol("remove")
+
+export interface FieldUpdate {
+  /** The next value of a field (`missing` when there is none yet), or `keep`, or `remove`. */
+  readonly next: (current: unknown) => unknown
+  /** Whether documents on the way to the field are made when missing. */
+  readonly creates: boolean
+}
+
+const creating = (next: (current: unknown) => unknown): FieldUpdate => ({ next, creates: true })
+const existing = (next: (current: unknown) => unknown): FieldUpdate => ({
+  next: (current) => current === missing ? keep : next(current),
+  creates: false
+})
+
+const arithmetic = (operator: string, operation: Operation, operand: unknown): FieldUpdate => {
+  if (!isNumeric(operand)) throw badUpdate(`${operator} needs a number`, operator)
+  return creating((current) => {
+    if (current === missing) return operation === "add" ? operand : zeroLike(operand)
+    if (!isNumeric(current)) throw badUpdate(`${operator} meets a field that is not a number`, operator)
+    const result = combine(operation, current, operand)
+    if (result === undefined) throw badUpdate(`${operator} leaves the range of int64`, operator)
+    return result
+  })
+}
+
+const bound = (operand: unknown, sign: 1 | -1): FieldUpdate =>
+  creating((current) => current === missing || compare(operand, current) * sign > 0 ? operand : keep)
+
+const currentDate = (operand: unknown, now: number): FieldUpdate => {
+  const type = isFields(operand) ? operand["$type"] : operand === true ? "date" : undefined
+  if (type === "date") return creating(() => new Date(now))
+  if (type === "timestamp") return creating(() => new Timestamp({ t: Math.floor(now / 1000), i: 1 }))
+  throw badUpdate("$currentDate needs true, or { $type: \"date\" } or { $type: \"timestamp\" }", "$currentDate")
+}
+
+const arrayOf = (operator: string, current: unknown): ReadonlyArray<unknown> => {
+  if (current === missing) return []
+  if (!isArray(current)) throw badUpdate(`${operator} meets a field that is not an array`, operator)
+  return current
+}
+
+const eachOf = (operator: string, operand: unknown, modifiers: ReadonlyArray<string>): Fields => {
+  if (!isFields(operand) || !Object.hasOwn(operand, "$each")) return { $each: [operand] }
+  for (const name of Object.keys(operand)) {
+    if (!modifiers.includes(name)) throw badUpdate(`${operator} has no modifier ${name}`, name)
+  }
+  if (!isArray(operand["$each"])) throw badUpdate("$each needs an array", "$each")
+  return operand
+}
+
+const addToSet = (operand: unknown): FieldUpdate => {
+  const each = arrayOf("$addToSet", eachOf("$addToSet", operand, ["$each"])["$each"])
+  return creating((current) => {
+    const next = [...arrayOf("$addToSet", current)]
+    const before = next.length
+    for (const element of each) {
+      if (!next.some((present) => compare(present, element) === 0)) next.push(element)
+    }
+    return current !== missing && next.length === before ? keep : next
+  })
+}
+
+const whole = (operator: string, operand: unknown): number | undefined => {
+  if (operand === undefined) return undefined
+  const number = wholeNumber(operand)
+  if (number === undefined) throw badUpdate(`${operator} needs a whole number`, operator)
+  return number
+}
+
+const elementOrder = (operand: unknown): ((left: unknown, right: unknown) => number) | undefined => {
+  if (operand === undefined) return undefined
+  const direction = (name: string, value: unknown): 1 | -1 => {
+    const sign = wholeNumber(value)
+    if (sign !== 1 && sign !== -1) throw badUpdate(`${name} needs 1 or -1`, "$sort")
+    return sign
+  }
+  if (!isFields(operand)) {
+    const sign = direction("$sort", operand)
+    return (left, right) => compare(left, right) * sign
+  }
+  const keys = Object.keys(operand).map((name) => ({ path: parsePath(name), sign: direction(name, operand[name]) }))
+  return (left, right) => {
+    for (const { path, sign } of keys) {
+      const order = compare(
+        isFields(left) ? sortValue(left, path, sign) : null,
+        isFields(right) ? sortValue(right, path, sign) : null
+      )
+      if (order !== 0) return order * sign
+    }
+    return 0
+  }
+}
+
+const push = (operand: unknown): FieldUpdate => {
+  const modifiers = eachOf("$push", operand, ["$each", "$position", "$slice", "$sort"])
+  const each = arrayOf("$push", modifiers["$each"])
+  const position = whole("$position", modifiers["$position"])
+  const slice = whole("$slice", modifiers["$slice"])
+  const order = elementOrder(modifiers["$sort"])
+  return creating((current) => {
+    const next = [...arrayOf("$push", current)]
+    next.splice(position ?? next.length, 0, ...each)
+    if (order !== undefined) next.sort(order)
+    return slice === undefined ? next : slice < 0 ? next.slice(slice) : next.slice(0, slice)
+  })
+}
+
+const without = (operator: string, matches: (element: unknown) => boolean): FieldUpdate =>
+  existing((current) => {
+    const elements = arrayOf(operator, current)
+    const next = elements.filter((element) => !matches(element))
+    return next.length === elements.length ? keep : next
+  })
+
+const pullAll = (operand: unknown): FieldUpdate => {
+  if (!isArray(operand)) throw badUpdate("$pullAll needs an array", "$pullAll")
+  return without("$pullAll", (element) => operand.some((other) => compare(element, other) === 0))
+}
+
+const pop = (operand: unknown): FieldUpdate => {
+  const end = wholeNumber(operand)
+  if (end !== 1 && end !== -1) throw badUpdate("$pop needs 1 or -1", "$pop")
+  return existing((current) => {
+    const elements = arrayOf("$pop", current)
+    return elements.length === 0 ? keep : end === 1 ? elements.slice(0, -1) : elements.slice(1)
+  })
+}
+
+const bitOperations: { readonly [name: string]: (left: bigint, right: bigint) => bigint } = {
+  and: (left, right) => left & right,
+  or: (left, right) => left | right,
+  xor: (left, right) => left ^ right
+}
+
+const bit = (operand: unknown): FieldUpdate => {
+  const steps = isFields(operand) ? Object.entries(operand) : []
+  const integer = (value: unknown): bigint => {
+    if (value instanceof Int32) return BigInt(value.value)
+    if (isLong(value)) return value.toBigInt()
+    throw badUpdate("$bit needs whole numbers", "$bit")
+  }
+  if (steps.length === 0) throw badUpdate("$bit needs and, or, or xor", "$bit")
+  return creating((current) => {
+    let value = current === missing ? 0n : integer(current)
+    let wide = isLong(current)
+    for (const [name, mask] of steps) {
+      const operation = Object.hasOwn(bitOperations, name) ? bitOperations[name] : undefined
+      if (operation === undefined) throw badUpdate(`$bit has no operation ${name}`, "$bit")
+      value = operation(value, integer(mask))
+      wide ||= isLong(mask)
+    }
+    return wide ? Long.fromBigInt(value) : new Int32(Number(value))
+  })
+}
+
+/** The update of one field by one operator, or `undefined` when there is no such operator. */
+export const fieldUpdate = (operator: string, operand: unknown, now: number): FieldUpdate | undefined => {
+  switch (operator) {
+    case "$set":
+    case "$setOnInsert":
+      return creating(() => operand)
+    case "$unset":
+      return existing(() => remove)
+    case "$inc":
+      return arithmetic(operator, "add", operand)
+    case "$mul":
+      return arithmetic(operator, "multiply", operand)
+    case "$min":
+      return bound(operand, -1)
+    case "$max":
+      return bound(operand, 1)
+    case "$currentDate":
+      return currentDate(operand, now)
+    case "$push":
+      return push(operand)
+    case "$addToSet":
+      return addToSet(operand)
+    case "$pull":
+      return without(operator, compilePull(operand))
+    case "$pullAll":
+      return pullAll(operand)
+    case "$pop":
+      return pop(operand)
+    case "$bit":
+      return bit(operand)
+    default:
+      return undefined
+  }
+}
