@@ -165,7 +165,7 @@ export const logIn: {
       const answer = yield* LogIn.send(app, credentials, { deviceId: Option.getOrUndefined(deviceId) })
       return yield* complete(app, credentials, answer).pipe(
         // The session exists on the server and nobody will ever use it: end it there, without making anybody wait.
-        Effect.tapError(() => abandon(app, answer))
+        Effect.onError(() => abandon(app, answer))
       )
     })
 )
