@@ -1,0 +1,242 @@
+/**
+ * Users and the identities that prove them (server sections 3.1 to 3.3). A user is one document with its identities
+ * inside, and a unique index over the identities: that one identity has one owner is the database's own promise, also
+ * between two requests, or two processes, that arrive at the same moment.
+ */
+import * as RealmError from "@effect-realm/protocol/RealmError"
+import { ObjectId } from "bson"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as RcMap from "effect/RcMap"
+import * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
+import { Database } from "./Database.ts"
+import type { DatabaseError } from "./DatabaseError.ts"
+
+// -----------------------------------------------------------------------------
+// Model
+// -----------------------------------------------------------------------------
+
+/** What a provider tells about its user, such as `{ email }` or `{ name }`. */
+export type IdentityData = { readonly [name: string]: Schema.Json }
+
+/** One way in which a user can prove who they are. */
+export interface Identity {
+  readonly id: string
+  /** Such as `anon-user`, `local-userpass` or `custom-function`. */
+  readonly providerType: string
+  /** Id of the provider's configuration. */
+  readonly providerId: string
+  readonly data: IdentityData
+}
+
+/** A user. */
+export interface User {
+  /** 24 hex digits. */
+  readonly id: string
+  readonly type: "normal" | "server"
+  /** In the order of linking, the first log-in's first. */
+  readonly identities: ReadonlyArray<Identity>
+  readonly disabled: boolean
+  readonly createdAt: Date
+  readonly lastAuthenticatedAt: Date
+}
+
+const Document = Schema.Record(Schema.String, Schema.Json)
+
+const Stored = Schema.Struct({
+  _id: Schema.String,
+  type: Schema.Literals(["normal", "server"]),
+  identities: Schema.Array(Schema.Struct({
+    key: Schema.String,
+    id: Schema.String,
+    providerType: Schema.String,
+    providerId: Schema.String,
+    data: Document
+  })),
+  disabled: Schema.Boolean,
+  createdAt: Schema.Date,
+  lastAuthenticatedAt: Schema.Date
+})
+
+/** The data of all identities of a user in one; of two that name the same thing, the one linked last counts. */
+export const data = (user: User): IdentityData => Object.assign({}, ...user.identities.map((identity) => identity.data))
+
+/** A new id for an identity of a provider that has none of its own: 24 hex digits, `-`, 24 letters. */
+export const makeIdentityId: Effect.Effect<string> = Effect.sync(() => {
+  const letters = crypto.getRandomValues(new Uint8Array(24))
+  return `${new ObjectId().toHexString()}-${String.fromCharCode(...letters.map((byte) => 97 + byte % 26))}`
+})
+
+// -----------------------------------------------------------------------------
+// Service
+// -----------------------------------------------------------------------------
+
+/** The users of one app. */
+export class Accounts extends Context.Service<Accounts, {
+  /** The user of this id, or `undefined`. */
+  readonly get: (userId: string) => Effect.Effect<User | undefined, DatabaseError>
+  /**
+   * The user who owns the identity, made now when there is none. What the provider tells is brought up to date.
+   *
+   * @param onCreation runs once, before a new account exists; when it fails there is no account
+   */
+  readonly authenticate: <E, R>(
+    identity: Identity,
+    onCreation: (user: User) => Effect.Effect<void, E, R>
+  ) => Effect.Effect<User, E | DatabaseError, R>
+  /**
+   * Adds an identity to a user, at the end. Adding one that the user already has changes nothing. Fails with
+   * `InvalidSession` when another user owns it, and with an unnamed 500 when it is a second email address
+   * (protocol section 3.5).
+   */
+  readonly link: (
+    userId: string,
+    identity: Identity
+  ) => Effect.Effect<User, RealmError.SessionError | RealmError.UnknownServiceError | DatabaseError>
+  /** Enables or disables a user; `false` when there is none. */
+  readonly setDisabled: (userId: string, disabled: boolean) => Effect.Effect<boolean, DatabaseError>
+  /** Deletes a user; `false` when there is none. */
+  readonly remove: (userId: string) => Effect.Effect<boolean, DatabaseError>
+}>()("@effect-realm/server/Accounts") {}
+
+// -----------------------------------------------------------------------------
+// Layers
+// -----------------------------------------------------------------------------
+
+const keyOf = (identity: Identity): string => `${identity.providerType}:${identity.id}`
+
+const toStored = (identity: Identity) => ({ key: keyOf(identity), ...identity })
+
+const fromStored = ({ _id, identities, ...fields }: typeof Stored.Type): User => ({
+  id: _id,
+  identities: identities.map(({ key: _, ...identity }) => identity),
+  ...fields
+})
+
+const decodeStored = Schema.decodeUnknownEffect(Schema.toType(Stored))
+
+// A document of ours that does not fit was not written by us: nothing a caller could do about it.
+const decode = (document: unknown): Effect.Effect<User> => Effect.orDie(Effect.map(decodeStored(document), fromStored))
+
+/** The users in the collection `users` of the app's own database. */
+export const layer = (options: { readonly database: string }): Layer.Layer<Accounts, DatabaseError, Database> =>
+  Layer.effect(
+    Accounts,
+    Effect.gen(function*() {
+      const users = (yield* Database).collection({ database: options.database, collection: "users" })
+      yield* users.createIndex({ "identities.key": 1 }, { unique: true })
+
+      const locks = yield* RcMap.make({ lookup: (_key: string) => Semaphore.make(1) })
+      const withLock = (key: string) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+        Effect.scopedWith((scope) =>
+          RcMap.get(locks, key).pipe(
+            Scope.provide(scope),
+            Effect.flatMap((semaphore) => semaphore.withPermit(effect))
+          )
+        )
+
+      const now = Effect.map(Clock.currentTimeMillis, (millis) => new Date(millis))
+
+      const find = Effect.fnUntraced(function*(filter: { readonly [field: string]: unknown }) {
+        const found = yield* users.findOne(filter)
+        return Option.isNone(found) ? undefined : yield* decode(found.value)
+      })
+
+      const get = (userId: string) => find({ _id: userId })
+      const owner = (identity: Identity) => find({ "identities.key": keyOf(identity) })
+
+      const seen = Effect.fnUntraced(function*(user: User, identity: Identity) {
+        // Identities are only ever added at the end, so the position of one stays what it was.
+        const position = user.identities.findIndex((known) => keyOf(known) === keyOf(identity))
+        const lastAuthenticatedAt = yield* now
+        yield* users.updateOne(
+          { _id: user.id },
+          { $set: { lastAuthenticatedAt, [`identities.${position}.data`]: identity.data } }
+        )
+        return {
+          ...user,
+          lastAuthenticatedAt,
+          identities: user.identities.map((known, index) => index === position ? identity : known)
+        }
+      })
+
+      const prepared = (identity: Identity): Effect.Effect<User> =>
+        Effect.map(now, (createdAt) => ({
+          id: new ObjectId().toHexString(),
+          type: "normal" as const,
+          identities: [identity],
+          disabled: false,
+          createdAt,
+          lastAuthenticatedAt: createdAt
+        }))
+
+      const insert = (user: User): Effect.Effect<User, DatabaseError> => {
+        const { id, identities, ...fields } = user
+        return Effect.as(users.insertOne({ _id: id, identities: identities.map(toStored), ...fields }), user)
+      }
+
+      // The lock keeps the creation function from running twice for one user in this process. That there is one user
+      // is the index's work, so another process may win all the same: then its user is the one.
+      const authenticate = <E, R>(
+        identity: Identity,
+        onCreation: (user: User) => Effect.Effect<void, E, R>
+      ): Effect.Effect<User, E | DatabaseError, R> =>
+        Effect.gen(function*() {
+          const known = yield* owner(identity)
+          if (known !== undefined) return yield* seen(known, identity)
+          return yield* withLock(keyOf(identity))(Effect.gen(function*() {
+            const made = yield* owner(identity)
+            if (made !== undefined) return yield* seen(made, identity)
+            const user = yield* prepared(identity)
+            yield* onCreation(user)
+            return yield* insert(user).pipe(
+              Effect.catchReason("DatabaseError", "DuplicateKey", (_, error) =>
+                Effect.flatMap(owner(identity), (winner) =>
+                  winner === undefined ? Effect.fail(error) : Effect.succeed(winner)))
+            )
+          }))
+        })
+
+      const link = Effect.fnUntraced(function*(userId: string, identity: Identity) {
+        const key = keyOf(identity)
+        const alone = identity.providerType === "local-userpass"
+          ? { "identities.providerType": { $ne: identity.providerType } }
+          : {}
+        const result = yield* users.updateOne(
+          { _id: userId, "identities.key": { $ne: key }, ...alone },
+          { $push: { identities: toStored(identity) } }
+        ).pipe(
+          Effect.catchReason(
+            "DatabaseError",
+            "DuplicateKey",
+            () => Effect.fail(RealmError.make("InvalidSession", "unauthorized"))
+          )
+        )
+        const user = yield* get(userId)
+        if (user === undefined) {
+          return yield* RealmError.make("InvalidSession", "invalid session: failed to find refresh token")
+        }
+        if (result.matchedCount === 0 && !user.identities.some((known) => keyOf(known) === key)) {
+          // Owned by somebody else, or merely one email address too many: the former is the graver answer.
+          return yield* (yield* owner(identity)) === undefined
+            ? new RealmError.UnknownServiceError({ detail: "unauthorized", status: 500 })
+            : RealmError.make("InvalidSession", "unauthorized")
+        }
+        return user
+      })
+
+      return Accounts.of({
+        get,
+        authenticate,
+        link,
+        setDisabled: (userId, disabled) =>
+          Effect.map(users.updateOne({ _id: userId }, { $set: { disabled } }), (result) => result.matchedCount === 1),
+        remove: (userId) => Effect.map(users.deleteOne({ _id: userId }), (result) => result.deletedCount === 1)
+      })
+    })
+  )

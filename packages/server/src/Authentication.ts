@@ -1,0 +1,205 @@
+/**
+ * From proof to session: what happens when somebody logs in, links, refreshes or sends a token (protocol sections 3 to 5).
+ */
+import * as RealmError from "@effect-realm/protocol/RealmError"
+import type { AccessClaims } from "@effect-realm/protocol/Token"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Redacted from "effect/Redacted"
+import { Accounts, type Identity, type User } from "./Accounts.ts"
+import { CustomUserData } from "./CustomUserData.ts"
+import type { DatabaseError } from "./DatabaseError.ts"
+import * as EmailAccounts from "./EmailAccounts.ts"
+import { type Active, type Device, Sessions } from "./Sessions.ts"
+import { Tokens } from "./Tokens.ts"
+
+// -----------------------------------------------------------------------------
+// Model
+// -----------------------------------------------------------------------------
+
+/** What a log-in answers. */
+export interface LoggedIn {
+  readonly accessToken: Redacted.Redacted
+  readonly refreshToken: Redacted.Redacted
+  readonly userId: string
+  readonly deviceId: string
+}
+
+/** What a link answers: the session stays the one it was. */
+export type Linked = Omit<LoggedIn, "refreshToken">
+
+/** The owner of an access token, and what the token says. */
+export interface Authorized extends Active {
+  readonly claims: AccessClaims
+}
+
+/** How long tokens are good. */
+export interface Lifetimes {
+  readonly accessToken: Duration.Duration
+  readonly refreshToken: Duration.Duration
+  /** Of refresh tokens of users who logged in anonymously: nobody could get theirs back. */
+  readonly anonymousRefreshToken: Duration.Duration
+}
+
+// -----------------------------------------------------------------------------
+// Service
+// -----------------------------------------------------------------------------
+
+/** Log-in, link and tokens of one app. */
+export class Authentication extends Context.Service<Authentication, {
+  /** Finds or makes the owner of a proven identity and opens a session. Fails with `UserDisabled` when the owner is. */
+  readonly logIn: (options: {
+    readonly identity: Identity
+    readonly device: (Device & { readonly deviceId?: string }) | undefined
+  }) => Effect.Effect<LoggedIn, RealmError.AuthError | RealmError.SessionError | DatabaseError>
+  /** Adds a proven identity to a user, with the refusals of protocol section 3.5. */
+  readonly link: (options: {
+    readonly active: Active
+    readonly identity: Identity
+  }) => Effect.Effect<
+    Linked,
+    RealmError.AuthError | RealmError.SessionError | RealmError.UnknownServiceError | DatabaseError
+  >
+  /** A new access token of a session, with the custom user data of now. */
+  readonly refresh: (active: Active) => Effect.Effect<Redacted.Redacted, DatabaseError>
+  /** Whose access token this is, as long as the session stands (protocol section 5.1). */
+  readonly authorizeAccess: (
+    token: Redacted.Redacted
+  ) => Effect.Effect<Authorized, RealmError.SessionError | DatabaseError>
+  /** Whose refresh token this is, as long as the session stands (protocol section 5.1). */
+  readonly authorizeRefresh: (
+    token: Redacted.Redacted
+  ) => Effect.Effect<Active, RealmError.SessionError | DatabaseError>
+  /** Ends a session; `false` when it had ended before. */
+  readonly logOut: (sessionId: string) => Effect.Effect<boolean, DatabaseError>
+  /** Deletes a user with all identities and sessions; `false` when there is none. Documents of the app stay. */
+  readonly deleteUser: (userId: string) => Effect.Effect<boolean, DatabaseError>
+  /** Refuses a user from the next request on, and ends all their sessions; `false` when there is none. */
+  readonly disableUser: (userId: string) => Effect.Effect<boolean, DatabaseError>
+  /** Lets a disabled user log in again; `false` when there is none. */
+  readonly enableUser: (userId: string) => Effect.Effect<boolean, DatabaseError>
+}>()("@effect-realm/server/Authentication") {}
+
+// -----------------------------------------------------------------------------
+// Layers
+// -----------------------------------------------------------------------------
+
+const anonymous = "anon-user"
+
+/**
+ * @param options.domainId the app's domain id, which its tokens carry
+ * @param options.onUserCreation runs before an account exists; when it fails there is none, and the log-in fails with it
+ */
+export const layer = (options: {
+  readonly domainId: string
+  readonly lifetimes: Lifetimes
+  readonly onUserCreation: (user: User) => Effect.Effect<void, RealmError.AuthError>
+}): Layer.Layer<
+  Authentication,
+  never,
+  Accounts | CustomUserData | EmailAccounts.EmailAccounts | Sessions | Tokens
+> =>
+  Layer.effect(
+    Authentication,
+    Effect.gen(function*() {
+      const accounts = yield* Accounts
+      const customUserData = yield* CustomUserData
+      const emailAccounts = yield* EmailAccounts.EmailAccounts
+      const sessions = yield* Sessions
+      const tokens = yield* Tokens
+      const { domainId, lifetimes, onUserCreation } = options
+
+      const seconds = Effect.map(Clock.currentTimeMillis, (millis) => Math.floor(millis / 1000))
+
+      const accessToken = Effect.fnUntraced(function*({ session, user }: Active) {
+        const userData = yield* customUserData.read(user.id)
+        const issuedAt = yield* seconds
+        return yield* tokens.signAccess({
+          userId: user.id,
+          sessionId: session.id,
+          deviceId: session.deviceId,
+          domainId,
+          issuedAt,
+          expiresAt: issuedAt + Math.floor(Duration.toSeconds(lifetimes.accessToken)),
+          userData
+        })
+      })
+
+      const refreshToken = ({ session, user }: Active) =>
+        tokens.signRefresh({
+          userId: user.id,
+          sessionId: session.id,
+          deviceId: session.deviceId,
+          domainId,
+          issuedAt: Math.floor(session.createdAt.getTime() / 1000),
+          expiresAt: Math.floor(session.expiresAt.getTime() / 1000),
+          identity: session.identity
+        })
+
+      const logIn: Authentication["Service"]["logIn"] = Effect.fnUntraced(function*({ device, identity }) {
+        const user = yield* accounts.authenticate(identity, onUserCreation)
+        if (user.disabled) return yield* RealmError.make("UserDisabled", "unauthorized")
+        const { data: _, ...proof } = identity
+        const session = yield* sessions.open({
+          userId: user.id,
+          identity: proof,
+          device,
+          lifetime: identity.providerType === anonymous ? lifetimes.anonymousRefreshToken : lifetimes.refreshToken
+        })
+        const active = { session, user }
+        return {
+          accessToken: yield* accessToken(active),
+          refreshToken: yield* refreshToken(active),
+          userId: user.id,
+          deviceId: session.deviceId
+        }
+      })
+
+      const link: Authentication["Service"]["link"] = Effect.fnUntraced(function*({ active, identity }) {
+        const user = yield* accounts.link(active.user.id, identity)
+        return {
+          accessToken: yield* accessToken({ session: active.session, user }),
+          userId: user.id,
+          deviceId: active.session.deviceId
+        }
+      })
+
+      // What proves the user goes before the user: cut short, the user can still delete the rest.
+      const deleteUser = Effect.fnUntraced(function*(userId: string) {
+        const user = yield* accounts.get(userId)
+        if (user === undefined) return false
+        for (const identity of user.identities) {
+          if (identity.providerType === EmailAccounts.providerType) yield* emailAccounts.remove(identity.id)
+        }
+        const removed = yield* accounts.remove(userId)
+        yield* sessions.endAll(userId)
+        return removed
+      })
+
+      return Authentication.of({
+        logIn,
+        link,
+        refresh: (active) => Effect.andThen(sessions.touch(active.session.id), accessToken(active)),
+        authorizeAccess: Effect.fnUntraced(function*(token) {
+          const claims = yield* tokens.verifyAccess(token)
+          const active = yield* sessions.find({ sessionId: claims.sessionId ?? "", userId: claims.userId })
+          return { ...active, claims }
+        }),
+        authorizeRefresh: Effect.fnUntraced(function*(token) {
+          const { sessionId, userId } = yield* tokens.verifyRefresh(token)
+          return yield* sessions.find({ sessionId, userId })
+        }),
+        logOut: sessions.end,
+        deleteUser: (userId) => Effect.uninterruptible(deleteUser(userId)),
+        disableUser: Effect.fnUntraced(function*(userId) {
+          const disabled = yield* accounts.setDisabled(userId, true)
+          yield* sessions.endAll(userId)
+          return disabled
+        }),
+        enableUser: (userId) => accounts.setDisabled(userId, false)
+      })
+    })
+  )

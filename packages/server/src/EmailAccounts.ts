@@ -1,0 +1,351 @@
+/**
+ * Email addresses with passwords (protocol section 6, server section 2.3): who registered, who still has to confirm, and
+ * the single-use tokens of confirmation and reset. An address becomes an identity of a user at its first log-in or link.
+ *
+ * Addresses are compared as they are, upper and lower case apart, as clients of this protocol expect.
+ */
+import * as RealmError from "@effect-realm/protocol/RealmError"
+import { ObjectId } from "bson"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import { createHash, randomBytes, timingSafeEqual } from "node:crypto"
+import * as Accounts from "./Accounts.ts"
+import { Database } from "./Database.ts"
+import type { DatabaseError } from "./DatabaseError.ts"
+import { Password } from "./Password.ts"
+
+// -----------------------------------------------------------------------------
+// Model
+// -----------------------------------------------------------------------------
+
+/** The link token that a confirmation or reset is proved with; valid once and for 30 minutes. */
+export interface LinkToken {
+  /** 128 hex digits. */
+  readonly token: Redacted.Redacted
+  /** 24 hex digits. */
+  readonly tokenId: string
+}
+
+/** What an app's function decided about a confirmation or a reset. */
+export type Verdict = "success" | "pending" | "fail"
+
+/** The argument of an app's confirmation function. */
+export interface ConfirmationRequest extends LinkToken {
+  readonly email: string
+}
+
+/** The first argument of an app's reset function. */
+export interface ResetRequest extends LinkToken {
+  readonly email: string
+  readonly password: Redacted.Redacted
+  /** The proposed password is the one the account has already. */
+  readonly currentPasswordValid: boolean
+}
+
+/** How new addresses are confirmed. */
+export type Confirmation =
+  | { readonly _tag: "Automatic" }
+  | {
+    readonly _tag: "Function"
+    readonly run: (request: ConfirmationRequest) => Effect.Effect<Verdict>
+  }
+  | { readonly _tag: "Mail" }
+
+/** How forgotten passwords are replaced. */
+export type Reset =
+  | {
+    readonly _tag: "Function"
+    readonly run: (request: ResetRequest, args: ReadonlyArray<unknown>) => Effect.Effect<Verdict>
+  }
+  | { readonly _tag: "Mail" }
+
+const Stored = Schema.Struct({
+  _id: Schema.String,
+  identityId: Schema.String,
+  passwordHash: Schema.String,
+  confirmed: Schema.Boolean,
+  createdAt: Schema.Date
+})
+
+const StoredToken = Schema.Struct({
+  _id: Schema.String,
+  purpose: Schema.Literals(["confirm", "reset"]),
+  email: Schema.String,
+  identityId: Schema.String,
+  hash: Schema.String,
+  expiresAt: Schema.Date
+})
+
+type Purpose = typeof StoredToken.Type["purpose"]
+
+type Refusal = RealmError.AuthError | RealmError.RequestError | RealmError.UnknownServiceError
+
+// -----------------------------------------------------------------------------
+// Service
+// -----------------------------------------------------------------------------
+
+/** The email addresses of one app. Each operation fails as its endpoint in protocol section 6 does. */
+export class EmailAccounts extends Context.Service<EmailAccounts, {
+  readonly register: (options: {
+    readonly email: string
+    readonly password: Redacted.Redacted
+  }) => Effect.Effect<void, Refusal | DatabaseError>
+  readonly confirm: (token: LinkToken) => Effect.Effect<void, Refusal | DatabaseError>
+  readonly sendConfirmation: (email: string) => Effect.Effect<void, Refusal | DatabaseError>
+  readonly callConfirmation: (email: string) => Effect.Effect<void, Refusal | DatabaseError>
+  readonly reset: (
+    options: LinkToken & { readonly password: Redacted.Redacted }
+  ) => Effect.Effect<void, Refusal | DatabaseError>
+  readonly sendReset: (email: string) => Effect.Effect<void, Refusal | DatabaseError>
+  readonly callReset: (options: {
+    readonly email: string
+    readonly password: Redacted.Redacted
+    readonly arguments: ReadonlyArray<unknown>
+  }) => Effect.Effect<void, Refusal | DatabaseError>
+  /**
+   * The identity of an address, for its right password. Fails with `InvalidPassword` for a wrong password and for an
+   * address that nobody registered, after the same work; with `AuthError` for one that is not confirmed, and only when
+   * the password was right.
+   */
+  readonly logIn: (options: {
+    readonly email: string
+    readonly password: Redacted.Redacted
+  }) => Effect.Effect<Omit<Accounts.Identity, "providerId">, RealmError.AuthError | DatabaseError>
+  /** Forgets the address of an identity, so that it can be registered anew. */
+  readonly remove: (identityId: string) => Effect.Effect<void, DatabaseError>
+}>()("@effect-realm/server/EmailAccounts") {}
+
+// -----------------------------------------------------------------------------
+// Layers
+// -----------------------------------------------------------------------------
+
+/** The provider's name on the wire. */
+export const providerType = "local-userpass"
+
+const linkTokenLifetime = Duration.minutes(30)
+
+const badRequest = (message: string): RealmError.RequestError => RealmError.make("BadRequest", message)
+
+const mailUnsupported = (): RealmError.RequestError =>
+  badRequest("error processing request: mail is not supported yet; use autoConfirm or a function")
+
+const sha256 = (token: Redacted.Redacted): Buffer => createHash("sha256").update(Redacted.value(token)).digest()
+
+const checkPassword = (password: Redacted.Redacted): Effect.Effect<void, RealmError.RequestError> => {
+  const { length } = Redacted.value(password)
+  return length >= 6 && length <= 128
+    ? Effect.void
+    : Effect.fail(badRequest("password must be between 6 and 128 characters"))
+}
+
+const decode = Schema.decodeUnknownEffect(Schema.toType(Stored))
+const decodeToken = Schema.decodeUnknownEffect(Schema.toType(StoredToken))
+
+/** The addresses in the collections `email_accounts` and `email_tokens` of the app's own database. */
+export const layer = (options: {
+  readonly database: string
+  readonly confirmation: Confirmation
+  readonly reset: Reset
+}): Layer.Layer<EmailAccounts, DatabaseError, Database | Password> =>
+  Layer.effect(
+    EmailAccounts,
+    Effect.gen(function*() {
+      const passwords = yield* Password
+      const database = yield* Database
+      const accounts = database.collection({ database: options.database, collection: "email_accounts" })
+      const tokens = database.collection({ database: options.database, collection: "email_tokens" })
+      yield* accounts.createIndex({ identityId: 1 }, { unique: true })
+      yield* tokens.createIndex({ identityId: 1 })
+
+      const get = Effect.fnUntraced(function*(email: string) {
+        const found = yield* accounts.findOne({ _id: email })
+        return Option.isNone(found) ? undefined : yield* Effect.orDie(decode(found.value))
+      })
+
+      const existing = Effect.fnUntraced(function*(email: string) {
+        const account = yield* get(email)
+        return account === undefined ? yield* RealmError.make("UserNotFound", "user not found") : account
+      })
+
+      const pending = Effect.fnUntraced(function*(email: string) {
+        const account = yield* existing(email)
+        return account.confirmed ? yield* RealmError.make("UserAlreadyConfirmed", "already confirmed") : account
+      })
+
+      const issue = Effect.fnUntraced(function*(purpose: Purpose, { _id: email, identityId }: typeof Stored.Type) {
+        const millis = yield* Clock.currentTimeMillis
+        yield* tokens.deleteMany({ identityId, expiresAt: { $lte: new Date(millis) } })
+        const token = Redacted.make(randomBytes(64).toString("hex"))
+        const tokenId = new ObjectId().toHexString()
+        yield* tokens.insertOne({
+          _id: tokenId,
+          purpose,
+          email,
+          identityId,
+          hash: sha256(token).toString("base64"),
+          expiresAt: new Date(millis + Duration.toMillis(linkTokenLifetime))
+        })
+        return { token, tokenId }
+      })
+
+      // A token is spent by deleting it: of two requests with one token, one has deleted it.
+      const spend = Effect.fnUntraced(function*(purpose: Purpose, { token, tokenId }: LinkToken) {
+        if (!/^[0-9a-f]{24}$/.test(tokenId) || !/^([0-9a-f]{2})+$/.test(Redacted.value(token))) {
+          return yield* badRequest("invalid token data")
+        }
+        const invalid = RealmError.make("UserpassTokenInvalid", "userpass token is expired or invalid")
+        const found = yield* tokens.findOne({ _id: tokenId, purpose })
+        if (Option.isNone(found)) return yield* invalid
+        const stored = yield* Effect.orDie(decodeToken(found.value))
+        const now = yield* Clock.currentTimeMillis
+        if (!timingSafeEqual(Buffer.from(stored.hash, "base64"), sha256(token)) || stored.expiresAt.getTime() <= now) {
+          return yield* invalid
+        }
+        const { deletedCount } = yield* tokens.deleteOne({ _id: tokenId })
+        return deletedCount === 1 ? stored : yield* invalid
+      })
+
+      // The identity is named too: an address that was freed and registered anew is another account.
+      const settle = (
+        account: { readonly email: string; readonly identityId: string },
+        fields: Partial<typeof Stored.Type>
+      ) =>
+        Effect.map(
+          accounts.updateOne({ _id: account.email, identityId: account.identityId }, { $set: fields }),
+          (result) => result.matchedCount === 1
+        )
+
+      const drop = Effect.fnUntraced(function*(identityId: string) {
+        yield* accounts.deleteOne({ identityId })
+        yield* tokens.deleteMany({ identityId })
+      })
+
+      const runConfirmation = Effect.fnUntraced(
+        function*(account: typeof Stored.Type, run: Extract<Confirmation, { _tag: "Function" }>["run"]) {
+          const { _id: email, identityId } = account
+          const verdict = yield* run({ email, ...yield* issue("confirm", account) })
+          if (verdict === "success") {
+            yield* settle({ email, identityId }, { confirmed: true })
+          } else if (verdict === "fail") {
+            yield* drop(identityId)
+            return yield* badRequest(`failed to confirm user "${email}"`)
+          }
+        }
+      )
+
+      const register: EmailAccounts["Service"]["register"] = Effect.fnUntraced(function*({ email, password }) {
+        const { confirmation } = options
+        if (email === "" || email.length > 320 || (confirmation._tag === "Mail" && !/^[^\s@]+@[^\s@]+$/.test(email))) {
+          return yield* badRequest("email invalid")
+        }
+        yield* checkPassword(password)
+        if (confirmation._tag === "Mail") return yield* mailUnsupported()
+        const taken = RealmError.make("AccountNameInUse", "name already in use")
+        if ((yield* get(email)) !== undefined) return yield* taken
+        const account: typeof Stored.Type = {
+          _id: email,
+          identityId: yield* Accounts.makeIdentityId,
+          passwordHash: yield* passwords.hash(password),
+          confirmed: confirmation._tag === "Automatic",
+          createdAt: new Date(yield* Clock.currentTimeMillis)
+        }
+        yield* accounts.insertOne({ ...account }).pipe(
+          Effect.catchReason("DatabaseError", "DuplicateKey", () => Effect.fail(taken))
+        )
+        if (confirmation._tag === "Function") yield* runConfirmation(account, confirmation.run)
+      })
+
+      const confirm: EmailAccounts["Service"]["confirm"] = Effect.fnUntraced(function*(token) {
+        const spent = yield* spend("confirm", token)
+        if (!(yield* settle(spent, { confirmed: true }))) {
+          return yield* RealmError.make("UserpassTokenInvalid", "userpass token is expired or invalid")
+        }
+      })
+
+      const sendConfirmation: EmailAccounts["Service"]["sendConfirmation"] = Effect.fnUntraced(function*(email) {
+        yield* pending(email)
+        return yield* options.confirmation._tag === "Mail"
+          ? mailUnsupported()
+          : badRequest("error processing request: confirmation by mail is not enabled")
+      })
+
+      const callConfirmation: EmailAccounts["Service"]["callConfirmation"] = Effect.fnUntraced(function*(email) {
+        const { confirmation } = options
+        if (confirmation._tag === "Automatic") {
+          return yield* badRequest(`cannot run confirmation for ${email}: automatic confirmation is enabled`)
+        }
+        const account = yield* pending(email)
+        if (confirmation._tag === "Mail") {
+          return yield* badRequest(`cannot run confirmation for ${email}: no confirmation function is configured`)
+        }
+        yield* runConfirmation(account, confirmation.run)
+      })
+
+      const reset: EmailAccounts["Service"]["reset"] = Effect.fnUntraced(function*({ password, ...token }) {
+        yield* checkPassword(password)
+        const spent = yield* spend("reset", token)
+        const passwordHash = yield* passwords.hash(password)
+        if (!(yield* settle(spent, { passwordHash }))) {
+          return yield* RealmError.make("UserpassTokenInvalid", "userpass token is expired or invalid")
+        }
+        // Older links lead to an older wish.
+        yield* tokens.deleteMany({ identityId: spent.identityId, purpose: "reset" })
+      })
+
+      const sendReset: EmailAccounts["Service"]["sendReset"] = Effect.fnUntraced(function*(email) {
+        if (options.reset._tag === "Function") return yield* badRequest("please use reset password via function")
+        yield* existing(email)
+        return yield* mailUnsupported()
+      })
+
+      const callReset: EmailAccounts["Service"]["callReset"] = Effect.fnUntraced(function*(request) {
+        const { email, password } = request
+        if (options.reset._tag === "Mail") {
+          return yield* badRequest("error processing request: no reset function is configured")
+        }
+        yield* checkPassword(password)
+        const account = yield* existing(email)
+        const { identityId } = account
+        const currentPasswordValid = yield* passwords.verify(password, account.passwordHash)
+        const token = yield* issue("reset", account)
+        const verdict = yield* options.reset.run({ email, password, currentPasswordValid, ...token }, request.arguments)
+        if (verdict === "pending") return
+        yield* tokens.deleteOne({ _id: token.tokenId })
+        if (verdict === "fail") {
+          // This refusal alone never had a code (protocol section 6).
+          return yield* new RealmError.UnknownServiceError({
+            detail: `failed to reset password for user "${email}"`,
+            status: 400
+          })
+        }
+        yield* settle({ email, identityId }, { passwordHash: yield* passwords.hash(password) })
+      })
+
+      const logIn: EmailAccounts["Service"]["logIn"] = Effect.fnUntraced(function*({ email, password }) {
+        const account = yield* get(email)
+        if (!(yield* passwords.verify(password, account?.passwordHash)) || account === undefined) {
+          return yield* RealmError.make("InvalidPassword", "unauthorized")
+        }
+        if (!account.confirmed) return yield* RealmError.make("AuthError", "unauthorized")
+        return { id: account.identityId, providerType, data: { email } }
+      })
+
+      return EmailAccounts.of({
+        register,
+        confirm,
+        sendConfirmation,
+        callConfirmation,
+        reset,
+        sendReset,
+        callReset,
+        logIn,
+        remove: drop
+      })
+    })
+  )

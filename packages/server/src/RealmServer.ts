@@ -1,0 +1,180 @@
+/**
+ * The server of one app: every endpoint of the protocol, as routes of an `HttpRouter`. Where they are served is another
+ * matter: on a port ({@link layerHttp}), or in the process of a test with no socket at all.
+ */
+import { Api } from "@effect-realm/protocol/Api"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
+import type * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServer from "effect/http/HttpServer"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as Accounts from "./Accounts.ts"
+import type { AppDefinition } from "./AppDefinition.ts"
+import * as Authentication from "./Authentication.ts"
+import * as CustomUserData from "./CustomUserData.ts"
+import type { Database } from "./Database.ts"
+import type { DatabaseError } from "./DatabaseError.ts"
+import * as EmailAccounts from "./EmailAccounts.ts"
+import * as Functions from "./Functions.ts"
+import * as AppFunctions from "./internal/appFunctions.ts"
+import * as AppIds from "./internal/appIds.ts"
+import * as Bearer from "./internal/bearer.ts"
+import * as Handlers from "./internal/handlers.ts"
+import * as LogIns from "./internal/logIns.ts"
+import * as ProviderRoutes from "./internal/providerRoutes.ts"
+import * as RequestShell from "./internal/requestShell.ts"
+import type { Served } from "./internal/served.ts"
+import * as Password from "./Password.ts"
+import * as Sessions from "./Sessions.ts"
+import * as SigningKeys from "./SigningKeys.ts"
+import * as Tokens from "./Tokens.ts"
+
+// -----------------------------------------------------------------------------
+// Options
+// -----------------------------------------------------------------------------
+
+/** How an app is served. Everything but the app has a default. */
+export interface Options {
+  readonly app: AppDefinition
+  /**
+   * The origin that clients reach the server at, such as `https://realm.example`; by default the one each request was
+   * sent to. Behind a proxy that ends TLS it has to be given.
+   */
+  readonly publicUrl?: string
+  /** Largest request body, in bytes; 18 MiB by default. */
+  readonly maxBodySize?: number
+  /** Life of an access token; 30 minutes by default. */
+  readonly accessTokenLifetime?: Duration.Input
+  /** Life of a session; 60 days by default. Those of anonymous users last 50 years, as nobody could log in to them again. */
+  readonly refreshTokenLifetime?: Duration.Input
+  /** How hard passwords are hashed. */
+  readonly passwords?: Password.Options
+  /** How functions are run. */
+  readonly functions?: Functions.Options
+}
+
+const Lifetime = Schema.Unknown.check(
+  Schema.makeFilter((input) =>
+    Option.exists(
+        Duration.fromInput(input as Duration.Input),
+        (duration) => Duration.isFinite(duration) && Duration.toSeconds(duration) >= 1
+      )
+      ? undefined
+      : "Expected a duration of at least a second, such as \"30 minutes\""
+  )
+)
+
+const Checked = Schema.Struct({
+  publicUrl: Schema.optionalKey(Schema.String.check(
+    Schema.makeFilter((url) =>
+      /^https?:\/\//.test(url) && URL.canParse(url) && new URL(url).origin === url
+        ? undefined
+        : "Expected an origin such as \"https://realm.example\", without a path"
+    )
+  )),
+  maxBodySize: Schema.optionalKey(Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))),
+  accessTokenLifetime: Schema.optionalKey(Lifetime),
+  refreshTokenLifetime: Schema.optionalKey(Lifetime)
+})
+
+const check = Schema.decodeUnknownSync(Checked)
+
+// -----------------------------------------------------------------------------
+// Layers
+// -----------------------------------------------------------------------------
+
+/** The services behind the endpoints, for programs that look after users. */
+export type Services =
+  | Accounts.Accounts
+  | Authentication.Authentication
+  | EmailAccounts.EmailAccounts
+  | Functions.Functions
+  | Sessions.Sessions
+  | SigningKeys.SigningKeys
+  | Tokens.Tokens
+
+const confirmationOf = (
+  app: AppDefinition,
+  functions: AppFunctions.AppFunctions["Service"]
+): EmailAccounts.Confirmation => {
+  const provider = app.authProviders.emailPassword
+  if (provider?.autoConfirm === true) return { _tag: "Automatic" }
+  const name = provider?.runConfirmationFunction === true ? provider.confirmationFunctionName : undefined
+  return name === undefined
+    ? { _tag: "Mail" }
+    : { _tag: "Function", run: (request) => functions.confirm(name, request) }
+}
+
+const resetOf = (app: AppDefinition, functions: AppFunctions.AppFunctions["Service"]): EmailAccounts.Reset => {
+  const provider = app.authProviders.emailPassword
+  const name = provider?.runResetFunction === true ? provider.resetFunctionName : undefined
+  return name === undefined
+    ? { _tag: "Mail" }
+    : { _tag: "Function", run: (request, args) => functions.reset(name, request, args) }
+}
+
+const day = Duration.days(1)
+
+const services = (options: Options, ids: AppIds.AppIds) => {
+  const { app } = options
+  const lifetimes: Authentication.Lifetimes = {
+    accessToken: Duration.fromInputUnsafe(options.accessTokenLifetime ?? Duration.minutes(30)),
+    refreshToken: Duration.fromInputUnsafe(options.refreshTokenLifetime ?? Duration.times(day, 60)),
+    anonymousRefreshToken: Duration.times(day, 50 * 365)
+  }
+  const onUserCreation = app.customUserData?.enabled === true
+    ? app.customUserData.onUserCreationFunctionName
+    : undefined
+
+  const functions = Layer.provideMerge(AppFunctions.layer, Functions.layer(app, options.functions))
+  const accounts = Accounts.layer(ids)
+  const emailAccounts = Layer.unwrap(Effect.map(AppFunctions.AppFunctions, (functions) =>
+    EmailAccounts.layer({
+      database: ids.database,
+      confirmation: confirmationOf(app, functions),
+      reset: resetOf(app, functions)
+    }))).pipe(Layer.provide(Password.layer(options.passwords)))
+  const authentication = Layer.unwrap(Effect.map(AppFunctions.AppFunctions, (functions) =>
+    Authentication.layer({
+      domainId: ids.domainId,
+      lifetimes,
+      onUserCreation: (user) =>
+        onUserCreation === undefined ? Effect.void : functions.onUserCreation(onUserCreation, user)
+    })))
+
+  return authentication.pipe(
+    Layer.provideMerge(Layer.mergeAll(
+      emailAccounts,
+      Sessions.layer(ids),
+      CustomUserData.layer(app.customUserData),
+      Tokens.layer(ids)
+    )),
+    Layer.provideMerge(Layer.mergeAll(accounts, SigningKeys.layer, functions))
+  )
+}
+
+/**
+ * All routes of the app as a layer of the `HttpRouter`, and the services behind them.
+ *
+ * Throws a `SchemaError` that names the option when one is of the wrong type.
+ */
+export const layer = (options: Options): Layer.Layer<Services, DatabaseError, HttpRouter.HttpRouter | Database> => {
+  check(options)
+  const { app, maxBodySize = 18 * 1024 * 1024, publicUrl } = options
+  const ids = AppIds.make(app.appId)
+  const served: Served = { app, ids, place: { ...ids, publicUrl } }
+
+  const routes = Layer.mergeAll(
+    HttpApiBuilder.layer(Api).pipe(Layer.provide(Handlers.layer(served)), Layer.provide(Bearer.layer(served.place))),
+    ProviderRoutes.layer(served),
+    RequestShell.layer({ place: served.place, allowedOrigins: app.allowedRequestOrigins, maxBodySize })
+  )
+  return routes.pipe(
+    Layer.provide(LogIns.layer(served)),
+    Layer.provideMerge(services(options, ids)),
+    Layer.provide(HttpServer.layerServices)
+  )
+}

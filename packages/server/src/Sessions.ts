@@ -1,0 +1,179 @@
+/**
+ * Sessions: one document per log-in, ended one by one (server section 3.4). A token is as good as the session behind it,
+ * and that is looked up for every request: what was ended, disabled or deleted is refused at the very next one.
+ */
+import * as RealmError from "@effect-realm/protocol/RealmError"
+import { noDevice, type TokenIdentity } from "@effect-realm/protocol/Token"
+import { ObjectId } from "bson"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import { Accounts, type User } from "./Accounts.ts"
+import { Database } from "./Database.ts"
+import type { DatabaseError } from "./DatabaseError.ts"
+
+// -----------------------------------------------------------------------------
+// Model
+// -----------------------------------------------------------------------------
+
+/** What a client said of its device at log-in. */
+export interface Device {
+  readonly platform?: string
+  readonly platformVersion?: string
+  readonly sdkVersion?: string
+  readonly appId?: string
+  readonly appVersion?: string
+}
+
+/** A session. */
+export interface Session {
+  /** 24 hex digits. */
+  readonly id: string
+  readonly userId: string
+  /** The identity it was opened with. */
+  readonly identity: TokenIdentity
+  /** 24 hex digits; zeros when the client said nothing of its device. */
+  readonly deviceId: string
+  readonly device: Device
+  readonly createdAt: Date
+  readonly expiresAt: Date
+  readonly lastRefreshedAt: Date
+}
+
+/** A session that stands, and its user. */
+export interface Active {
+  readonly session: Session
+  readonly user: User
+}
+
+const Text = Schema.optionalKey(Schema.String)
+
+const Stored = Schema.Struct({
+  _id: Schema.String,
+  userId: Schema.String,
+  identity: Schema.Struct({ id: Schema.String, providerType: Schema.String, providerId: Schema.String }),
+  deviceId: Schema.String,
+  device: Schema.Struct({
+    platform: Text,
+    platformVersion: Text,
+    sdkVersion: Text,
+    appId: Text,
+    appVersion: Text
+  }),
+  createdAt: Schema.Date,
+  expiresAt: Schema.Date,
+  lastRefreshedAt: Schema.Date
+})
+
+// -----------------------------------------------------------------------------
+// Service
+// -----------------------------------------------------------------------------
+
+/** The sessions of one app. */
+export class Sessions extends Context.Service<Sessions, {
+  /** Opens a session of a user. A device that does not know its id yet gets one. */
+  readonly open: (options: {
+    readonly userId: string
+    readonly identity: TokenIdentity
+    /** What the client says of its device, `deviceId` when it knows it; nothing when it said nothing. */
+    readonly device: (Device & { readonly deviceId?: string }) | undefined
+    readonly lifetime: Duration.Duration
+  }) => Effect.Effect<Session, DatabaseError>
+  /**
+   * The session and its user. Fails with `InvalidSession` when the session was ended or is past its time, or the user is
+   * gone, and with `UserDisabled` when the user is disabled.
+   */
+  readonly find: (options: {
+    readonly sessionId: string
+    readonly userId: string
+  }) => Effect.Effect<Active, RealmError.SessionError | DatabaseError>
+  /** Notes that the session was used for a new access token. */
+  readonly touch: (sessionId: string) => Effect.Effect<void, DatabaseError>
+  /** Ends one session; `false` when it had ended before. */
+  readonly end: (sessionId: string) => Effect.Effect<boolean, DatabaseError>
+  /** Ends all sessions of a user and answers how many there were. */
+  readonly endAll: (userId: string) => Effect.Effect<number, DatabaseError>
+  /** The sessions of a user, the oldest first. */
+  readonly list: (userId: string) => Effect.Effect<ReadonlyArray<Session>, DatabaseError>
+}>()("@effect-realm/server/Sessions") {}
+
+// -----------------------------------------------------------------------------
+// Layers
+// -----------------------------------------------------------------------------
+
+const decodeStored = Schema.decodeUnknownEffect(Schema.toType(Stored))
+
+const decode = (document: unknown): Effect.Effect<Session> =>
+  Effect.orDie(Effect.map(decodeStored(document), ({ _id, ...fields }) => ({ id: _id, ...fields })))
+
+const ended = (): RealmError.SessionError =>
+  RealmError.make("InvalidSession", "invalid session: failed to find refresh token")
+
+const deviceIdOf = (device: { readonly deviceId?: string } | undefined): string => {
+  if (device === undefined) return noDevice
+  const { deviceId } = device
+  return deviceId !== undefined && /^[0-9a-f]{24}$/.test(deviceId) && deviceId !== noDevice
+    ? deviceId
+    : new ObjectId().toHexString()
+}
+
+/** The sessions in the collection `sessions` of the app's own database. */
+export const layer = (options: {
+  readonly database: string
+}): Layer.Layer<Sessions, DatabaseError, Database | Accounts> =>
+  Layer.effect(
+    Sessions,
+    Effect.gen(function*() {
+      const accounts = yield* Accounts
+      const sessions = (yield* Database).collection({ database: options.database, collection: "sessions" })
+      yield* sessions.createIndex({ userId: 1 })
+
+      const open: Sessions["Service"]["open"] = Effect.fnUntraced(function*({ device, identity, lifetime, userId }) {
+        const millis = yield* Clock.currentTimeMillis
+        const createdAt = new Date(millis)
+        const { deviceId: _, ...described } = device ?? {}
+        const session: Session = {
+          id: new ObjectId().toHexString(),
+          userId,
+          identity,
+          deviceId: deviceIdOf(device),
+          device: described,
+          createdAt,
+          expiresAt: new Date(millis + Duration.toMillis(lifetime)),
+          lastRefreshedAt: createdAt
+        }
+        const { id, ...fields } = session
+        yield* sessions.insertOne({ _id: id, ...fields })
+        return session
+      })
+
+      const find: Sessions["Service"]["find"] = Effect.fnUntraced(function*({ sessionId, userId }) {
+        const user = yield* accounts.get(userId)
+        if (user === undefined) return yield* ended()
+        if (user.disabled) return yield* RealmError.make("UserDisabled", "user disabled")
+        const found = yield* sessions.findOne({ _id: sessionId })
+        if (Option.isNone(found)) return yield* ended()
+        const session = yield* decode(found.value)
+        const now = yield* Clock.currentTimeMillis
+        if (session.userId !== userId || session.expiresAt.getTime() <= now) return yield* ended()
+        return { session, user }
+      })
+
+      return Sessions.of({
+        open,
+        find,
+        touch: Effect.fnUntraced(function*(sessionId) {
+          const lastRefreshedAt = new Date(yield* Clock.currentTimeMillis)
+          yield* sessions.updateOne({ _id: sessionId }, { $set: { lastRefreshedAt } })
+        }),
+        end: (sessionId) => Effect.map(sessions.deleteOne({ _id: sessionId }), (result) => result.deletedCount === 1),
+        endAll: (userId) => Effect.map(sessions.deleteMany({ userId }), (result) => result.deletedCount),
+        list: (userId) =>
+          Effect.flatMap(sessions.find({ userId }, { sort: { _id: 1 } }), (found) => Effect.forEach(found, decode))
+      })
+    })
+  )

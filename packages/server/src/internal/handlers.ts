@@ -1,0 +1,260 @@
+/**
+ * The endpoints of the protocol over the services of this package.
+ */
+import { Api } from "@effect-realm/protocol/Api"
+import * as Ejson from "@effect-realm/protocol/Ejson"
+import * as Endpoint from "@effect-realm/protocol/Endpoint"
+import * as RealmError from "@effect-realm/protocol/RealmError"
+import type { AccessClaims } from "@effect-realm/protocol/Token"
+import * as Effect from "effect/Effect"
+import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
+import type { HttpServerRequest } from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as Accounts from "../Accounts.ts"
+import { Authentication } from "../Authentication.ts"
+import type { DatabaseError } from "../DatabaseError.ts"
+import { EmailAccounts } from "../EmailAccounts.ts"
+import { Functions, type RequestInfo } from "../Functions.ts"
+import * as AppFunctions from "./appFunctions.ts"
+import * as Bearer from "./bearer.ts"
+import * as LogIns from "./logIns.ts"
+import * as PublicUrl from "./publicUrl.ts"
+import * as Refusal from "./refusal.ts"
+import type { Served } from "./served.ts"
+
+const apps = ({ app, place }: Served) =>
+  HttpApiBuilder.group(
+    Api,
+    "apps",
+    (handlers) =>
+      handlers.handle("location", ({ params, request }) =>
+        Effect.gen(function*() {
+          yield* LogIns.known(app.appId, params.appId)
+          const hostname = place.publicUrl ?? PublicUrl.fromRequest(request)
+          return {
+            deploymentModel: app.deploymentModel,
+            location: app.location,
+            hostname,
+            wsHostname: PublicUrl.toWebSocket(hostname)
+          }
+        }).pipe(Refusal.handle(place)))
+  )
+
+const logIn = ({ app, place }: Served) =>
+  HttpApiBuilder.group(Api, "logIn", (handlers) =>
+    Effect.map(LogIns.LogIns, (logIns) =>
+      handlers
+        .handleRaw("logInAnonymous", ({ params, query, request }) =>
+          Effect.gen(function*() {
+            yield* LogIns.known(app.appId, params.appId)
+            const { options } = yield* anonymousCredentials(request)
+            return yield* logIns.settle({
+              request,
+              link: query.link === "true",
+              device: options?.device,
+              prove: logIns.anonymous(query.link === "true")
+            })
+          }).pipe(Refusal.handle(place)))
+        .handle("logInEmailPassword", ({ params, payload: { options, ...credentials }, query, request }) =>
+          Effect.gen(function*() {
+            yield* LogIns.known(app.appId, params.appId)
+            return yield* logIns.settle({
+              request,
+              link: query.link === "true",
+              device: options?.device,
+              prove: logIns.emailPassword(credentials)
+            })
+          }).pipe(Refusal.handle(place)))
+        .handle("logInFunction", ({ params, payload: { options, ...credentials }, query, request }) =>
+          Effect.gen(function*() {
+            yield* LogIns.known(app.appId, params.appId)
+            const { device } = yield* Effect.orElseSucceed(decodeOptions(options ?? {}), () => ({ device: undefined }))
+            return yield* logIns.settle({
+              request,
+              link: query.link === "true",
+              device,
+              prove: Effect.flatMap(decodeEjson(credentials), logIns.customFunction)
+            })
+          }).pipe(Refusal.handle(place)))))
+
+const decodeAnonymous = Schema.decodeUnknownEffect(Schema.fromJsonString(Endpoint.AnonymousCredentials))
+const decodeOptions = Schema.decodeUnknownEffect(Endpoint.LogInOptions)
+
+const anonymousCredentials = Effect.fnUntraced(function*(request: HttpServerRequest) {
+  const text = yield* Effect.orDie(request.text)
+  if (text === "") return {}
+  return yield* Effect.mapError(
+    decodeAnonymous(text),
+    () => RealmError.make("BadRequest", "invalid request body")
+  )
+})
+
+/** Extended JSON of a body, as the values that a function gets; each is what it was, a document or a list. */
+const decodeEjson = <A extends Ejson.Document | ReadonlyArray<unknown>>(
+  json: A
+): Effect.Effect<A, RealmError.RequestError> =>
+  Effect.try({
+    try: () => Ejson.decodeUnsafe(json, { numbers: "exact" }) as A,
+    catch: () => RealmError.make("BadRequest", "invalid request body: not Extended JSON")
+  })
+
+const sessions = ({ place }: Served) =>
+  HttpApiBuilder.group(
+    Api,
+    "sessions",
+    (handlers) =>
+      Effect.map(Authentication, (authentication) =>
+        handlers.handleAll({
+          refreshSession: () =>
+            Effect.gen(function*() {
+              const active = yield* Bearer.active
+              return { accessToken: yield* authentication.refresh(active) }
+            }).pipe(Refusal.handle(place)),
+          deleteSession: () =>
+            Effect.gen(function*() {
+              const { session } = yield* Bearer.active
+              yield* authentication.logOut(session.id)
+            }).pipe(Refusal.handle(place))
+        }))
+  )
+
+const users = ({ ids, place }: Served) =>
+  HttpApiBuilder.group(Api, "users", (handlers) =>
+    Effect.map(Authentication, (authentication) =>
+      handlers.handleAll({
+        profile: () =>
+          Effect.map(Bearer.active, ({ user }) => ({
+            userId: user.id,
+            domainId: ids.domainId,
+            type: user.type,
+            identities: user.identities.map(({ data: _, ...identity }) => identity),
+            data: Accounts.data(user)
+          })),
+        deleteUser: () =>
+          Effect.gen(function*() {
+            const { user } = yield* Bearer.active
+            yield* authentication.deleteUser(user.id)
+          }).pipe(Refusal.handle(place))
+      })))
+
+const emailPassword = ({ app, place }: Served) =>
+  HttpApiBuilder.group(Api, "emailPassword", (handlers) =>
+    Effect.map(EmailAccounts, (accounts) => {
+      const enabled: Effect.Effect<void, RealmError.AuthError> = app.authProviders.emailPassword?.enabled === true
+        ? Effect.void
+        : Effect.fail(LogIns.unsupported("local-userpass"))
+
+      const serve = <E extends RealmError.RealmError | DatabaseError>(appId: string, effect: Effect.Effect<void, E>) =>
+        LogIns.known(app.appId, appId).pipe(
+          Effect.andThen(enabled),
+          Effect.andThen(effect),
+          Refusal.handle(place)
+        )
+
+      return handlers.handleAll({
+        register: ({ params, payload }) => serve(params.appId, accounts.register(payload)),
+        confirm: ({ params, payload }) => serve(params.appId, accounts.confirm(payload)),
+        sendConfirmation: ({ params, payload }) => serve(params.appId, accounts.sendConfirmation(payload.email)),
+        callConfirmation: ({ params, payload }) => serve(params.appId, accounts.callConfirmation(payload.email)),
+        sendReset: ({ params, payload }) => serve(params.appId, accounts.sendReset(payload.email)),
+        reset: ({ params, payload }) => serve(params.appId, accounts.reset(payload)),
+        callReset: ({ params, payload }) =>
+          serve(
+            params.appId,
+            Effect.flatMap(
+              decodeEjson(payload.arguments),
+              (args) => accounts.callReset({ ...payload, arguments: args })
+            )
+          )
+      })
+    }))
+
+const functions = ({ app, place }: Served) =>
+  HttpApiBuilder.group(Api, "functions", (handlers) =>
+    Effect.map(Functions, ({ call }) =>
+      // The body is read by hand: what does not fit has its own refusal here, and the result is written only once.
+      handlers.handleRaw("callFunction", ({ params, request }) =>
+        Effect.gen(function*() {
+          yield* LogIns.known(app.appId, params.appId)
+          const text = yield* Effect.orDie(request.text)
+          const wanted = readCall(text)
+          if (wanted === undefined) {
+            return yield* new RealmError.UnknownServiceError({ detail: "invalid function call request", status: 400 })
+          }
+          if (wanted.service !== undefined) {
+            return yield* new RealmError.UnknownServiceError({
+              code: "ServiceNotFound",
+              detail: `service not found: '${wanted.service}'`,
+              status: 404
+            })
+          }
+          const user = yield* currentUser
+          const result = yield* call({
+            name: wanted.name,
+            args: wanted.args,
+            caller: { origin: "client", user: Option.some(user), request: requestInfo(request) }
+          })
+          return HttpServerResponse.text(JSON.stringify(Ejson.encodeUnsafe(result)), {
+            contentType: "application/json"
+          })
+        }).pipe(Refusal.handle(place)))))
+
+interface Wanted {
+  readonly name: string
+  readonly args: ReadonlyArray<unknown>
+  readonly service: string | undefined
+}
+
+const decodeCall = Schema.decodeUnknownOption(Endpoint.FunctionCall)
+
+const readCall = (text: string): Wanted | undefined => {
+  try {
+    const call = Option.getOrUndefined(decodeCall(JSON.parse(text)))
+    if (call === undefined) return undefined
+    const args = call.arguments.map((argument) => Ejson.decodeUnsafe(argument, { numbers: "exact" }))
+    return { name: call.name, args, service: call.service }
+  } catch {
+    return undefined
+  }
+}
+
+const currentUser = Effect.flatMap(Bearer.Current, (current) =>
+  current === undefined || !("claims" in current)
+    ? Effect.die(new Error("The endpoint asks for no access token"))
+    : Effect.succeed(AppFunctions.userObject(current.user, customData(current.claims))))
+
+const decoded = new WeakMap<object, Ejson.Document>()
+
+// The claims of a token are the same object for as long as the token is remembered.
+const customData = ({ userData }: AccessClaims): Ejson.Document => {
+  const known = decoded.get(userData)
+  if (known !== undefined) return known
+  // The server wrote it with the same codec; it is a document because `CustomUserData` reads documents.
+  const document = Ejson.decodeUnsafe(userData, { numbers: "exact" }) as Ejson.Document
+  decoded.set(userData, document)
+  return document
+}
+
+const requestInfo = (request: HttpServerRequest): RequestInfo => {
+  const query = request.url.indexOf("?")
+  return {
+    method: request.method,
+    headers: request.headers,
+    ...(Option.isSome(request.remoteAddress) ? { remoteAddress: request.remoteAddress.value } : undefined),
+    ...(query === -1 ? undefined : { rawQueryString: request.url.slice(query + 1) })
+  }
+}
+
+/** The handlers of every group of the protocol. */
+export const layer = (served: Served) =>
+  Layer.mergeAll(
+    apps(served),
+    logIn(served),
+    sessions(served),
+    users(served),
+    emailPassword(served),
+    functions(served)
+  )

@@ -1,0 +1,128 @@
+/**
+ * How each provider turns credentials into a proven identity, and what becomes of it: a log-in or a link.
+ */
+import * as RealmError from "@effect-realm/protocol/RealmError"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type { HttpServerRequest } from "effect/http/HttpServerRequest"
+import * as Layer from "effect/Layer"
+import type * as Redacted from "effect/Redacted"
+import * as Accounts from "../Accounts.ts"
+import { Authentication, type Linked, type LoggedIn } from "../Authentication.ts"
+import type { DatabaseError } from "../DatabaseError.ts"
+import * as EmailAccounts from "../EmailAccounts.ts"
+import type { Device } from "../Sessions.ts"
+import { AppFunctions } from "./appFunctions.ts"
+import * as Bearer from "./bearer.ts"
+import * as PublicUrl from "./publicUrl.ts"
+import type { Served } from "./served.ts"
+
+type Refusal =
+  | RealmError.AuthError
+  | RealmError.SessionError
+  | RealmError.RequestError
+  | RealmError.UnknownServiceError
+
+type Proof = Effect.Effect<Accounts.Identity, RealmError.AuthError | RealmError.RequestError | DatabaseError>
+
+export class LogIns extends Context.Service<LogIns, {
+  readonly anonymous: (link: boolean) => Proof
+  readonly emailPassword: (options: { readonly email: string; readonly password: Redacted.Redacted }) => Proof
+  readonly customFunction: (credentials: { readonly [field: string]: unknown }) => Proof
+  /** Logs in with what `prove` proves; for a link, adds it to the owner of the request's access token. */
+  readonly settle: (options: {
+    readonly request: HttpServerRequest
+    readonly link: boolean
+    readonly device: (Device & { readonly deviceId?: string }) | undefined
+    readonly prove: Proof
+  }) => Effect.Effect<LoggedIn | Linked, Refusal | DatabaseError>
+}>()("@effect-realm/server/internal/logIns/LogIns") {}
+
+/** Fails when a path names another app than the one that is served (protocol section 1.2). */
+export const known = (appId: string, asked: string): Effect.Effect<void, RealmError.AppError> =>
+  asked === appId
+    ? Effect.void
+    : Effect.fail(RealmError.make("AppNotFound", `cannot find app using Client App ID '${asked}'`))
+
+/** What a provider that is missing, disabled or not served answers. */
+export const unsupported = (providerType: string): RealmError.AuthError =>
+  RealmError.make("AuthProviderNotFound", `authentication via '${providerType}' is unsupported`)
+
+export const layer = ({ app, ids, place }: Served): Layer.Layer<
+  LogIns,
+  never,
+  Authentication | AppFunctions | EmailAccounts.EmailAccounts
+> =>
+  Layer.effect(
+    LogIns,
+    Effect.gen(function*() {
+      const authentication = yield* Authentication
+      const emailAccounts = yield* EmailAccounts.EmailAccounts
+      const functions = yield* AppFunctions
+      const { anonymous, customFunction, emailPassword } = app.authProviders
+
+      const when = <A, E, R>(
+        enabled: boolean | undefined,
+        providerType: string,
+        effect: Effect.Effect<A, E, R>
+      ): Effect.Effect<A, E | RealmError.AuthError, R> =>
+        enabled === true ? effect : Effect.fail(unsupported(providerType))
+
+      const refuseStranger = (request: HttpServerRequest) => {
+        const { origin } = request.headers
+        return origin === undefined || app.allowedRequestOrigins.length > 0 ||
+            origin === (place.publicUrl ?? PublicUrl.fromRequest(request))
+          ? Effect.void
+          : Effect.fail(
+            new RealmError.UnknownServiceError({
+              detail: "linking forbidden without first specifying allowed request origins",
+              status: 403
+            })
+          )
+      }
+
+      return LogIns.of({
+        anonymous: (link) =>
+          when(
+            anonymous?.enabled,
+            "anon-user",
+            link
+              ? Effect.fail(
+                RealmError.make("LinkingNotSupported", "cannot add anonymous credentials to an existing user")
+              )
+              : Effect.map(Accounts.makeIdentityId, (id) => ({
+                id,
+                providerType: "anon-user",
+                providerId: ids.providerId("anon-user"),
+                data: {}
+              }))
+          ),
+        emailPassword: (credentials) =>
+          when(
+            emailPassword?.enabled,
+            EmailAccounts.providerType,
+            Effect.map(emailAccounts.logIn(credentials), (identity) => ({
+              ...identity,
+              providerId: ids.providerId(EmailAccounts.providerType)
+            }))
+          ),
+        customFunction: (credentials) =>
+          when(
+            customFunction?.enabled,
+            "custom-function",
+            Effect.map(functions.authenticate(customFunction?.authFunctionName ?? "", credentials), ({ id, name }) => ({
+              id,
+              providerType: "custom-function",
+              providerId: ids.providerId("custom-function"),
+              data: name === undefined ? {} : { name }
+            }))
+          ),
+        settle: Effect.fnUntraced(function*({ device, link, prove, request }) {
+          if (!link) return yield* authentication.logIn({ identity: yield* prove, device })
+          yield* refuseStranger(request)
+          const active = yield* Effect.flatMap(Bearer.token(request), authentication.authorizeAccess)
+          return yield* authentication.link({ active, identity: yield* prove })
+        })
+      })
+    })
+  )

@@ -1,0 +1,20 @@
+/**
+ * The origin that clients reach this server at.
+ */
+import type { HttpServerRequest } from "effect/http/HttpServerRequest"
+
+// A host name, an IPv4 or a bracketed IPv6 address, and perhaps a port: nothing that could end up as a path or markup.
+const host = /^(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?$/
+
+/** The origin the request was sent to, by its `Host` header; `http://localhost` when that is missing or no host. */
+export const fromRequest = (request: HttpServerRequest): string => {
+  const { host: sent } = request.headers
+  if (sent !== undefined && host.test(sent)) return `${request.protocol ?? "http"}://${sent}`
+  // In process there is no Host header, but the request knows the whole URL it was made for.
+  return request.originalUrl.startsWith("http") && URL.canParse(request.originalUrl)
+    ? new URL(request.originalUrl).origin
+    : "http://localhost"
+}
+
+/** The same origin for websockets. */
+export const toWebSocket = (origin: string): string => origin.replace(/^http/, "ws")

@@ -1,0 +1,10 @@
+import type { AppDefinition } from "../AppDefinition.ts"
+import type { AppIds } from "./appIds.ts"
+import type { Place } from "./refusal.ts"
+
+/** What the endpoints know of the app they serve. */
+export interface Served {
+  readonly app: AppDefinition
+  readonly ids: AppIds
+  readonly place: Place
+}
