@@ -1,1 +1,2 @@
-export {}
+export * as Faults from "./Faults.ts"
+export * as Requests from "./Requests.ts"
