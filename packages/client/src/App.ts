@@ -33,9 +33,16 @@ import type { Snapshot, UserEvent } from "./UserEvent.ts"
 // Model
 // -----------------------------------------------------------------------------
 
+// Paths are appended to it, and it may be shown: no query, no fragment, no password.
+const isBaseUrl = (text: string): boolean => {
+  const url = URL.parse(text)
+  return url !== null && /^https?:$/.test(url.protocol) && url.username === "" && url.password === "" &&
+    !/[?#\s]/.test(text)
+}
+
 const BaseUrl = Schema.String.check(
-  Schema.makeFilter((text) => /^https?:$/.test(URL.parse(text)?.protocol ?? ""), {
-    expected: "an http or https URL, like http://localhost:9090"
+  Schema.makeFilter(isBaseUrl, {
+    expected: "an http or https URL without user, query and fragment, like http://localhost:9090"
   })
 )
 

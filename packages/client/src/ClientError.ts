@@ -108,7 +108,7 @@ export class TokenStoreError
     switch (this.reason._tag) {
       case "Damaged":
         return `The stored record ${this.reason.key} cannot be read: ${this.reason.detail}. ` +
-          "Log in again as this user to replace it, or delete it."
+          "Log in again to replace it, or delete it."
       case "Unavailable":
         return `The token store failed: ${this.reason.detail}. Check the storage behind it, then try again.`
       case "LeaseLost":

@@ -28,7 +28,10 @@ export interface Profile {
   /** `normal`, or `server` for a user made by an API key. */
   readonly type: string
   readonly identities: ReadonlyArray<Identity>
-  /** Name, email, picture: what the providers tell, by the names of protocol section 5.3. */
+  /**
+   * What the providers tell, as Extended JSON: `name`, `email`, `pictureUrl`, `firstName`, `lastName`, `gender`,
+   * `birthday`, `minAge`, `maxAge` and whatever else the server sent, under the server's own name.
+   */
   readonly data: { readonly [key: string]: Schema.Json }
 }
 
@@ -83,9 +86,27 @@ export const Session: Schema.Codec<Session, unknown> = Schema.Struct({
   customData: Document
 })
 
-/** The profile of an answer of `GET /auth/profile`. */
+// The names of realm-web, which programs know; keys it did not rename keep the name of the wire.
+const names = new Map([
+  ["picture", "pictureUrl"],
+  ["first_name", "firstName"],
+  ["last_name", "lastName"],
+  ["min_age", "minAge"],
+  ["max_age", "maxAge"]
+])
+
+/**
+ * The profile of an answer of `GET /auth/profile` (protocol section 5.3), its `data` under the names of `Realm.User.profile`.
+ *
+ * ```ts
+ * import { Session } from "@effect-realm/client"
+ *
+ * const profile = Session.profile({ type: "normal", identities: [], data: { first_name: "Zoë", team: "red" } })
+ * profile.data // => { firstName: "Zoë", team: "red" }
+ * ```
+ */
 export const profile = (answer: typeof Endpoint.Profile.Type): Profile => ({
   type: answer.type ?? "normal",
   identities: answer.identities.map(({ id, providerType }) => ({ id, providerType })),
-  data: answer.data
+  data: Object.fromEntries(Object.entries(answer.data).map(([name, value]) => [names.get(name) ?? name, value]))
 })

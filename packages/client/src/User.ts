@@ -65,13 +65,22 @@ export type State = "LoggedIn" | "LoggedOut" | "Removed"
 /** The present state of a user, as a new subscriber of {@link events} gets it first. */
 export interface UserState {
   readonly state: State
-  /** `None` when the user is not known here. */
+  /** The profile as Extended JSON; `None` when the user is not known here. */
   readonly profile: Option.Option<Session.Profile>
 }
 
 /** A document of BSON values. */
 export interface Document {
   readonly [key: string]: unknown
+}
+
+/** Who the user is, as the server last said (`Realm.UserProfile`). */
+export interface Profile {
+  /** `normal`, or `server` for a user made by an API key. */
+  readonly type: string
+  readonly identities: ReadonlyArray<Session.Identity>
+  /** What the providers tell, as BSON values, by the names of `Session.Profile.data`. */
+  readonly data: Document
 }
 
 // -----------------------------------------------------------------------------
@@ -97,7 +106,7 @@ export type LinkCredentialsError = ExchangeError | RealmError.AuthError | RealmE
 export type LogOutError = ServerFailure | TokenStoreError
 
 /** What {@link refreshProfile} can fail with. */
-export type RefreshProfileError = ExchangeError
+export type RefreshProfileError = ExchangeError | Ejson.EjsonError
 
 /** What {@link customData} can fail with. */
 export type CustomDataError = ReadError | Ejson.EjsonError
@@ -106,7 +115,7 @@ export type CustomDataError = ReadError | Ejson.EjsonError
 export type RefreshCustomDataError = ExchangeError | Ejson.EjsonError
 
 /** What {@link profile} can fail with. */
-export type ProfileError = ReadError
+export type ProfileError = ReadError | Ejson.EjsonError
 
 // -----------------------------------------------------------------------------
 // What is known here
@@ -164,9 +173,12 @@ export const providerType = (user: User): Effect.Effect<string, ReadError, Token
 export const identities = (user: User): Effect.Effect<ReadonlyArray<Session.Identity>, ReadError, TokenStore> =>
   Effect.map(known(user), (session) => session.profile.identities)
 
-/** Who the user is, as the server last said (`Realm.User.profile`). Stays readable after a log-out. Sends nothing. */
-export const profile = (user: User): Effect.Effect<Session.Profile, ProfileError, TokenStore> =>
-  Effect.map(known(user), (session) => session.profile)
+/**
+ * Who the user is, as the server last said (`Realm.User.profile`). Stays readable after a log-out. Sends nothing. Fails
+ * with `EjsonError` when the server sent a value that is no Extended JSON.
+ */
+export const profile = (user: User): Effect.Effect<Profile, ProfileError, TokenStore> =>
+  Effect.flatMap(known(user), (session) => Effect.fromResult(profileOf(session.profile)))
 
 /** The id that the server gave to this device (`Realm.User.deviceId`), or `None`. Sends nothing. */
 export const deviceId = (user: User): Effect.Effect<Option.Option<string>, ReadError, TokenStore> =>
@@ -176,9 +188,15 @@ export const deviceId = (user: User): Effect.Effect<Option.Option<string>, ReadE
 export const refreshToken = (user: User): Effect.Effect<Redacted.Redacted, ReadError, TokenStore> =>
   Effect.map(Sessions.loggedIn(user), (session) => session.tokens.refreshToken)
 
-const document = (session: Session.Session): Result.Result<Document, Ejson.EjsonError> =>
+const document = (
+  root: string,
+  fields: { readonly [key: string]: Schema.Json }
+): Result.Result<Document, Ejson.EjsonError> =>
   // A JSON object decodes to a document: its keys are plain, or it would be a wrapped value, which a server never sends.
-  Result.map(Ejson.decode(session.customData, { root: "customData" }), (value) => value as Document)
+  Result.map(Ejson.decode(fields, { root }), (value) => value as Document)
+
+const profileOf = (profile: Session.Profile): Result.Result<Profile, Ejson.EjsonError> =>
+  Result.map(document("profile", profile.data), (data) => ({ ...profile, data }))
 
 const decoded = <A>(
   subject: string,
@@ -208,7 +226,11 @@ export const customData: {
   <A>(user: User, schema?: Schema.Decoder<A>): Effect.Effect<A, CustomDataError | SchemaMismatchError, TokenStore> =>
     Effect.flatMap(
       known(user),
-      (session) => Effect.flatMap(Effect.fromResult(document(session)), (data) => decoded("custom data", schema, data))
+      (session) =>
+        Effect.flatMap(
+          Effect.fromResult(document("customData", session.customData)),
+          (data) => decoded("custom data", schema, data)
+        )
     )
 )
 
@@ -278,7 +300,11 @@ export const refreshCustomData: {
   ): Effect.Effect<A, RefreshCustomDataError | SchemaMismatchError, HttpClient.HttpClient | TokenStore> =>
     Effect.flatMap(
       Sessions.exchangeAnew(user),
-      (session) => Effect.flatMap(Effect.fromResult(document(session)), (data) => decoded("custom data", schema, data))
+      (session) =>
+        Effect.flatMap(
+          Effect.fromResult(document("customData", session.customData)),
+          (data) => decoded("custom data", schema, data)
+        )
     )
 )
 
@@ -366,7 +392,7 @@ const answer = (value: unknown): Effect.Effect<unknown, InvalidResponseError> =>
  */
 export const refreshProfile = (
   user: User
-): Effect.Effect<Session.Profile, RefreshProfileError, HttpClient.HttpClient | TokenStore> =>
+): Effect.Effect<Profile, RefreshProfileError, HttpClient.HttpClient | TokenStore> =>
   Effect.gen(function*() {
     let asked: Session.LoggedInSession | undefined
     const answer = yield* Sessions.authorized(user, (session) => {
@@ -378,7 +404,7 @@ export const refreshProfile = (
       session: { ...session, profile },
       event: { _tag: "ProfileRefreshed", profile }
     }))
-    return profile
+    return yield* Effect.fromResult(profileOf(profile))
   })
 
 /**

@@ -45,6 +45,7 @@ export interface CustomDataRefreshed extends Committed {
 /** The profile was read again. */
 export interface ProfileRefreshed extends Committed {
   readonly _tag: "ProfileRefreshed"
+  /** The profile, its `data` as Extended JSON. */
   readonly profile: Profile
 }
 

@@ -159,6 +159,9 @@ export const RefreshClaims: Schema.Codec<RefreshClaims, typeof RefreshWire.Encod
 
 const decodeAccess = Schema.decodeUnknownResult(Schema.fromJsonString(AccessClaims))
 
+// Tokens are written in the URL-safe alphabet; the old clients read the standard one as well.
+const urlSafe = (text: string): string => text.replaceAll("+", "-").replaceAll("/", "_")
+
 const notAToken = (): Schema.SchemaError =>
   new Schema.SchemaError(new SchemaIssue.InvalidValue({ expected: "a token of three base64url parts joined by dots" }))
 
@@ -178,7 +181,7 @@ const notAToken = (): Schema.SchemaError =>
  */
 export const read = (token: Redacted.Redacted): Result.Result<AccessClaims, Schema.SchemaError> => {
   const parts = Redacted.value(token).split(".")
-  const payload = parts.length === 3 ? Base64Url.decodeString(parts[1]!) : undefined
+  const payload = parts.length === 3 ? Base64Url.decodeString(urlSafe(parts[1]!)) : undefined
   if (payload === undefined || Result.isFailure(payload)) return Result.fail(notAToken())
   // A schema error quotes what it refused, and this is half a secret: say only that it did not fit.
   return Result.mapError(

@@ -4,7 +4,8 @@
  * The session record is the commit point: what is written before it (the page that lists the user, the app that names it
  * as a candidate for current user) means nothing until the record is there and says so. A commit that fails or is cut
  * off half way therefore leaves no trace (law 6), with no transaction needed. The list of users is cut into pages so
- * that a log-in costs the same with ten users and with a hundred thousand.
+ * that a log-in costs the same with ten users and with a hundred thousand. Pages and app records tell nothing that the
+ * session records do not: one that cannot be read costs at most its own entries (law 11).
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -17,22 +18,29 @@ import type { AppState, Commit, Primitives, SessionKey } from "../TokenStore.ts"
 import type { Snapshot, UserEvent } from "../UserEvent.ts"
 import * as Changes from "./changes.ts"
 
-/** A session and the page that lists its user. */
-const StoredSession = Schema.Struct({ session: Session, page: Schema.Int })
+/** A session, the page that lists its user, and the sequence of the last change of its app that it came with. */
+const StoredSession = Schema.Struct({ session: Session, page: Schema.Int, sequence: Schema.Int })
+
+const AppChoices = Schema.Struct({
+  /** Candidates for current user, latest first. */
+  recent: Schema.Array(Schema.String),
+  anonymousUser: Schema.optionalKey(Schema.String),
+  deviceId: Schema.optionalKey(Schema.String)
+})
 
 const AppRecord = Schema.Struct({
   /** The last activation and the highest generation of a removed user: new ones start above it. */
   sequence: Schema.Int,
-  /** Candidates for current user, latest first. */
-  recent: Schema.Array(Schema.String),
-  anonymousUser: Schema.optionalKey(Schema.String),
-  deviceId: Schema.optionalKey(Schema.String),
-  pages: Schema.Int
+  pages: Schema.Int,
+  choices: AppChoices,
+  /** What holds instead of `choices` unless the record of this user has this record's sequence. */
+  unless: Schema.optionalKey(Schema.Struct({ userId: Schema.String, choices: AppChoices }))
 })
 
 const Page = Schema.Array(Schema.String)
 
 type StoredSession = typeof StoredSession.Type
+type AppChoices = typeof AppChoices.Type
 type AppRecord = typeof AppRecord.Type
 type Page = typeof Page.Type
 
@@ -56,7 +64,10 @@ const candidates = 16
 
 const leaseBound = "2 minutes"
 
-const emptyApp: AppRecord = { sequence: 0, recent: [], pages: 0 }
+const emptyApp: AppRecord = { sequence: 0, pages: 0, choices: { recent: [] } }
+
+// Added to the sequence of an app whose record was lost: users who were removed left no generation behind to start above.
+const beyondTheRemoved = 2 ** 32
 
 const sessionKey = ({ appId, userId }: SessionKey): string =>
   `${encodeURIComponent(appId)}/${encodeURIComponent(userId)}`
@@ -67,7 +78,7 @@ const isDamaged = (error: TokenStoreError): boolean => error.reason._tag === "Da
 const makeLocks = (): (key: string) => <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R> => {
   const locks = new Map<string, { readonly semaphore: Semaphore.Semaphore; holders: number }>()
   return (key) => (effect) =>
-    Effect.suspend(() => {
+    Effect.uninterruptibleMask((restore) => {
       let lock = locks.get(key)
       if (lock === undefined) {
         lock = { semaphore: Semaphore.makeUnsafe(1), holders: 0 }
@@ -76,7 +87,7 @@ const makeLocks = (): (key: string) => <A, E, R>(effect: Effect.Effect<A, E, R>)
       const held = lock
       held.holders++
       return Effect.ensuring(
-        held.semaphore.withPermit(effect),
+        restore(held.semaphore.withPermit(effect)),
         Effect.sync(() => {
           if (--held.holders === 0) locks.delete(key)
         })
@@ -101,16 +112,67 @@ const make = (tables: Tables): Primitives => {
   const readable = (key: SessionKey): Effect.Effect<Option.Option<StoredSession>, TokenStoreError> =>
     Effect.catchIf(stored(key), isDamaged, () => Effect.succeedNone)
 
-  const appRecord = (appId: string): Effect.Effect<AppRecord, TokenStoreError> =>
-    Effect.map(tables.apps.get(encodeURIComponent(appId)), Option.getOrElse(() => emptyApp))
-
-  const setApp = (appId: string, record: AppRecord): Effect.Effect<void, TokenStoreError> =>
-    tables.apps.set(encodeURIComponent(appId), record)
-
   const pageKey = (appId: string, page: number): string => `${encodeURIComponent(appId)}/${page}`
 
   const page = (appId: string, index: number): Effect.Effect<Page, TokenStoreError> =>
     Effect.map(tables.pages.get(pageKey(appId, index)), Option.getOrElse((): Page => []))
+
+  /** The sessions that a page lists; none when the page cannot be read. */
+  const listed = Effect.fnUntraced(function*(appId: string, index: number) {
+    const ids = yield* Effect.catchIf(page(appId, index), isDamaged, () => Effect.succeed<Page>([]))
+    const sessions: Array<Session> = []
+    for (const userId of ids) {
+      const stored = yield* readable({ appId, userId })
+      // An entry counts only where its user's record says so: a cut-off log-in may have left another.
+      if (Option.isSome(stored) && stored.value.page === index) sessions.push(stored.value.session)
+    }
+    return sessions
+  })
+
+  /** What the record of an app must have said, from the records of its users. */
+  const rebuilt = Effect.fnUntraced(function*(appId: string): Effect.fn.Return<AppRecord, TokenStoreError> {
+    const sessions: Array<Session> = []
+    let pages = 0
+    while (yield* Effect.catchIf(exists(pageKey(appId, pages)), isDamaged, () => Effect.succeed(true))) {
+      sessions.push(...yield* listed(appId, pages))
+      pages++
+    }
+    sessions.sort((self, that) => that.activation - self.activation)
+    const anonymous = sessions.find((session) => session.providerType === "anon-user")
+    const deviceId = sessions.find((session) => session.deviceId !== undefined)?.deviceId
+    return {
+      sequence: sessions.reduce((most, session) => Math.max(most, session.generation, session.activation), 0) +
+        beyondTheRemoved,
+      pages,
+      choices: {
+        recent: sessions.slice(0, candidates).map((session) => session.userId),
+        ...(anonymous === undefined ? undefined : { anonymousUser: anonymous.userId }),
+        ...(deviceId === undefined ? undefined : { deviceId })
+      }
+    }
+  })
+
+  const exists = (pageKey: string): Effect.Effect<boolean, TokenStoreError> =>
+    Effect.map(tables.pages.get(pageKey), Option.isSome)
+
+  /** The record of an app, without what was announced in it and then not committed. */
+  const appRecord = Effect.fnUntraced(function*(appId: string): Effect.fn.Return<AppRecord, TokenStoreError> {
+    const found = yield* Effect.catchIf(
+      tables.apps.get(encodeURIComponent(appId)),
+      isDamaged,
+      () => Effect.asSome(rebuilt(appId))
+    )
+    if (Option.isNone(found)) return emptyApp
+    const { unless, ...record } = found.value
+    if (unless === undefined) return record
+    const committed = yield* readable({ appId, userId: unless.userId })
+    return Option.exists(committed, (stored) => stored.sequence === record.sequence)
+      ? record
+      : { ...record, choices: unless.choices }
+  })
+
+  const setApp = (appId: string, record: AppRecord): Effect.Effect<void, TokenStoreError> =>
+    tables.apps.set(encodeURIComponent(appId), record)
 
   const publish = (key: SessionKey, event: UserEvent): Effect.Effect<void> =>
     Effect.sync(() => {
@@ -121,11 +183,13 @@ const make = (tables: Tables): Primitives => {
   /** Adds a user to the list, and answers the app's new record and the page. */
   const list = Effect.fnUntraced(function*(app: AppRecord, { appId, userId }: SessionKey) {
     const last = Math.max(0, app.pages - 1)
-    const ids = yield* page(appId, last)
-    const index = ids.length < pageSize ? last : last + 1
-    const present = index === last ? ids : []
-    if (!present.includes(userId)) yield* tables.pages.set(pageKey(appId, index), [...present, userId])
-    return { index, app: { ...app, pages: index + 1 } }
+    // A page that cannot be read is full: what is in it stays as it is.
+    const ids = yield* Effect.catchIf(page(appId, last), isDamaged, () => Effect.succeed(undefined))
+    const present = ids?.filter((id) => id !== userId)
+    const fits = present !== undefined && present.length < pageSize
+    const index = fits ? last : last + 1
+    yield* tables.pages.set(pageKey(appId, index), fits ? [...present, userId] : [userId])
+    return { index, pages: index + 1 }
   })
 
   const unlist = Effect.fnUntraced(function*({ appId, userId }: SessionKey, index: number) {
@@ -146,27 +210,27 @@ const make = (tables: Tables): Primitives => {
         generation: known.session.generation + 1,
         activation: known.session.activation
       }
-      yield* tables.sessions.set(sessionKey(key), { session, page: known.page })
+      yield* tables.sessions.set(sessionKey(key), { ...known, session })
       return session.generation
     }
     const app = yield* appRecord(key.appId)
-    const listed = known === undefined ? yield* list(app, key) : { index: known.page, app }
+    const { index, pages } = known === undefined ? yield* list(app, key) : { index: known.page, pages: app.pages }
     const sequence = app.sequence + 1
-    yield* setApp(key.appId, {
-      ...listed.app,
-      sequence,
-      recent: commit.makeCurrent
-        ? [key.userId, ...app.recent.filter((id) => id !== key.userId)].slice(0, candidates)
-        : app.recent,
+    const choices: AppChoices = {
+      ...app.choices,
+      ...(commit.makeCurrent
+        ? { recent: [key.userId, ...app.choices.recent.filter((id) => id !== key.userId)].slice(0, candidates) }
+        : undefined),
       ...(next.providerType === "anon-user" ? { anonymousUser: key.userId } : undefined),
       ...(next.deviceId === undefined ? undefined : { deviceId: next.deviceId })
-    })
+    }
+    yield* setApp(key.appId, { sequence, pages, choices, unless: { userId: key.userId, choices: app.choices } })
     const session: Session = {
       ...next,
       generation: known === undefined ? sequence : known.session.generation + 1,
       activation: commit.makeCurrent ? sequence : known?.session.activation ?? 0
     }
-    yield* tables.sessions.set(sessionKey(key), { session, page: listed.index })
+    yield* tables.sessions.set(sessionKey(key), { session, page: index, sequence })
     return session.generation
   })
 
@@ -211,7 +275,7 @@ const make = (tables: Tables): Primitives => {
 
   const currentUser = Effect.fnUntraced(function*(appId: string, app: AppRecord) {
     let current: Session | undefined
-    for (const userId of app.recent) {
+    for (const userId of app.choices.recent) {
       const stored = yield* readable({ appId, userId })
       if (Option.isNone(stored) || !isLoggedIn(stored.value.session)) continue
       if (current === undefined || stored.value.session.activation > current.activation) current = stored.value.session
@@ -223,8 +287,8 @@ const make = (tables: Tables): Primitives => {
     const record = yield* appRecord(appId)
     return {
       currentUser: yield* currentUser(appId, record),
-      anonymousUser: Option.fromUndefinedOr(record.anonymousUser),
-      deviceId: Option.fromUndefinedOr(record.deviceId)
+      anonymousUser: Option.fromUndefinedOr(record.choices.anonymousUser),
+      deviceId: Option.fromUndefinedOr(record.choices.deviceId)
     }
   })
 
@@ -232,11 +296,7 @@ const make = (tables: Tables): Primitives => {
     const { pages } = yield* appRecord(appId)
     const ids: Array<string> = []
     for (let index = 0; index < pages; index++) {
-      for (const userId of yield* page(appId, index)) {
-        const stored = yield* readable({ appId, userId })
-        // An entry counts only where its user's record says so: a cut-off log-in may have left another.
-        if (Option.isSome(stored) && stored.value.page === index) ids.push(userId)
-      }
+      for (const session of yield* listed(appId, index)) ids.push(session.userId)
     }
     return ids
   })

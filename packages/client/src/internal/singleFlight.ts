@@ -26,41 +26,43 @@ export const make = <A, E>(): SingleFlight<A, E> => {
     if (flights.get(key) === flight) flights.delete(key)
   }
 
-  const wait = (key: string, flight: Flight<A, E>): Effect.Effect<A, E> =>
-    Effect.onExit(Deferred.await(flight.landed), () => {
+  type Restore = <B, E2, R>(effect: Effect.Effect<B, E2, R>) => Effect.Effect<B, E2, R>
+
+  const wait = (key: string, flight: Flight<A, E>, restore: Restore): Effect.Effect<A, E> =>
+    Effect.onExit(restore(Deferred.await(flight.landed)), () => {
       flight.waiting--
       if (flight.waiting > 0 || flights.get(key) !== flight) return Effect.void
       flights.delete(key)
       return flight.fiber === undefined ? Effect.void : Fiber.interrupt(flight.fiber)
     })
 
-  const start = <R>(key: string, run: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> => {
+  const start = <R>(key: string, run: Effect.Effect<A, E, R>, restore: Restore): Effect.Effect<A, E, R> => {
     // In the map before anything can yield, so that no second run of the key begins.
     const flight: Flight<A, E> = { landed: Deferred.makeUnsafe<A, E>(), fiber: undefined, waiting: 1 }
     flights.set(key, flight)
-    return Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(
-        // Detached from the caller, whose interruption must not end what others wait for.
-        Effect.forkDetach(
-          Effect.onExit(Effect.interruptible(run), (exit) => {
-            forget(key, flight)
-            return Deferred.done(flight.landed, exit)
-          })
-        ),
-        (fiber) => {
-          flight.fiber = fiber
-          return restore(wait(key, flight))
-        }
-      )
+    return Effect.flatMap(
+      // Detached from the caller, whose interruption must not end what others wait for.
+      Effect.forkDetach(
+        Effect.onExit(Effect.interruptible(run), (exit) => {
+          forget(key, flight)
+          return Deferred.done(flight.landed, exit)
+        })
+      ),
+      (fiber) => {
+        flight.fiber = fiber
+        return wait(key, flight, restore)
+      }
     )
   }
 
+  // Nothing may interrupt between counting a waiter and waiting: a run that was entered in the map and never started
+  // would be waited for forever.
   const join: SingleFlight<A, E>["join"] = (key, run) =>
-    Effect.suspend(() => {
+    Effect.uninterruptibleMask((restore) => {
       const flight = flights.get(key)
-      if (flight === undefined) return start(key, run)
+      if (flight === undefined) return start(key, run, restore)
       flight.waiting++
-      return wait(key, flight)
+      return wait(key, flight, restore)
     })
 
   const after: SingleFlight<A, E>["after"] = (key, run) =>
