@@ -85,7 +85,7 @@ export const delay = (duration: Duration.Input, options?: { readonly answer?: Du
  *
  * @param options.status 200 to 599
  * @param options.body as it is; empty by default
- * @param options.contentType `application/json` by default; `""` for none
+ * @param options.contentType `application/json` by default; `""` for an empty one
  * @param options.ran whether the server ran the request all the same; `false` by default
  *
  * ```ts

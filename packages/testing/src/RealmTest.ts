@@ -1,0 +1,245 @@
+/**
+ * A fresh server for one test, in its process, on its clock. Requests go straight from the `HttpClient` into the routes of
+ * the server, with no socket between them, and both ends read the same `Clock`: under a `TestClock` sixty days pass in a
+ * millisecond, for tokens, sessions and timeouts alike.
+ *
+ * The server hashes, signs and runs functions in real threads, which no clock drives. Wait for what is under way before
+ * the clock is moved, or it will find that much time has passed.
+ */
+import * as App from "@effect-realm/client/App"
+import * as Credentials from "@effect-realm/client/Credentials"
+import * as TokenStore from "@effect-realm/client/TokenStore"
+import type { User } from "@effect-realm/client/User"
+import type * as RealmError from "@effect-realm/protocol/RealmError"
+import type { AppDefinition } from "@effect-realm/server/AppDefinition"
+import { Authentication } from "@effect-realm/server/Authentication"
+import * as Database from "@effect-realm/server/Database"
+import type { DatabaseError } from "@effect-realm/server/DatabaseError"
+import { EmailAccounts } from "@effect-realm/server/EmailAccounts"
+import * as RealmServer from "@effect-realm/server/RealmServer"
+import { Sessions } from "@effect-realm/server/Sessions"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpEffect from "effect/http/HttpEffect"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as Requests from "./Requests.ts"
+
+// -----------------------------------------------------------------------------
+// Model
+// -----------------------------------------------------------------------------
+
+/**
+ * How the server of a test is made: what `RealmServer.layer` takes. Unless told otherwise passwords are hashed with the
+ * least work, and one worker runs the functions.
+ */
+export type Options = RealmServer.Options
+
+/** Somebody who can log in with email and password. */
+export interface EmailUser {
+  readonly email: string
+  readonly credentials: Credentials.EmailPassword
+}
+
+// -----------------------------------------------------------------------------
+// Service
+// -----------------------------------------------------------------------------
+
+/** The app of the test, and what its administrator can do. */
+export class RealmTest extends Context.Service<RealmTest, {
+  /** The app, for the client's operations. */
+  readonly app: App.App
+  /**
+   * Registers an email address and makes sure of its confirmation: with automatic confirmation, or a confirmation
+   * function that answers `success`. Without options the address and the password are made up, another one each time.
+   */
+  readonly register: (options?: {
+    readonly email?: string
+    readonly password?: string
+  }) => Effect.Effect<EmailUser, RegisterError>
+  /** Refuses the user from the next request on, and ends all their sessions; `false` when there is no such user. */
+  readonly disableUser: (user: User) => Effect.Effect<boolean, DatabaseError>
+  /** Lets a disabled user log in again; `false` when there is no such user. */
+  readonly enableUser: (user: User) => Effect.Effect<boolean, DatabaseError>
+  /** Ends all sessions of the user on the server, and answers how many there were. */
+  readonly endSessions: (user: User) => Effect.Effect<number, DatabaseError>
+  /** How many sessions of the user stand on the server. */
+  readonly countSessions: (user: User) => Effect.Effect<number, DatabaseError>
+  /**
+   * Puts a document where the app keeps the custom data of the user, in place of the one that is there. Dies when the app
+   * has no custom user data.
+   */
+  readonly setCustomData: (
+    user: User,
+    document: { readonly [field: string]: unknown }
+  ) => Effect.Effect<void, DatabaseError>
+}>()("@effect-realm/testing/RealmTest") {}
+
+// -----------------------------------------------------------------------------
+// Errors
+// -----------------------------------------------------------------------------
+
+/** What making a user can fail with on the server's side. */
+export type RegisterError =
+  | DatabaseError
+  | RealmError.AuthError
+  | RealmError.RequestError
+  | RealmError.UnknownServiceError
+
+// -----------------------------------------------------------------------------
+// Constructors
+// -----------------------------------------------------------------------------
+
+const baseUrl = "http://realm.test"
+
+const make = (definition: AppDefinition) =>
+  Effect.gen(function*() {
+    const authentication = yield* Authentication
+    const accounts = yield* EmailAccounts
+    const sessions = yield* Sessions
+    const database = yield* Database.Database
+    let registered = 0
+
+    const register: RealmTest["Service"]["register"] = Effect.fnUntraced(function*(options = {}) {
+      const number = ++registered
+      const email = options.email ?? `user-${number}@realm.test`
+      const password = Redacted.make(options.password ?? `password of ${number}`)
+      yield* accounts.register({ email, password })
+      // Says whether the address is confirmed, in the words that a log-in would get.
+      yield* accounts.logIn({ email, password })
+      return { email, credentials: Credentials.emailPassword({ email, password }) }
+    })
+
+    const setCustomData: RealmTest["Service"]["setCustomData"] = Effect.fnUntraced(function*(user, document) {
+      const settings = definition.customUserData
+      if (settings === undefined || !settings.enabled) {
+        return yield* Effect.die(new Error("The app has no custom user data: give its definition `customUserData`."))
+      }
+      const { collectionName, databaseName, userIdField } = settings
+      const documents = database.collection({ database: databaseName, collection: collectionName })
+      yield* documents.replaceOne({ [userIdField]: user.id }, { ...document, [userIdField]: user.id }, { upsert: true })
+    })
+
+    return RealmTest.of({
+      app: App.make({ id: definition.appId, baseUrl }),
+      register,
+      disableUser: (user) => authentication.disableUser(user.id),
+      enableUser: (user) => authentication.enableUser(user.id),
+      endSessions: (user) => sessions.endAll(user.id),
+      countSessions: (user) => Effect.map(sessions.list(user.id), (found) => found.length),
+      setCustomData
+    })
+  })
+
+// -----------------------------------------------------------------------------
+// Users
+// -----------------------------------------------------------------------------
+
+/** A new anonymous user, logged in and current. */
+export const anonymousUser: Effect.Effect<
+  User,
+  App.LogInError,
+  RealmTest | HttpClient.HttpClient | TokenStore.TokenStore
+> = Effect.flatMap(RealmTest, ({ app }) => App.logIn(app, Credentials.anonymous({ reuse: false })))
+
+/** A new user with email and password, registered, confirmed, logged in and current. */
+export const emailUser = (options?: {
+  readonly email?: string
+  readonly password?: string
+}): Effect.Effect<
+  User,
+  App.LogInError | RegisterError,
+  RealmTest | HttpClient.HttpClient | TokenStore.TokenStore
+> =>
+  Effect.gen(function*() {
+    const { app, register } = yield* RealmTest
+    const { credentials } = yield* register(options)
+    return yield* App.logIn(app, credentials)
+  })
+
+// -----------------------------------------------------------------------------
+// Layers
+// -----------------------------------------------------------------------------
+
+const client: Layer.Layer<HttpClient.HttpClient, never, HttpRouter.HttpRouter> = Layer.effect(
+  HttpClient.HttpClient,
+  Effect.map(HttpRouter.HttpRouter, (router) => {
+    const app = router.asHttpEffect()
+    return HttpClient.make((request) =>
+      Effect.suspend(() => {
+        let sent: HttpServerResponse.HttpServerResponse | undefined
+        return HttpEffect.toHandled(app, (_, response) =>
+          Effect.sync(() => {
+            sent = HttpEffect.scopeTransferToStream(response)
+          })).pipe(
+            Effect.provideService(HttpServerRequest.HttpServerRequest, HttpServerRequest.fromClientRequest(request)),
+            // A failure that was answered is reported once more after the answer was sent.
+            Effect.catchCause((cause) => sent === undefined ? Effect.failCause(cause) : Effect.void),
+            // By now an answer was sent, or the cause was passed on.
+            Effect.map(() => HttpServerResponse.toClientResponse(sent!, { request }))
+          )
+      })
+    )
+  })
+)
+
+/**
+ * Everything that a test of a program needs: an `HttpClient` that leads to a fresh server with an empty database, an
+ * empty `TokenStore`, the log of the {@link Requests.Requests} that reach the server, and the services of the server.
+ * Put `Faults.layer` on top, or `Faults.inject` around a part of the test, for what goes wrong in between.
+ *
+ * ```ts
+ * import { User } from "@effect-realm/client"
+ * import { AppDefinition } from "@effect-realm/server"
+ * import { RealmTest, Requests } from "@effect-realm/testing"
+ * import { Effect } from "effect"
+ * import { TestClock } from "effect/testing"
+ *
+ * const app = AppDefinition.make({
+ *   appId: "shop-abcde",
+ *   authProviders: { anonymous: {} },
+ *   functions: [{ name: "sum", source: "exports = (...numbers) => numbers.reduce((a, b) => a + b, 0)" }]
+ * })
+ *
+ * const test = Effect.gen(function*() {
+ *   const user = yield* RealmTest.anonymousUser
+ *   yield* TestClock.adjust("31 minutes")
+ *   const sum = yield* User.callFunction(user, "sum", [1, 2])
+ *   const requests = yield* Requests.Requests
+ *   return [sum, yield* requests.count({ endpoint: "refreshSession" })]
+ * })
+ *
+ * await test.pipe(
+ *   Effect.provide(RealmTest.layer({ app })),
+ *   Effect.provide(TestClock.layer()),
+ *   Effect.runPromise
+ * ) // => [3, 1]
+ * ```
+ */
+export const layer = (
+  options: Options
+): Layer.Layer<
+  | RealmTest
+  | Requests.Requests
+  | HttpClient.HttpClient
+  | TokenStore.TokenStore
+  | Database.Database
+  | RealmServer.Services,
+  DatabaseError
+> =>
+  // Fresh as a whole: two servers in one test share nothing, not even the layers that are constants.
+  Layer.fresh(
+    Layer.mergeAll(
+      Layer.provide(Requests.layer, client),
+      Layer.effect(RealmTest, make(options.app)),
+      TokenStore.layerMemory
+    ).pipe(
+      Layer.provideMerge(RealmServer.layer({ passwords: { cost: 4 }, functions: { workers: 1 }, ...options })),
+      Layer.provide(HttpRouter.layer),
+      Layer.provideMerge(Database.layerMemory)
+    )
+  )

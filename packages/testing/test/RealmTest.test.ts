@@ -1,0 +1,144 @@
+import { App, Credentials, User } from "@effect-realm/client"
+import { AppDefinition } from "@effect-realm/server"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Fiber, Layer, Option } from "effect"
+import { TestClock } from "effect/testing"
+import { Faults, RealmTest, Requests } from "../src/index.ts"
+
+const definition = AppDefinition.make({
+  appId: "shop-abcde",
+  authProviders: { anonymous: {}, emailPassword: { autoConfirm: true } },
+  customUserData: { databaseName: "shop", collectionName: "people", userIdField: "owner" },
+  functions: [
+    { name: "sum", source: "exports = (...numbers) => numbers.reduce((a, b) => a + b, 0)" },
+    { name: "whoami", source: "exports = () => context.user.id" }
+  ]
+})
+
+const layer = RealmTest.layer({ app: definition })
+
+// The server of a test hashes and runs functions in real threads: on a busy machine they take their time.
+describe("RealmTest", { timeout: 30_000 }, () => {
+  it.effect("lives a user's life against a fresh server", () =>
+    Effect.gen(function*() {
+      const { app, register } = yield* RealmTest.RealmTest
+      const user = yield* RealmTest.anonymousUser
+      assert.deepStrictEqual(yield* App.currentUser(app), Option.some(user))
+      assert.strictEqual(yield* User.callFunction(user, "sum", [1, 2]), 3)
+      assert.strictEqual(yield* User.callFunction(user, "whoami"), user.id)
+      const { credentials, email } = yield* register()
+      yield* User.linkCredentials(user, credentials)
+      assert.deepStrictEqual((yield* User.identities(user)).map(({ providerType }) => providerType), [
+        "anon-user",
+        "local-userpass"
+      ])
+      assert.strictEqual((yield* User.profile(user)).data["email"], email)
+      yield* User.logOut(user)
+      const again = yield* App.logIn(app, credentials)
+      assert.strictEqual(again.id, user.id)
+    }).pipe(Effect.provide(layer)))
+
+  it.effect("gives every test a server and a store of its own", () =>
+    Effect.gen(function*() {
+      const { app } = yield* RealmTest.RealmTest
+      assert.deepStrictEqual(yield* App.allUsers(app), [])
+      yield* RealmTest.emailUser({ email: "ann@example.com" })
+      const other = yield* Effect.exit(
+        RealmTest.emailUser({ email: "ann@example.com" }).pipe(Effect.provide(RealmTest.layer({ app: definition })))
+      )
+      assert.isTrue(Exit.isSuccess(other))
+      assert.strictEqual((yield* App.allUsers(app)).length, 1)
+    }).pipe(Effect.provide(layer)))
+
+  it.effect("moves client and server by one clock: sixty days end a session", () =>
+    Effect.gen(function*() {
+      const requests = yield* Requests.Requests
+      const user = yield* RealmTest.emailUser()
+      yield* TestClock.adjust("59 days")
+      yield* User.refresh(user)
+      assert.strictEqual(yield* requests.count({ endpoint: "refreshSession" }), 1)
+      yield* TestClock.adjust("2 days")
+      const error = yield* Effect.flip(User.callFunction(user, "sum", [1]))
+      assert.strictEqual(error._tag, "SessionError")
+      assert.strictEqual(yield* User.state(user), "LoggedOut")
+    }).pipe(Effect.provide(layer)))
+
+  it.effect("makes one exchange for many callers with an expired token", () =>
+    Effect.gen(function*() {
+      const requests = yield* Requests.Requests
+      const user = yield* RealmTest.anonymousUser
+      yield* TestClock.adjust("31 minutes")
+      yield* requests.clear
+      yield* Effect.forEach(Array.from({ length: 1000 }), () => User.refreshProfile(user), { concurrency: "unbounded" })
+      assert.strictEqual(yield* requests.count({ endpoint: "refreshSession", userId: user.id }), 1)
+      assert.strictEqual(yield* requests.count({ endpoint: "profile" }), 200)
+    }).pipe(Effect.provide(layer)))
+
+  it.effect("hands out what an administrator can do", () =>
+    Effect.gen(function*() {
+      const test = yield* RealmTest.RealmTest
+      const ann = yield* RealmTest.emailUser()
+      const bob = yield* RealmTest.emailUser()
+      yield* test.setCustomData(ann, { colour: "red" })
+      assert.strictEqual((yield* User.refreshCustomData(ann))["colour"], "red")
+      yield* test.setCustomData(ann, { colour: "blue" })
+      assert.strictEqual((yield* User.refreshCustomData(ann))["colour"], "blue")
+
+      assert.strictEqual(yield* test.countSessions(bob), 1)
+      assert.strictEqual(yield* test.endSessions(bob), 1)
+      assert.strictEqual((yield* Effect.flip(User.callFunction(bob, "sum", [1])))._tag, "SessionError")
+      assert.strictEqual(yield* User.state(bob), "LoggedOut")
+
+      assert.isTrue(yield* test.disableUser(ann))
+      const refused = yield* Effect.flip(User.callFunction(ann, "sum", [1]))
+      assert.isTrue(refused._tag === "SessionError" && refused.reason._tag === "UserDisabled")
+      assert.isTrue(yield* test.enableUser(ann))
+      assert.isFalse(yield* test.enableUser(new User.User({ ...ann, id: "nobody" })))
+    }).pipe(Effect.provide(layer)))
+
+  it.effect("takes faults on top, or around a part of a test", () =>
+    Effect.gen(function*() {
+      const requests = yield* Requests.Requests
+      const user = yield* RealmTest.anonymousUser
+      yield* requests.clear
+      const lost = yield* Effect.flip(
+        User.callFunction(user, "sum", [1]).pipe(
+          Faults.inject(Faults.at({ endpoint: "callFunction" }, Faults.dropAfter))
+        )
+      )
+      assert.strictEqual(lost._tag, "TransportError")
+      assert.strictEqual(yield* requests.count({ endpoint: "callFunction" }), 1)
+
+      const offline = yield* Effect.flip(
+        User.callFunction(user, "sum", [1]).pipe(
+          Effect.provide(Faults.layer(Faults.at({}, Faults.dropBefore)))
+        )
+      )
+      assert.strictEqual(offline._tag, "TransportError")
+      assert.strictEqual(yield* requests.count({ endpoint: "callFunction" }), 1)
+
+      const stalled = yield* Effect.forkChild(
+        Effect.flip(User.callFunction(user, "sum", [1])).pipe(Faults.inject(Faults.at({}, Faults.stallHeaders)))
+      )
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual((yield* Fiber.join(stalled))._tag, "TransportError")
+    }).pipe(Effect.provide(layer)))
+
+  it.effect("says what an app lacks that a helper needs", () =>
+    Effect.gen(function*() {
+      const test = yield* RealmTest.RealmTest
+      const error = yield* Effect.flip(test.register())
+      assert.include(error.message, "use autoConfirm or a function")
+    }).pipe(Effect.provide(
+      RealmTest.layer({ app: AppDefinition.make({ appId: "shop-abcde", authProviders: { anonymous: {} } }) })
+    )))
+
+  it.effect("refuses wrong credentials as the server does", () =>
+    Effect.gen(function*() {
+      const { app, register } = yield* RealmTest.RealmTest
+      const { email } = yield* register()
+      const error = yield* Effect.flip(App.logIn(app, Credentials.emailPassword({ email, password: "another one" })))
+      assert.isTrue(error._tag === "AuthError" && error.reason._tag === "InvalidPassword")
+      assert.deepStrictEqual(yield* App.allUsers(app), [])
+    }).pipe(Effect.provide(layer)))
+})
