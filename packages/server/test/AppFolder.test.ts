@@ -1,0 +1,384 @@
+import * as AppDefinition from "@effect-realm/server/AppDefinition"
+import * as AppFolder from "@effect-realm/server/AppFolder"
+import * as Functions from "@effect-realm/server/Functions"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { assert, it } from "@effect/vitest"
+import { Int32 } from "bson"
+import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
+import * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
+import * as Path from "effect/Path"
+import * as Redacted from "effect/Redacted"
+import { fileURLToPath } from "node:url"
+
+const shop = fileURLToPath(new URL("../../examples/apps/shop", import.meta.url))
+
+type Tree = { readonly [path: string]: string | object }
+
+const root = { config_version: 20_210_101, app_id: "shop-abcde", name: "shop" }
+
+/** A folder with these files; objects are written as JSON of two spaces. */
+const folder = Effect.fnUntraced(function*(files: Tree) {
+  const fs = yield* FileSystem.FileSystem
+  const path = yield* Path.Path
+  const directory = yield* fs.makeTempDirectoryScoped()
+  for (const [name, content] of Object.entries(files)) {
+    const file = path.join(directory, name)
+    yield* fs.makeDirectory(path.dirname(file), { recursive: true })
+    yield* fs.writeFileString(file, typeof content === "string" ? content : JSON.stringify(content, null, 2))
+  }
+  return directory
+})
+
+const load = (files: Tree) => Effect.flatMap(folder({ "root_config.json": root, ...files }), AppFolder.load)
+
+const check = (files: Tree) =>
+  Effect.map(
+    Effect.flatMap(folder({ "root_config.json": root, ...files }), AppFolder.check),
+    (findings) => findings.map(AppFolder.format)
+  )
+
+const userpass = (config: object, more?: object) => ({
+  "local-userpass": { name: "local-userpass", type: "local-userpass", disabled: false, config, ...more }
+})
+
+it.layer(NodeServices.layer)("AppFolder", (it) => {
+  it.effect("the sample app loads without a finding", () =>
+    Effect.gen(function*() {
+      const { app, warnings } = yield* AppFolder.load(shop)
+      assert.deepStrictEqual(warnings, [])
+      assert.strictEqual(app.appId, "shop-abcde")
+      assert.isTrue(app.authProviders.anonymous?.enabled)
+      assert.isTrue(app.authProviders.emailPassword?.autoConfirm)
+      assert.strictEqual(app.authProviders.customFunction?.authFunctionName, "login")
+      assert.strictEqual(app.customUserData?.collectionName, "preferences")
+      assert.deepStrictEqual(app.environment, { tag: "development", values: { greeting: "Welcome to the shop" } })
+    }))
+
+  it.effect("the functions of the sample app run", () =>
+    Effect.gen(function*() {
+      const { app } = yield* AppFolder.load(shop)
+      const ada: Functions.Caller = {
+        origin: "client",
+        user: Option.some({ id: "u1", type: "normal", data: { name: "Ada" }, customData: {}, identities: [] }),
+        request: {}
+      }
+      yield* Effect.gen(function*() {
+        const { call } = yield* Functions.Functions
+        assert.deepStrictEqual(yield* call({ name: "sum", args: [1, 2, 3], caller: ada }), new Int32(6))
+        assert.strictEqual(
+          yield* call({ name: "greet", args: [], caller: ada }),
+          "Welcome to the shop, Ada. This is The Corner Shop."
+        )
+        const order = yield* call({ name: "order", args: [{ tea: 2, cake: 1 }], caller: ada })
+        assert.deepInclude(order, { total: new Int32(15) })
+        assert.deepStrictEqual(
+          yield* call({ name: "login", args: [{ card: "card-ada" }], caller: Functions.server }),
+          { id: "card-ada", name: "Ada" }
+        )
+        const failed = yield* Effect.flip(call({ name: "fail", args: [], caller: ada }))
+        assert.strictEqual(failed.reason.message, "TypeError: the till is jammed")
+        const refused = yield* Effect.flip(call({ name: "wholesale", args: ["tea"], caller: ada }))
+        assert.strictEqual(refused.reason.message, "rule not matched for function \"wholesale\"")
+        assert.strictEqual(
+          (yield* Effect.flip(call({ name: "priceOf", args: ["tea"], caller: ada }))).reason._tag,
+          "NotCallable"
+        )
+      }).pipe(Effect.provide(Functions.layer(app, { workers: 1 })))
+    }), 30_000)
+
+  it.effect("realm_config.json is a root configuration too", () =>
+    Effect.gen(function*() {
+      const { app } = yield* Effect.flatMap(folder({ "realm_config.json": root }), AppFolder.load)
+      assert.strictEqual(app.name, "shop")
+    }))
+
+  it.effect("a loaded app equals the same app made in TypeScript", () =>
+    Effect.gen(function*() {
+      const { app } = yield* load({
+        "auth/providers.json": { "anon-user": { name: "anon-user", type: "anon-user", disabled: false } },
+        "functions/orders/place.js": "exports = () => 1"
+      })
+      assert.isTrue(Equal.equals(
+        app,
+        AppDefinition.make({
+          appId: "shop-abcde",
+          name: "shop",
+          authProviders: { anonymous: {} },
+          functions: [{ name: "orders/place", source: "exports = () => 1" }]
+        })
+      ))
+    }))
+
+  it.effect("a folder that is no app says what is missing", () =>
+    Effect.gen(function*() {
+      const absent = yield* Effect.flip(AppFolder.load("/no/such/folder"))
+      assert.strictEqual(absent.reason._tag, "NotAnAppFolder")
+      assert.match(absent.message, /there is no such folder/)
+      const empty = yield* Effect.flip(Effect.flatMap(folder({ "README.md": "x" }), AppFolder.load))
+      assert.match(empty.message, /no root_config.json or realm_config.json/)
+      const file = yield* Effect.flip(
+        Effect.flatMap(folder({ x: "" }), (directory) => AppFolder.load(`${directory}/x`))
+      )
+      assert.match(file.message, /it is a file/)
+    }))
+
+  it.effect("the layouts of before 2021 are told apart from what is no app", () =>
+    Effect.gen(function*() {
+      for (const name of ["config.json", "stitch.json"]) {
+        const { message, reason } = yield* Effect.flip(Effect.flatMap(folder({ [name]: root }), AppFolder.load))
+        assert.deepStrictEqual(reason, { _tag: "UnsupportedLayout", file: name })
+        assert.match(message, /older layout/)
+      }
+    }))
+
+  it.effect("a syntax error in JSON is told by its line", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(
+        yield* check({
+          "auth/providers.json": "{\n  \"anon-user\": {\n    \"name\" \"anon-user\"\n  }\n}",
+          "functions/config.json": "[\n  // mine\n]",
+          "values/a.json": ""
+        }),
+        [
+          "auth/providers.json:3: error: The file is no valid JSON: Expected \":\"",
+          "functions/config.json:2: error: The file is no valid JSON: Comments are not allowed in JSON",
+          "values/a.json:1: error: The file is no valid JSON: Expected a value"
+        ]
+      )
+    }))
+
+  it.effect("a wrong type is told by the line of the field", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(
+        yield* check({
+          "root_config.json": {
+            ...root,
+            location: 7,
+            environment: "staging",
+            allowed_request_origins: ["shop.example"]
+          },
+          "functions/config.json": [{ name: "f", private: "yes" }],
+          "functions/f.js": "exports = () => 1",
+          "auth/providers.json": userpass({ autoConfirm: "true" })
+        }),
+        [
+          "auth/providers.json:7: error: Expected boolean",
+          "functions/config.json:4: error: Expected boolean",
+          "root_config.json:5: error: Expected string",
+          "root_config.json:6: error: Expected \"\" | \"development\" | \"testing\" | \"qa\" | \"production\"",
+          "root_config.json:7: error: Expected an origin such as \"https://shop.example\", got \"shop.example\" (0)"
+        ]
+      )
+    }))
+
+  it.effect("a function source that does not parse is told by its line and the parser's words", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(
+        yield* check({
+          "functions/broken.js": "exports = function() {\n  const a = 1\n  const a = 2\n}",
+          "functions/closes.js": "exports = () => 1 })(); (function() {",
+          "functions/esm.js": "// a module\nexport default function() {}",
+          "functions/nothing.js": "function f() {}",
+          "functions/open.js": "exports = function() {\n"
+        }),
+        [
+          "functions/broken.js:3: error: SyntaxError: Identifier 'a' has already been declared",
+          "functions/closes.js:1: error: SyntaxError: Unexpected token '}'",
+          "functions/esm.js:2: error: SyntaxError: Unexpected token 'export'; a function is assigned to exports, without import or export",
+          "functions/nothing.js:1: error: The file assigns no function to exports: write exports = function() { … }",
+          "functions/open.js:2: error: SyntaxError: Unexpected end of input"
+        ]
+      )
+    }))
+
+  it.effect("functions that are named and not there are told where they are named", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(
+        yield* check({
+          "auth/providers.json": {
+            "custom-function": {
+              name: "custom-function",
+              type: "custom-function",
+              disabled: false,
+              config: { authFunctionName: "login" }
+            }
+          },
+          "functions/config.json": [{ name: "absent" }, { name: "twice" }, { name: "twice" }],
+          "functions/twice.js": "exports = () => 1"
+        }),
+        [
+          "auth/providers.json:7: error: The app has no function \"login\"",
+          "functions/config.json:3: error: There is no file functions/absent.js for this function, or it is listed twice",
+          "functions/config.json:9: error: There is no file functions/twice.js for this function, or it is listed twice"
+        ]
+      )
+    }))
+
+  it.effect("a rule expression that is not supported is an error, not a rule that lets nobody or everybody in", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(
+        yield* check({
+          "functions/config.json": [{
+            name: "f",
+            can_evaluate: { "%%true": { "%function": { name: "g", arguments: [] } } }
+          }],
+          "functions/f.js": "exports = () => 1"
+        }),
+        ["functions/config.json:4: error: the operator \"%function\" is not supported here"]
+      )
+    }))
+
+  it.effect("providers and fields that are not supported are warnings with their line", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(
+        yield* check({
+          "root_config.json": { ...root, sync: {}, colour: "red" },
+          "auth/providers.json": {
+            ...userpass({ autoConfirm: true, theme: "dark" }, { metadata_fields: [] }),
+            "api-key": { name: "api-key", type: "api-key", disabled: true },
+            "oauth2-google": { name: "oauth2-google", type: "oauth2-google", disabled: false }
+          }
+        }),
+        [
+          "auth/providers.json:8: warning: The field \"theme\" is not supported and is ignored",
+          "auth/providers.json:17: warning: The provider \"oauth2-google\" is not supported yet: log-ins with it are refused",
+          "root_config.json:6: warning: The field \"colour\" is not supported and is ignored"
+        ]
+      )
+    }))
+
+  it.effect("each part that is left aside is one warning", () =>
+    Effect.gen(function*() {
+      const findings = yield* check({
+        "data_sources/mongodb-atlas/config.json": {},
+        "data_sources/mongodb-atlas/shop/items/rules.json": {},
+        "functions/package.json": {},
+        "functions/node_modules/left/index.js": "not even ( JavaScript",
+        "graphql/config.json": {},
+        "hosting/metadata.json": [],
+        "http_endpoints/config.json": [],
+        "log_forwarders/a.json": {},
+        "services/push/config.json": {},
+        "sync/config.json": {},
+        "triggers/a.json": {},
+        "triggers/b.json": {},
+        ".mdb/meta.json": {},
+        "README.md": ""
+      })
+      assert.deepStrictEqual(
+        findings.map((line) => line.split(": ").slice(0, 2).join(" ")),
+        [
+          "data_sources:1 warning",
+          "functions/node_modules:1 warning",
+          "functions/package.json:1 warning",
+          "graphql:1 warning",
+          "hosting:1 warning",
+          "http_endpoints:1 warning",
+          "log_forwarders:1 warning",
+          "services:1 warning",
+          "sync:1 warning",
+          "triggers:1 warning"
+        ]
+      )
+    }))
+
+  it.effect("environment values replace their templates, of the environment in force and with their type", () =>
+    Effect.gen(function*() {
+      const { app } = yield* load({
+        "root_config.json": { ...root, environment: "qa" },
+        "environments/qa.json": { values: { host: "qa.example", auto: true, deep: { path: "p" } } },
+        "environments/production.json": { values: { host: "live.example" } },
+        "auth/providers.json": userpass({
+          autoConfirm: "%(%%environment.values.auto)",
+          resetPasswordUrl: "https://%(%%environment.values.host)/%(%%environment.values.deep.path)"
+        })
+      })
+      assert.isTrue(app.authProviders.emailPassword?.autoConfirm)
+      assert.strictEqual(app.authProviders.emailPassword?.resetPasswordUrl, "https://qa.example/p")
+      assert.deepStrictEqual(app.environment.values["host"], "qa.example")
+
+      assert.deepStrictEqual(
+        yield* check({
+          "auth/providers.json": userpass({ autoConfirm: true, resetPasswordUrl: "%(%%environment.values.x)" })
+        }),
+        ["auth/providers.json:8: error: The environment in force has no value \"x\": add it to its file in environments/"]
+      )
+    }))
+
+  it.effect("secrets are read in both shapes and printed in none", () =>
+    Effect.gen(function*() {
+      const values = { "values/key.json": { name: "key", value: "apiKey", from_secret: true } }
+      const { app: flat } = yield* load({ ...values, "secrets.json": { apiKey: "s3cret" } })
+      const { app: nested } = yield* load({
+        ...values,
+        "auth/providers.json": {
+          "oauth2-google": {
+            name: "oauth2-google",
+            type: "oauth2-google",
+            disabled: true,
+            secret_config: { clientSecret: "apiKey" }
+          }
+        },
+        "secrets.json": { auth_providers: { "oauth2-google": { clientSecret: "s3cret" } } }
+      })
+      for (const app of [flat, nested]) {
+        assert.strictEqual(Redacted.value(app.secrets["apiKey"] ?? Redacted.make("none")), "s3cret")
+        assert.notInclude(`${String(app)}${JSON.stringify(app)}`, "s3cret")
+      }
+      const { app, warnings } = yield* load(values)
+      assert.deepStrictEqual(app.values, [])
+      assert.deepStrictEqual(warnings.map(AppFolder.format), [
+        "values/key.json:3: warning: The secret \"apiKey\" is not there: add it to secrets.json, or the value stays undefined"
+      ])
+    }))
+
+  it.effect("values keep their JSON, null included, and a name in the file wins over the file's name", () =>
+    Effect.gen(function*() {
+      const { app } = yield* load({
+        "values/a.json": { id: "x", name: "first", value: { deep: [1, null] } },
+        "values/b.json": { name: "b", value: null }
+      })
+      assert.deepStrictEqual(app.values, [{ name: "first", value: { deep: [1, null] } }, { name: "b", value: null }])
+    }))
+
+  it.effect("custom user data that is disabled is none", () =>
+    Effect.gen(function*() {
+      const { app } = yield* load({ "auth/custom_user_data.json": { enabled: false } })
+      assert.isUndefined(app.customUserData)
+    }))
+
+  it.effect("load fails with every finding when there is an error, and its message names them", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(load({ "functions/f.js": "exports = (", "triggers/a.json": {} }))
+      assert.strictEqual(error.reason._tag, "Invalid")
+      assert.match(error.message, /has an error:\nfunctions\/f.js:1: error: SyntaxError/)
+      if (error.reason._tag === "Invalid") {
+        assert.deepStrictEqual(error.reason.findings.map((finding) => finding.severity), ["error", "warning"])
+      }
+    }))
+})
+
+it("an app made in TypeScript with a wrong option is refused with the field named", () => {
+  const wrong: ReadonlyArray<readonly [options: object, message: RegExp]> = [
+    [{ appId: 1 }, /appId/],
+    [{ appId: "shop/abcde" }, /appId/],
+    [{ appId: "a", functions: [{ name: "f", source: 1 }] }, /\["functions"\]\[0\]\["source"\]/],
+    [{ appId: "a", functions: [{ name: "../f", source: "" }] }, /\["functions"\]\[0\]\["name"\]/],
+    [
+      { appId: "a", authProviders: { anonymous: { enabled: "yes" } } },
+      /\["authProviders"\]\["anonymous"\]\["enabled"\]/
+    ],
+    [{ appId: "a", values: [{ name: "v", fromSecret: "none" }] }, /no secret "none"/],
+    [{ appId: "a", secrets: { key: "s3cret" } }, /\["secrets"\]\["key"\]/]
+  ]
+  for (const [options, message] of wrong) {
+    assert.throws(() => AppDefinition.make(options as never), message)
+    try {
+      AppDefinition.make(options as never)
+    } catch (error) {
+      assert.notInclude(String(error), "s3cret")
+    }
+  }
+})
