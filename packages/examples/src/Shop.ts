@@ -1,0 +1,64 @@
+/**
+ * The shop that the tour and the examples talk to: the embedded server with the sample app of `apps/shop`.
+ */
+import { App } from "@effect-realm/client"
+import { AppFolder, Database, Listener } from "@effect-realm/server"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { fileURLToPath } from "node:url"
+
+/** The folder of the sample app. */
+export const folder: string = fileURLToPath(new URL("../apps/shop", import.meta.url))
+
+/** How the shop is opened. Nothing is needed. */
+export interface Options {
+  /** The app's folder; the sample app by default. */
+  readonly folder?: string
+  /** A file, or `memory:`, the default. */
+  readonly database?: string
+  /** A free port by default. */
+  readonly port?: number
+}
+
+/** What can keep the shop closed. */
+export type OpenError = AppFolder.AppFolderError | Database.DatabaseError | Listener.ListenError
+
+/** A shop that is open. */
+export class Shop extends Context.Service<Shop, {
+  /** The app, as a client needs it. */
+  readonly app: App.App
+  readonly port: number
+  /** The documents behind the shop, for what its back office does. */
+  readonly database: Database.Database["Service"]
+}>()("@effect-realm/examples/Shop") {}
+
+const open = ({ app, database, port }: {
+  readonly app: AppFolder.Loaded["app"]
+  readonly database: string
+  readonly port: number
+}): Layer.Layer<Shop, OpenError> =>
+  Layer.effect(
+    Shop,
+    Effect.gen(function*() {
+      const baseUrl = yield* Listener.origin
+      return Shop.of({
+        app: App.make({ id: app.appId, baseUrl }),
+        port: Number(new URL(baseUrl).port),
+        database: yield* Database.Database
+      })
+    })
+  ).pipe(
+    Layer.provide(Listener.layer({ app, port, host: "127.0.0.1" })),
+    Layer.provide(Database.layerUrl(database))
+  )
+
+/** Opens the shop on this machine, and closes it with the scope of the layer: requests in flight are answered first. */
+export const layer = ({ database = "memory:", folder: directory = folder, port = 0 }: Options = {}): Layer.Layer<
+  Shop,
+  OpenError
+> =>
+  Layer.unwrap(Effect.map(AppFolder.load(directory), ({ app }) => open({ app, database, port }))).pipe(
+    Layer.provide(NodeServices.layer)
+  )
