@@ -1,12 +1,17 @@
 /**
  * The shop that the tour and the examples talk to: the embedded server with the sample app of `apps/shop`.
  */
-import { App } from "@effect-realm/client"
+import { App, TokenStore } from "@effect-realm/client"
 import { AppFolder, Database, Listener } from "@effect-realm/server"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
+import * as Console from "effect/Console"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import type * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
+import * as References from "effect/References"
 import { fileURLToPath } from "node:url"
 
 /** The folder of the sample app. */
@@ -61,4 +66,16 @@ export const layer = ({ database = "memory:", folder: directory = folder, port =
 > =>
   Layer.unwrap(Effect.map(AppFolder.load(directory), ({ app }) => open({ app, database, port }))).pipe(
     Layer.provide(NodeServices.layer)
+  )
+
+/** Runs an example against a shop of its own, and prints what it answers. */
+export const run = <A, E>(
+  example: (app: App.App) => Effect.Effect<A, E, HttpClient.HttpClient | TokenStore.TokenStore>
+): void =>
+  Shop.use(({ app }) => example(app)).pipe(
+    Effect.tap(Console.log),
+    Effect.provide([layer(), FetchHttpClient.layer, TokenStore.layerMemory]),
+    // The server logs what it refuses, and the examples are refused on purpose.
+    Effect.provideService(References.MinimumLogLevel, "Warn"),
+    NodeRuntime.runMain
   )
