@@ -88,8 +88,8 @@ export class AppFolderError extends Schema.TaggedError<AppFolderError>("@effect-
  * ```ts
  * import { AppFolder } from "@effect-realm/server"
  *
- * AppFolder.format({ severity: "warning", file: "triggers", line: 1, message: "Triggers are not supported yet" })
- * // => "triggers:1: warning: Triggers are not supported yet"
+ * const line = AppFolder.format({ severity: "warning", file: "triggers", line: 1, message: "Triggers are not supported yet" })
+ * line // => "triggers:1: warning: Triggers are not supported yet"
  * ```
  */
 export const format = (finding: Finding): string =>

@@ -49,12 +49,27 @@ describe("limits", { concurrent: false }, () => {
     Effect.gen(function*() {
       yield* call("sum", 1)
       const loops = yield* Effect.forkChild(
-        Effect.forEach(Array.from({ length: 10 }), () => Effect.exit(call("endless")), { concurrency: "unbounded" }),
+        Effect.forEach(Array.from({ length: 300 }), () => Effect.exit(call("endless")), { concurrency: "unbounded" }),
         { startImmediately: true }
       )
       for (let n = 0; n < 20; n++) assert.deepStrictEqual(yield* call("sum", n, 1), new Int32(n + 1))
       assert.isUndefined(loops.pollUnsafe())
       yield* Fiber.interrupt(loops)
+      assert.deepStrictEqual(yield* call("sum", 1, 2), new Int32(3))
+    }).pipe(Effect.provide(withFunctions(runaways))))
+
+  it.live("loops that begin after a wait cannot take every worker either", () =>
+    Effect.gen(function*() {
+      const loops: Array<Fiber.Fiber<unknown>> = []
+      for (let n = 0; n < 10; n++) {
+        loops.push(
+          yield* Effect.forkChild(Effect.exit(call(n % 2 === 0 ? "endlessLater" : "endless")), {
+            startImmediately: true
+          })
+        )
+        assert.deepStrictEqual(yield* call("sum", n, 1), new Int32(n + 1))
+      }
+      yield* Fiber.interruptAll(loops)
       assert.deepStrictEqual(yield* call("sum", 1, 2), new Int32(3))
     }).pipe(Effect.provide(withFunctions(runaways))))
 

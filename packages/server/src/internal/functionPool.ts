@@ -6,7 +6,8 @@
  * elsewhere, new calls go elsewhere, and the function that blocks is remembered: for the next minute it gets a worker for
  * itself. A call that has begun is never begun again. When the call that blocks has reached its time limit, or nobody
  * waits for it any more, its worker is stopped; calls that had begun in it and still waited for something are lost
- * with it, and are told so.
+ * with it, and are told so. The same happens to the worker blocked longest when far more workers are blocked than there
+ * should be workers at all.
  */
 import { availableParallelism } from "node:os"
 import { Worker } from "node:worker_threads"
@@ -74,7 +75,8 @@ interface Member {
   readonly abandoned: Map<number, number>
   outbox: Array<CallMessage>
   ready: boolean
-  blocked: boolean
+  /** Since when it has not answered, or 0. */
+  blockedSince: number
   /** Runs one call that is known to block, and nothing else. */
   exclusive: boolean
   pings: number
@@ -90,6 +92,7 @@ const blockedAfter = 250
 const rememberBlocking = 60_000
 const crowded = 8
 const maxStartFailures = 3
+const spareWorkers = 4
 
 // The worker stands beside this module: as source when this is source, as emitted code when this is.
 const isSource = import.meta.url.endsWith(".ts")
@@ -102,7 +105,9 @@ export const make = (settings: Settings): Pool => {
   const members = new Set<Member>()
   /** Every call that is waited for, the oldest first. */
   const pending = new Map<number, Job>()
-  let queue: Array<Job> = []
+  /** Calls without a worker: those that may share one, and those of functions that block. */
+  let waiting = new Set<Job>()
+  const waitingAlone = new Set<Job>()
   /** Functions that blocked a worker, and until when that is remembered. */
   const blockers = new Map<string, number>()
   let nextId = 1
@@ -148,7 +153,7 @@ export const make = (settings: Settings): Pool => {
       abandoned: new Map(),
       outbox: [],
       ready: false,
-      blocked: false,
+      blockedSince: 0,
       exclusive: false,
       pings: 0,
       pingedAt: 0
@@ -185,15 +190,16 @@ export const make = (settings: Settings): Pool => {
       if (startFailures >= maxStartFailures) {
         // Starting again and again would help nobody; the next call tries anew.
         startFailures = 0
-        const stranded = queue
-        queue = []
+        const stranded = [...waiting, ...waitingAlone]
+        waiting.clear()
+        waitingAlone.clear()
         for (const job of stranded) finish(job, { _tag: "Lost", reason: `no worker can be started: ${reason}` })
       }
       dispatch()
     })
   }
 
-  const isLight = (member: Member): boolean => !member.blocked && !member.exclusive
+  const isLight = (member: Member): boolean => member.blockedSince === 0 && !member.exclusive
 
   const countLight = (): number => {
     let count = 0
@@ -208,7 +214,7 @@ export const make = (settings: Settings): Pool => {
       if (Atomics.compareExchange(member.shared, slotOf(job), job.id, withdrawn) === job.id) back.push(job)
     }
     for (const job of back) release(job)
-    queue.unshift(...back)
+    waiting = new Set([...back, ...waiting])
   }
 
   const remove = (member: Member, reason: string, outOfMemory: boolean): void => {
@@ -281,49 +287,58 @@ export const make = (settings: Settings): Pool => {
     return best
   }
 
-  const placeFor = (job: Job): Member | undefined => {
-    if (blocks(job.name)) {
-      const heavy = members.size - countLight()
-      if (heavy >= workers) return undefined
-      for (const member of members) {
-        if (isLight(member) && member.jobs.size === 0) {
-          member.exclusive = true
-          return member
-        }
-      }
-      spawn()
-      return placeFor(job)
+  /** A new worker; when there are too many, instead of the one that has been blocked longest. */
+  const grow = (): boolean => {
+    if (members.size >= 2 * workers + spareWorkers) {
+      const [longest] = [...members].filter((member) => member.blockedSince > 0).toSorted((a, b) =>
+        a.blockedSince - b.blockedSince
+      )
+      if (longest === undefined) return false
+      stop(longest, "its worker did not answer any more while too many others were blocked as well")
     }
+    spawn()
+    return true
+  }
+
+  const sharedWorker = (): Member | undefined => {
     const best = lightest()
-    if ((best === undefined || (best.ready && best.jobs.size >= crowded)) && countLight() < workers) {
-      spawn()
-      return best ?? lightest()
-    }
-    return best
+    if (best !== undefined && !(best.ready && best.jobs.size >= crowded)) return best
+    return countLight() < workers && grow() ? lightest() : best
+  }
+
+  const workerAlone = (): Member | undefined => {
+    const free = () => [...members].find((member) => isLight(member) && member.jobs.size === 0)
+    if (members.size - countLight() >= workers) return undefined
+    return free() ?? (grow() ? free() : undefined)
   }
 
   const dispatch = (): void => {
-    if (closed || queue.length === 0) return
-    const left: Array<Job> = []
-    const open = queue
-    queue = []
-    for (const [index, job] of open.entries()) {
-      // A full house: all that is left would only be looked at in vain.
-      if (left.length > workers * callsPerWorker) {
-        left.push(...open.slice(index))
-        break
+    if (closed) return
+    for (const job of waiting) {
+      if (blocks(job.name)) {
+        waiting.delete(job)
+        waitingAlone.add(job)
+        continue
       }
-      const member = placeFor(job)
-      if (member === undefined) left.push(job)
-      else send(job, member)
+      const member = sharedWorker()
+      if (member === undefined) break
+      waiting.delete(job)
+      send(job, member)
     }
-    queue = [...queue, ...left]
+    for (const job of waitingAlone) {
+      const member = workerAlone()
+      if (member === undefined) break
+      waitingAlone.delete(job)
+      member.exclusive = true
+      send(job, member)
+    }
   }
 
   const giveUp = (job: Job): void => {
     const { place } = job
     if (place === undefined) {
-      queue = queue.filter((other) => other !== job)
+      waiting.delete(job)
+      waitingAlone.delete(job)
       return
     }
     const { member } = place
@@ -346,7 +361,7 @@ export const make = (settings: Settings): Pool => {
     const answered = Atomics.load(member.shared, pongWord)
     for (const [id, ping] of member.abandoned) if (answered >= ping) member.abandoned.delete(id)
     if (answered === member.pings) {
-      member.blocked = false
+      member.blockedSince = 0
       if (member.jobs.size > 0 || member.abandoned.size > 0) {
         member.pings++
         member.pingedAt = now
@@ -359,11 +374,13 @@ export const make = (settings: Settings): Pool => {
     }
     if (now - member.pingedAt < blockedAfter) return
     const running = Atomics.load(member.shared, runningWord)
-    if (!member.blocked) {
-      member.blocked = true
-      const name = member.jobs.get(running)?.name
-      if (name !== undefined) blockers.set(name, now + rememberBlocking)
+    if (member.blockedSince === 0) {
+      member.blockedSince = now
       takeBack(member)
+      // Code that goes on after a wait does not say whose it is, unless all that has begun is of one function.
+      const names = new Set([...member.jobs.values()].map((job) => job.name))
+      const name = member.jobs.get(running)?.name ?? (names.size === 1 ? [...names][0] : undefined)
+      if (name !== undefined) blockers.set(name, now + rememberBlocking)
     }
     const forsaken = running === 0 ? member.abandoned.size > 0 : member.abandoned.has(running)
     if (forsaken || member.jobs.size === 0) {
@@ -383,7 +400,8 @@ export const make = (settings: Settings): Pool => {
       }
       for (const member of members) look(member, now)
       dispatch()
-      const open = pending.size > 0 || [...members].some((member) => member.blocked || member.abandoned.size > 0)
+      const open = pending.size > 0 ||
+        [...members].some((member) => member.blockedSince > 0 || member.abandoned.size > 0)
       if (open) keepWatch()
     }, tick)
   }
@@ -396,9 +414,8 @@ export const make = (settings: Settings): Pool => {
       nextId = nextId === 0x7fff_ffff ? 1 : nextId + 1
       const job: Job = { ...call, id, settle, deadline: performance.now() + timeLimit, place: undefined }
       pending.set(id, job)
-      const member = queue.length === 0 && !closed ? placeFor(job) : undefined
-      if (member === undefined) queue.push(job)
-      else send(job, member)
+      waiting.add(job)
+      dispatch()
       keepWatch()
       return () => {
         if (!pending.delete(id)) return
