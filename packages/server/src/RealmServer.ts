@@ -82,6 +82,23 @@ const Checked = Schema.Struct({
 
 const check = Schema.decodeUnknownSync(Checked)
 
+/** What an app asks for and this server does not do yet, in sentences; it is served all the same. */
+export const warnings = (app: AppDefinition): ReadonlyArray<string> => {
+  const provider = app.authProviders.emailPassword
+  if (provider?.enabled !== true) return []
+  const found: Array<string> = []
+  if (!provider.autoConfirm && !provider.runConfirmationFunction) {
+    found.push(
+      "email addresses are confirmed by mail, which is not supported yet: nobody can register. " +
+        "Use autoConfirm or a confirmation function."
+    )
+  }
+  if (!provider.runResetFunction) {
+    found.push("passwords are reset by mail, which is not supported yet. Use a reset function.")
+  }
+  return found
+}
+
 // -----------------------------------------------------------------------------
 // Layers
 // -----------------------------------------------------------------------------

@@ -1,0 +1,145 @@
+/**
+ * The program `effect-realm`: serve an exported app, or say what of it could not be served.
+ */
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import * as Argument from "effect/cli/Argument"
+import * as CliError from "effect/cli/CliError"
+import { make as makeCommand, runWith, withDescription, withSubcommands } from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Config from "effect/Config"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as AppFolder from "./AppFolder.ts"
+import * as Database from "./Database.ts"
+import * as Listener from "./Listener.ts"
+import * as RealmServer from "./RealmServer.ts"
+
+// -----------------------------------------------------------------------------
+// Errors
+// -----------------------------------------------------------------------------
+
+/** Why the program ends with exit code 1: one message for the person at the keyboard, printed already. */
+export class CliFailure extends Schema.TaggedError<CliFailure>("@effect-realm/server/CliFailure")("CliFailure", {
+  message: Schema.NonEmptyString
+}) {}
+
+const failure = (message: string): CliFailure => new CliFailure({ message })
+
+// -----------------------------------------------------------------------------
+// Commands
+// -----------------------------------------------------------------------------
+
+const folder = Argument.String("app folder").pipe(
+  Argument.withDescription("Folder of an app exported from App Services")
+)
+
+const port = Flag.Int("port").pipe(
+  Flag.withDescription("TCP port, 0 for a free one (EFFECT_REALM_PORT, 9090)"),
+  Flag.withFallbackConfig(Config.Int("EFFECT_REALM_PORT")),
+  Flag.withDefault(9090)
+)
+
+const host = Flag.String("host").pipe(
+  Flag.withDescription("Address to listen on (EFFECT_REALM_HOST, all addresses)"),
+  Flag.withFallbackConfig(Config.String("EFFECT_REALM_HOST")),
+  Flag.optional
+)
+
+const database = Flag.String("database").pipe(
+  Flag.withDescription("File, or URL such as file:app.db or memory: (EFFECT_REALM_DATABASE, effect-realm.db)"),
+  Flag.withFallbackConfig(Config.String("EFFECT_REALM_DATABASE")),
+  Flag.withDefault("effect-realm.db")
+)
+
+const publicUrl = Flag.String("public-url").pipe(
+  Flag.withDescription("Origin that clients use, such as https://realm.example (EFFECT_REALM_PUBLIC_URL)"),
+  Flag.withFallbackConfig(Config.String("EFFECT_REALM_PUBLIC_URL")),
+  Flag.optional
+)
+
+const load = (directory: string) => Effect.mapError(AppFolder.load(directory), (error) => failure(error.message))
+
+const warn = Effect.fnUntraced(function*(loaded: AppFolder.Loaded) {
+  for (const warning of loaded.warnings) yield* Console.error(AppFolder.format(warning))
+  for (const warning of RealmServer.warnings(loaded.app)) yield* Console.error(`warning: ${warning}`)
+})
+
+const isOrigin = (url: string): boolean => /^https?:\/\//.test(url) && URL.canParse(url) && new URL(url).origin === url
+
+const serve = makeCommand(
+  "serve",
+  { folder, port, host, database, publicUrl },
+  Effect.fnUntraced(function*(options) {
+    const loaded = yield* load(options.folder)
+    yield* warn(loaded)
+    if (options.port < 0 || options.port > 65_535) {
+      return yield* failure(`${options.port} is not a port. Choose one between 0 and 65535.`)
+    }
+    const publicUrl = Option.getOrUndefined(options.publicUrl)
+    if (publicUrl !== undefined && !isOrigin(publicUrl)) {
+      return yield* failure(`${publicUrl} is not an origin. Use one such as https://realm.example, without a path.`)
+    }
+    const server = Listener.layer({
+      app: loaded.app,
+      port: options.port,
+      ...(Option.isSome(options.host) ? { host: options.host.value } : undefined),
+      ...(publicUrl === undefined ? undefined : { publicUrl })
+    })
+    yield* Effect.gen(function*() {
+      const origin = yield* Listener.origin
+      yield* Console.log(`Serving ${loaded.app.appId} at ${publicUrl ?? origin}`)
+      return yield* Effect.never
+    }).pipe(
+      Effect.provide(Layer.provide(server, Database.layerUrl(options.database))),
+      Effect.mapError((error) => failure(error.message))
+    )
+  })
+).pipe(withDescription("Serve an app until interrupted"))
+
+const check = makeCommand(
+  "check",
+  { folder },
+  Effect.fnUntraced(function*(options) {
+    const loaded = yield* load(options.folder)
+    yield* warn(loaded)
+    yield* Console.log(`${loaded.app.appId} can be served.`)
+  })
+).pipe(withDescription("Say what of an app is wrong or not supported, by file and line"))
+
+const command = makeCommand("effect-realm").pipe(
+  withDescription("A self-hosted MongoDB App Services"),
+  withSubcommands([serve, check])
+)
+
+// -----------------------------------------------------------------------------
+// Running
+// -----------------------------------------------------------------------------
+
+/**
+ * Runs the program with these arguments. Whatever goes wrong is printed as one message, and then the effect fails.
+ *
+ * ```ts
+ * import * as Cli from "@effect-realm/server/Cli"
+ * import { Effect, Exit } from "effect"
+ *
+ * const exit = await Effect.runPromiseExit(Cli.run(["check", "/no/such/folder"]))
+ * Exit.isFailure(exit) // => true
+ * ```
+ */
+export const run = (args: ReadonlyArray<string>): Effect.Effect<void, CliFailure> =>
+  runWith(command, { version: "0.0.0" })(args).pipe(
+    Effect.catch((error) =>
+      // The command line explains itself.
+      CliError.isCliError(error)
+        ? Effect.fail(failure("wrong command line"))
+        : Effect.andThen(Console.error(`effect-realm: ${error.message}`), Effect.fail(error))
+    ),
+    Effect.catchDefect((defect) => {
+      const error = failure(`effect-realm: ${defect instanceof Error ? defect.message : String(defect)}`)
+      return Effect.andThen(Console.error(error.message), Effect.fail(error))
+    }),
+    Effect.provide(NodeServices.layer)
+  )

@@ -1,0 +1,168 @@
+/**
+ * The server of an app on a port of this machine.
+ */
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import * as Effect from "effect/Effect"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServer from "effect/http/HttpServer"
+import type * as HttpServerError from "effect/http/HttpServerError"
+import * as Layer from "effect/Layer"
+import * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
+import { createServer, type Server } from "node:http"
+import type { Database } from "./Database.ts"
+import type { DatabaseError } from "./DatabaseError.ts"
+import * as RealmServer from "./RealmServer.ts"
+
+// -----------------------------------------------------------------------------
+// Options
+// -----------------------------------------------------------------------------
+
+/** {@link RealmServer.Options}, and where to listen. */
+export interface Options extends RealmServer.Options {
+  /** TCP port; 0, the default, takes one that is free. */
+  readonly port?: number
+  /** Address to listen on; every one of the machine by default. */
+  readonly host?: string
+  /** How long requests in flight may go on once the server is told to stop, in milliseconds; 20 seconds by default. */
+  readonly gracePeriod?: number
+}
+
+const Checked = Schema.Struct({
+  port: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 65_535 }))),
+  host: Schema.optionalKey(Schema.NonEmptyString),
+  gracePeriod: Schema.optionalKey(Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0)))
+})
+
+const check = Schema.decodeUnknownSync(Checked)
+
+// -----------------------------------------------------------------------------
+// Errors
+// -----------------------------------------------------------------------------
+
+/**
+ * Why a server cannot listen.
+ *
+ * - `PortInUse`: another program has the port.
+ * - `NotPermitted`: the port is not for this user; those below 1024 rarely are.
+ * - `AddressNotAvailable`: the host is no address of this machine.
+ * - `Other`: something else; `detail` is the system's own word for it.
+ */
+export const ListenErrorReason = Schema.TaggedUnion({
+  PortInUse: {},
+  NotPermitted: {},
+  AddressNotAvailable: { host: Schema.String },
+  Other: { detail: Schema.String }
+})
+
+/** One of the reasons of {@link ListenErrorReason}. */
+export type ListenErrorReason = typeof ListenErrorReason.Type
+
+/** The port could not be opened. `message` says what to do. */
+export class ListenError extends Schema.TaggedError<ListenError>("@effect-realm/server/ListenError")("ListenError", {
+  port: Schema.Int,
+  reason: ListenErrorReason
+}) {
+  override get message(): string {
+    const { port, reason } = this
+    switch (reason._tag) {
+      case "PortInUse":
+        return `Port ${port} is in use. Stop the program that has it, or choose another port.`
+      case "NotPermitted":
+        return `Port ${port} may not be opened by this user. Choose a port above 1023.`
+      case "AddressNotAvailable":
+        return `${reason.host} is no address of this machine. Choose another host, or leave it out.`
+      case "Other":
+        return `Port ${port} cannot be opened: ${reason.detail}. Choose another port or host.`
+    }
+  }
+}
+
+const listenError = (port: number, host: string, error: HttpServerError.ServeError): ListenError => {
+  const code = Predicate.hasProperty(error.cause, "code") ? error.cause.code : undefined
+  switch (code) {
+    case "EADDRINUSE":
+      return new ListenError({ port, reason: { _tag: "PortInUse" } })
+    case "EACCES":
+      return new ListenError({ port, reason: { _tag: "NotPermitted" } })
+    case "EADDRNOTAVAIL":
+    case "ENOTFOUND":
+      return new ListenError({ port, reason: { _tag: "AddressNotAvailable", host } })
+    default:
+      return new ListenError({
+        port,
+        reason: { _tag: "Other", detail: typeof code === "string" ? code : "unknown reason" }
+      })
+  }
+}
+
+// -----------------------------------------------------------------------------
+// Layers
+// -----------------------------------------------------------------------------
+
+// A connection that is kept alive keeps a stopping server waiting long after its last answer.
+const endIdleConnections = (server: Server): Server =>
+  server.on("request", (_, response) => {
+    response.once("close", () => {
+      if (!server.listening) setImmediate(() => server.closeIdleConnections())
+    })
+  })
+
+/**
+ * Serves an app on a port until the scope closes. Then it accepts no more connections, finishes the answers in flight,
+ * and frees the port. `HttpServer` tells the address, see {@link origin}.
+ *
+ * Throws a `SchemaError` that names the option when one is of the wrong type. Fails with `ListenError` when the port
+ * cannot be opened.
+ *
+ * ```ts
+ * import { AppDefinition, Database, Listener } from "@effect-realm/server"
+ * import { Effect, Layer } from "effect"
+ *
+ * const app = AppDefinition.make({ appId: "shop-abcde" })
+ * const server = Listener.layer({ app, port: 0 }).pipe(Layer.provide(Database.layerMemory))
+ *
+ * const program = Effect.gen(function*() {
+ *   const origin = yield* Listener.origin
+ *   const response = yield* Effect.promise(() => fetch(`${origin}/api/client/v2.0/app/shop-abcde/location`))
+ *   return response.status
+ * })
+ * await Effect.runPromise(Effect.provide(program, server)) // => 200
+ * ```
+ */
+export const layer = (
+  options: Options
+): Layer.Layer<RealmServer.Services | HttpServer.HttpServer, ListenError | DatabaseError, Database> => {
+  check(options)
+  const routes = RealmServer.layer(options)
+  return Layer.unwrap(Effect.sync(() => listen(routes, options)))
+}
+
+const listen = (routes: ReturnType<typeof RealmServer.layer>, { gracePeriod = 20_000, host, port = 0 }: Options) => {
+  const server = createServer({ keepAliveTimeout: 65_000 })
+  const listening = NodeHttpServer.layerServer(() => endIdleConnections(server), {
+    port,
+    ...(host === undefined ? undefined : { host }),
+    gracefulShutdownTimeout: gracePeriod
+  }).pipe(
+    Layer.catch((error) => Layer.effect(HttpServer.HttpServer, Effect.fail(listenError(port, host ?? "", error))))
+  )
+  // What is still open after the grace period would keep the port for as long as it likes.
+  const bounded = Layer.effectDiscard(Effect.addFinalizer(() => Effect.sync(() => server.closeAllConnections()))).pipe(
+    Layer.provideMerge(listening)
+  )
+  return HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true }).pipe(
+    Layer.provideMerge(bounded)
+  )
+}
+
+/** Where a server listens, as a URL that this machine can reach it at. */
+export const origin: Effect.Effect<string, never, HttpServer.HttpServer> = Effect.map(
+  HttpServer.HttpServer,
+  ({ address }) => {
+    const { hostname, port } = new URL(HttpServer.formatAddress(address))
+    // All addresses of the machine are one to listen on, not one to call.
+    const any = hostname === "0.0.0.0" || hostname === "[::]"
+    return `http://${any ? "localhost" : hostname}:${port}`
+  }
+)
