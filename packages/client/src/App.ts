@@ -21,6 +21,7 @@ import {
   type TokenStoreError
 } from "./ClientError.ts"
 import type { Credentials } from "./Credentials.ts"
+import { checked } from "./internal/checked.ts"
 import * as LogIn from "./internal/logIn.ts"
 import * as Sessions from "./internal/session.ts"
 import * as Transport from "./internal/transport.ts"
@@ -101,11 +102,13 @@ export type LocationError = ServerFailure
  * ```
  */
 export const make = (options: { readonly id: string; readonly baseUrl: string }): App =>
-  new App({
-    id: options.id,
-    // A value of another type is left for the schema to refuse.
-    baseUrl: typeof options.baseUrl === "string" ? options.baseUrl.replace(/\/+$/, "") : options.baseUrl
-  })
+  checked(() =>
+    new App({
+      id: options.id,
+      // A value of another type is left for the schema to refuse.
+      baseUrl: typeof options.baseUrl === "string" ? options.baseUrl.replace(/\/+$/, "") : options.baseUrl
+    })
+  )
 
 const userOf = (app: App, id: string): User => new User({ appId: app.id, baseUrl: app.baseUrl, id })
 

@@ -5,6 +5,7 @@
 import * as Ejson from "@effect-realm/protocol/Ejson"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import { checked } from "./internal/checked.ts"
 
 /** Log in without saying who one is. */
 export class Anonymous
@@ -50,7 +51,7 @@ const redacted = (secret: string | Redacted.Redacted): Redacted.Redacted =>
  * ```
  */
 export const anonymous = (options?: { readonly reuse?: boolean }): Anonymous =>
-  new Anonymous({ reuse: options?.reuse ?? true })
+  checked(() => new Anonymous({ reuse: options?.reuse ?? true }))
 
 /**
  * Email and password (`Realm.Credentials.emailPassword`). The address is matched exactly: upper and lower case differ.
@@ -66,7 +67,7 @@ export const anonymous = (options?: { readonly reuse?: boolean }): Anonymous =>
 export const emailPassword = (options: {
   readonly email: string
   readonly password: string | Redacted.Redacted
-}): EmailPassword => new EmailPassword({ email: options.email, password: redacted(options.password) })
+}): EmailPassword => checked(() => new EmailPassword({ email: options.email, password: redacted(options.password) }))
 
 /**
  * What the app's authentication function gets as its argument (`Realm.Credentials.function`): a document of any BSON

@@ -1,0 +1,70 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Long, ObjectId } from "bson"
+import * as Equal from "effect/Equal"
+import * as Redacted from "effect/Redacted"
+import * as Credentials from "../src/Credentials.ts"
+
+describe("Credentials", () => {
+  it("name the field that is wrong", () => {
+    // A program without types passes whatever it likes.
+    const emailPassword: (options: never) => unknown = Credentials.emailPassword
+    const anonymous: (options: never) => unknown = Credentials.anonymous
+    const wrong: ReadonlyArray<readonly [string, (options: never) => unknown, unknown]> = [
+      ["email", emailPassword, { email: "", password: "s3cret!" }],
+      ["email", emailPassword, { email: 7, password: "s3cret!" }],
+      ["email", emailPassword, { password: "s3cret!" }],
+      ["password", emailPassword, { email: "a" }],
+      ["password", emailPassword, { email: "a", password: 7 }],
+      ["reuse", anonymous, { reuse: "no" }]
+    ]
+    for (const [field, make, options] of wrong) {
+      const error = thrown(() => make(options as never))
+      assert.include(error.message, `["${field}"]`)
+      assert.notInclude(String(error), "s3cret!")
+    }
+  })
+
+  it("name the path of a payload's value that has no Extended JSON form", () => {
+    const error = thrown(() => Credentials.function({ a: { b: [1, () => 1] } }))
+    assert.strictEqual(error.name, "@effect-realm/protocol/EjsonError")
+    assert.include(error.message, "payload.a.b[1]")
+  })
+
+  it("take an anonymous user again unless told otherwise", () => {
+    assert.isTrue(Credentials.anonymous().reuse)
+    assert.isTrue(Credentials.anonymous({}).reuse)
+    assert.isFalse(Credentials.anonymous({ reuse: false }).reuse)
+  })
+
+  it("take a password that is a secret already", () => {
+    const secret = Redacted.make("s3cret!")
+    const credentials = Credentials.emailPassword({ email: "a", password: secret })
+    assert.strictEqual(Redacted.value(credentials.password), "s3cret!")
+    assert.isTrue(Equal.equals(credentials, Credentials.emailPassword({ email: "a", password: "s3cret!" })))
+  })
+
+  it("hold a function's payload as exact Extended JSON", () => {
+    const { payload } = Credentials.function({
+      id: new ObjectId("5f87976b7b800b285345a8b4"),
+      count: Long.fromString("9007199254740993"),
+      when: new Date(0),
+      text: "Zoë 日本 🎉"
+    })
+    assert.deepStrictEqual(Redacted.value(payload), {
+      id: { $oid: "5f87976b7b800b285345a8b4" },
+      count: { $numberLong: "9007199254740993" },
+      when: { $date: { $numberLong: "0" } },
+      text: "Zoë 日本 🎉"
+    })
+  })
+})
+
+const thrown = (run: () => unknown): Error => {
+  try {
+    run()
+  } catch (error) {
+    assert.instanceOf(error, Error)
+    return error
+  }
+  return assert.fail("expected it to throw")
+}
