@@ -270,7 +270,7 @@ export const layerMemory: Layer.Layer<Database> = Layer.effect(Database, Effect.
 
 /**
  * A database in a file, which is made, readable by its owner alone, when there is none. The file belongs to this process
- * until the scope closes.
+ * until the scope closes; to copy it, do so from another process, for a process that closes a file loses its lock on it.
  *
  * Fails with `Locked` when another process has it, `Corrupt` when it is not a database of ours or damaged, `Unavailable`
  * when the folder is not there or may not be written to.

@@ -949,6 +949,13 @@ export const contract = (name: string, layer: Layer.Layer<Database, DatabaseErro
           assert.deepStrictEqual(yield* planned(things, element), ["a.b.c_1_a.b.d_1", 1])
         }))
 
+      test("an array sorts by its least element, also one that the filter leaves out", (things) =>
+        Effect.gen(function*() {
+          yield* things.createIndex({ a: 1 })
+          yield* things.insertMany([{ _id: 1, a: [1, 9] }, { _id: 2, a: 5 }])
+          assert.deepStrictEqual(ids(yield* things.find({ a: { $gte: 4 } }, { sort: { a: 1 } })), [1, 2])
+        }))
+
       test("a partial index holds for what it covers alone", (things) =>
         Effect.gen(function*() {
           yield* things.createIndex({ email: 1 }, { unique: true, partial: { email: { $exists: true } } })

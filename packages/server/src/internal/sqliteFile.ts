@@ -4,6 +4,7 @@
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { DatabaseSync } from "node:sqlite"
+import { pathToFileURL } from "node:url"
 import { DatabaseError } from "../DatabaseError.ts"
 import { failure } from "./failure.ts"
 
@@ -38,40 +39,46 @@ export const toDatabaseError = (filename: string, error: unknown): DatabaseError
 
 const corrupt = (filename: string, detail: string): DatabaseError => failure({ _tag: "Corrupt", filename, detail })
 
-const magic = "SQLite format 3\0"
-
-/** Looks at the first page before SQLite does, so that nothing is ever written beside a file that is not ours. */
-const inspect = (filename: string): "new" | "ours" => {
-  let file: number
-  try {
-    file = fs.openSync(filename, "r")
-  } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return "new"
-    throw error
-  }
-  try {
-    if (!fs.fstatSync(file).isFile()) throw corrupt(filename, "it is not a file")
-    const header = Buffer.alloc(100)
-    const length = fs.readSync(file, header, 0, 100, 0)
-    if (length === 0) return "new"
-    if (length < 100 || header.toString("latin1", 0, magic.length) !== magic) {
-      throw corrupt(filename, "it is not a database")
-    }
-    const id = header.readUInt32BE(68)
-    // SQLite made the file and the process ended before the mark was set: still without any content
-    if (id === 0 && header.readUInt32BE(40) === 0) return "new"
-    if (id !== applicationId) throw corrupt(filename, "it is the database of another program")
-    const version = header.readUInt32BE(60)
-    if (version > layoutVersion) throw corrupt(filename, `it was written by a newer version (layout ${version})`)
-    return "ours"
-  } finally {
-    fs.closeSync(file)
-  }
-}
+const isMissing = (error: unknown): boolean => error instanceof Error && "code" in error && error.code === "ENOENT"
 
 /** Creates the file readable by its owner alone; SQLite gives its log the same permissions. */
 const create = (filename: string): void => {
-  fs.closeSync(fs.openSync(filename, "a", 0o600))
+  fs.closeSync(fs.openSync(filename, "wx", 0o600))
+}
+
+const pragma = (database: DatabaseSync, name: string): number =>
+  Number(database.prepare(`PRAGMA ${name}`).get()?.[name])
+
+/**
+ * Looks at the file without a lock or a log, so that nothing is ever written to or beside one that is not ours. SQLite
+ * does even this reading: a process that closes a handle of its own on the file loses all the locks it has on it.
+ */
+const inspect = (filename: string): "new" | "ours" => {
+  let found: fs.Stats
+  try {
+    found = fs.statSync(filename)
+  } catch (error) {
+    if (!isMissing(error)) throw error
+    create(filename)
+    return "new"
+  }
+  if (!found.isFile()) throw corrupt(filename, "it is not a file")
+  if (found.size === 0) return "new"
+  if (found.size < 512) throw corrupt(filename, "it is not a database")
+  const url = pathToFileURL(filename)
+  url.searchParams.set("immutable", "1")
+  const database = new DatabaseSync(url, { readOnly: true })
+  try {
+    const id = pragma(database, "application_id")
+    // the process that made it ended before the mark was set: still without any content
+    if (id === 0 && pragma(database, "schema_version") === 0) return "new"
+    if (id !== applicationId) throw corrupt(filename, "it is the database of another program")
+    const version = pragma(database, "user_version")
+    if (version > layoutVersion) throw corrupt(filename, `it was written by a newer version (layout ${version})`)
+    return "ours"
+  } finally {
+    database.close()
+  }
 }
 
 const schema = `
@@ -100,7 +107,6 @@ export const openFile = (filename: string, durability: Durability): DatabaseSync
   let database: DatabaseSync | undefined
   try {
     const state = inspect(filename)
-    if (state === "new") create(filename)
     database = new DatabaseSync(path.resolve(filename))
     // Set before the first access: no shared memory file is made and the lock is never given back. A second process
     // that writes through caches of its own could not be told from damage.

@@ -16,4 +16,8 @@ const write = Effect.gen(function*() {
   }
 })
 
-await Effect.runPromise(Effect.provide(write, layerFile({ filename })))
+await Effect.runPromise(
+  Effect.provide(write, layerFile({ filename })).pipe(
+    Effect.catch((error) => Effect.sync(() => writeSync(1, `${error.reason._tag}\n`)))
+  )
+)
