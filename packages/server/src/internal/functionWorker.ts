@@ -125,7 +125,7 @@ const host: Sandbox.Host = {
 // -----------------------------------------------------------------------------
 
 const idle: Array<Sandbox.Sandbox> = []
-const maxIdle = 16
+const maxIdle = 32
 
 const lease = (name: string): Sandbox.Sandbox =>
   needsFresh.has(name) ? Sandbox.make(host, false) : idle.pop() ?? Sandbox.make(host, true)
@@ -233,6 +233,32 @@ const start = ([id, slot, name, args, user, request, asSystem]: CallMessage): vo
   })
 }
 
+const inbox: Array<CallMessage> = []
+let draining = false
+
+const take = (calls: ReadonlyArray<CallMessage>): void => {
+  for (const call of calls) inbox.push(call)
+  if (!draining) drain()
+}
+
+/**
+ * Begins the calls of the inbox. After one that waits for something the event loop has its turn first: most of them are
+ * over by then, and their context serves the next call.
+ */
+const drain = (): void => {
+  draining = inbox.length > 0
+  for (const [index, call] of inbox.entries()) {
+    start(call)
+    if (running.has(call[0])) {
+      inbox.splice(0, index + 1)
+      setImmediate(drain)
+      return
+    }
+  }
+  inbox.length = 0
+  draining = false
+}
+
 process.on("unhandledRejection", () => {
   // A promise that a function dropped: the function's answer stands, as nobody waits for that promise.
 })
@@ -245,7 +271,7 @@ process.on("uncaughtException", (error) => {
 port.on("message", (message: ToWorker) => {
   switch (message._tag) {
     case "Calls":
-      return message.calls.forEach(start)
+      return take(message.calls)
     case "Abandon":
       return running.get(message.id)?.abandon()
     case "Ping":
