@@ -10,7 +10,9 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import { errors, jwtVerify, SignJWT } from "jose"
+import * as errors from "jose/errors"
+import { SignJWT } from "jose/jwt/sign"
+import { jwtVerify } from "jose/jwt/verify"
 import { SigningKeys } from "./SigningKeys.ts"
 
 // -----------------------------------------------------------------------------
