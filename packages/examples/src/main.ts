@@ -5,6 +5,7 @@ import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
 import * as Runtime from "effect/Runtime"
 import * as Schema from "effect/Schema"
 import { parseArgs } from "node:util"
@@ -15,6 +16,16 @@ const usage = `npm start                          run the tour on the sample app
 npm start -- --serve               keep a server with the sample app up
 npm start -- [--serve] <folder>    the same with another exported app`
 
+/** The port that the guides speak of, or a free one when another program has it. */
+const shop = (options: Shop.Options) =>
+  Shop.layer({ ...options, port: 9090 }).pipe(
+    Layer.catch((error) =>
+      error._tag === "ListenError" && error.reason._tag === "PortInUse"
+        ? Shop.layer(options)
+        : Layer.effect(Shop.Shop, Effect.fail(error))
+    )
+  )
+
 /** Serves until the process is interrupted. */
 const serve = (options: Shop.Options) =>
   Effect.gen(function*() {
@@ -24,7 +35,7 @@ const serve = (options: Shop.Options) =>
     return yield* Effect.never.pipe(
       Effect.onInterrupt(() => Console.log("\nStopping: requests in flight are finished first."))
     )
-  }).pipe(Effect.provide(Shop.layer(options)), Effect.onInterrupt(() => Console.log("Stopped.")))
+  }).pipe(Effect.provide(shop(options)), Effect.onInterrupt(() => Console.log("Stopped.")))
 
 /** The arguments are none of those that the usage lists. */
 class UsageError extends Schema.TaggedError<UsageError>()("UsageError", { detail: Schema.String }) {
