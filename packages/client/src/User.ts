@@ -218,9 +218,10 @@ const decoded = <A>(
  * @param schema what the document must look like; without it any document is answered
  */
 export const customData: {
-  (user: User): Effect.Effect<Document, CustomDataError, TokenStore>
   <A>(schema: Schema.Decoder<A>): (user: User) => Effect.Effect<A, CustomDataError | SchemaMismatchError, TokenStore>
   <A>(user: User, schema: Schema.Decoder<A>): Effect.Effect<A, CustomDataError | SchemaMismatchError, TokenStore>
+  // Last, so that `user.pipe(User.customData)` has this type.
+  (user: User): Effect.Effect<Document, CustomDataError, TokenStore>
 } = dual(
   (args) => args[0] instanceof User,
   <A>(user: User, schema?: Schema.Decoder<A>): Effect.Effect<A, CustomDataError | SchemaMismatchError, TokenStore> =>
@@ -256,14 +257,14 @@ export const refresh = (
  * @param options.margin how long it has to live at least; default 30 seconds
  */
 export const accessToken: {
+  (options: { readonly margin?: Duration.Input }): (
+    user: User
+  ) => Effect.Effect<Redacted.Redacted, AccessTokenError, HttpClient.HttpClient | TokenStore>
   (user: User, options?: { readonly margin?: Duration.Input }): Effect.Effect<
     Redacted.Redacted,
     AccessTokenError,
     HttpClient.HttpClient | TokenStore
   >
-  (options: { readonly margin?: Duration.Input }): (
-    user: User
-  ) => Effect.Effect<Redacted.Redacted, AccessTokenError, HttpClient.HttpClient | TokenStore>
 } = dual(
   (args) => args[0] instanceof User,
   (user: User, options?: { readonly margin?: Duration.Input }): Effect.Effect<
@@ -284,7 +285,6 @@ export const accessToken: {
  * @param schema what the document must look like; without it any document is answered
  */
 export const refreshCustomData: {
-  (user: User): Effect.Effect<Document, RefreshCustomDataError, HttpClient.HttpClient | TokenStore>
   <A>(schema: Schema.Decoder<A>): (
     user: User
   ) => Effect.Effect<A, RefreshCustomDataError | SchemaMismatchError, HttpClient.HttpClient | TokenStore>
@@ -292,6 +292,7 @@ export const refreshCustomData: {
     user: User,
     schema: Schema.Decoder<A>
   ): Effect.Effect<A, RefreshCustomDataError | SchemaMismatchError, HttpClient.HttpClient | TokenStore>
+  (user: User): Effect.Effect<Document, RefreshCustomDataError, HttpClient.HttpClient | TokenStore>
 } = dual(
   (args) => args[0] instanceof User,
   <A>(
