@@ -14,18 +14,17 @@ import { randomBytes, scrypt, timingSafeEqual } from "node:crypto"
 // Model
 // -----------------------------------------------------------------------------
 
-const between = (minimum: number, maximum: number, otherwise: number) =>
-  Schema.Int.check(Schema.isBetween({ minimum, maximum })).pipe(
-    Schema.withConstructorDefault(Effect.succeed(otherwise))
-  )
+const between = (minimum: number, maximum: number) =>
+  Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum, maximum })))
 
-/** The options of {@link layer}, checked. */
-const Settings = Schema.Struct({
-  cost: between(1, 20, 15),
-  blockSize: between(1, 32, 8),
-  parallelization: between(1, 16, 3),
-  concurrency: between(1, 64, 4)
-})
+const check = Schema.decodeUnknownSync(Schema.Struct({
+  cost: between(1, 20),
+  blockSize: between(1, 32),
+  parallelization: between(1, 16),
+  concurrency: between(1, 64)
+}))
+
+const defaults = { cost: 15, blockSize: 8, parallelization: 3, concurrency: 4 }
 
 /** How hard a hash is. One takes `128 * 2 ** cost * blockSize` bytes of memory while it is made. */
 export interface Options {
@@ -121,7 +120,7 @@ const parse = (hash: string): Hash | undefined => {
  * Throws a `SchemaError` that names the option when one is out of range.
  */
 export const layer = (options: Options = {}): Layer.Layer<Password> => {
-  const settings = Settings.make(options)
+  const settings = { ...defaults, ...check(options) }
   return Layer.effect(
     Password,
     Effect.gen(function*() {

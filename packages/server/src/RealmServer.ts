@@ -12,7 +12,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Accounts from "./Accounts.ts"
-import type { AppDefinition } from "./AppDefinition.ts"
+import { AppDefinition } from "./AppDefinition.ts"
 import * as Authentication from "./Authentication.ts"
 import * as CustomUserData from "./CustomUserData.ts"
 import type { Database } from "./Database.ts"
@@ -68,6 +68,9 @@ const Lifetime = Schema.Unknown.check(
 )
 
 const Checked = Schema.Struct({
+  app: Schema.declare((app): app is AppDefinition => app instanceof AppDefinition, {
+    expected: "an app, as AppDefinition.make and AppFolder.load answer one"
+  }),
   publicUrl: Schema.optionalKey(Schema.String.check(
     Schema.makeFilter((url) =>
       /^https?:\/\//.test(url) && URL.canParse(url) && new URL(url).origin === url

@@ -8,6 +8,8 @@ import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
+import * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 
 export const origin = "http://realm.test"
@@ -81,14 +83,15 @@ export const layer = (
 
 export interface Answer {
   readonly status: number
-  readonly contentType: string | undefined
   readonly headers: { readonly [name: string]: string | undefined }
   readonly text: string
   /** The parsed body, or `undefined` when there is none. */
-  readonly body: any
+  readonly body: unknown
+  /** The members of the body; none when it is no document. */
+  readonly fields: { readonly [name: string]: unknown }
 }
 
-interface Sent {
+export interface Sent {
   readonly token?: string
   readonly body?: unknown
   readonly headers?: { readonly [name: string]: string }
@@ -109,44 +112,84 @@ export const send = Effect.fnUntraced(function*(
   )
   const response = yield* Effect.orDie(HttpClient.execute(request))
   const text = yield* Effect.orDie(response.text)
+  const parsed: unknown = text === "" ? undefined : JSON.parse(text)
   return {
     status: response.status,
-    contentType: response.headers["content-type"],
     headers: response.headers,
     text,
-    body: text === "" ? undefined : JSON.parse(text)
+    body: parsed,
+    fields: Predicate.isReadonlyObject(parsed) ? { ...parsed } : {}
   }
 })
 
-export interface Tokens {
-  readonly access_token: string
-  readonly refresh_token: string
-  readonly user_id: string
-  readonly device_id: string
-}
+/** What tells a refusal: status, code and words. */
+export const refusal = ({ fields, status }: Answer) => [status, fields["error_code"], fields["error"]] as const
 
-export const logInAnonymous: Effect.Effect<Tokens, never, HttpClient.HttpClient> = Effect.map(
+const Tokens = Schema.Struct({
+  access_token: Schema.String,
+  refresh_token: Schema.String,
+  user_id: Schema.String,
+  device_id: Schema.String
+})
+
+export type Tokens = typeof Tokens.Type
+
+/** The answer of a log-in; a test that expects one ends here when it is something else. */
+export const tokens = (answer: Answer): Effect.Effect<Tokens> =>
+  Effect.orDie(Schema.decodeUnknownEffect(Tokens)(answer.body))
+
+const LinkAnswer = Schema.Struct({ access_token: Schema.String, user_id: Schema.String, device_id: Schema.String })
+
+/** The answer of a link. */
+export const linked = (answer: Answer): Effect.Effect<typeof LinkAnswer.Type> =>
+  Effect.orDie(Schema.decodeUnknownEffect(LinkAnswer)(answer.body))
+
+export const logInAnonymous: Effect.Effect<Tokens, never, HttpClient.HttpClient> = Effect.flatMap(
   send("POST", `${providers}/anon-user/login`),
-  (answer) => answer.body
+  tokens
 )
 
 export const register = (email: string, password = "correct horse") =>
   send("POST", `${providers}/local-userpass/register`, { body: { email, password } })
 
-export const logInEmail = (email: string, password = "correct horse", sent: Sent = {}) =>
-  send("POST", `${providers}/local-userpass/login${sent.token === undefined ? "" : "?link=true"}`, {
-    ...sent,
-    body: { username: email, password }
-  })
+const link = (sent: Sent): string => sent.token === undefined ? "" : "?link=true"
 
+/** With a token: a link. */
+export const logInEmail = (email: string, password = "correct horse", sent: Sent = {}) =>
+  send("POST", `${providers}/local-userpass/login${link(sent)}`, { ...sent, body: { username: email, password } })
+
+/** With a token: a link. */
 export const logInFunction = (id: string, sent: Sent = {}) =>
-  send("POST", `${providers}/custom-function/login${sent.token === undefined ? "" : "?link=true"}`, {
-    ...sent,
-    body: { id }
-  })
+  send("POST", `${providers}/custom-function/login${link(sent)}`, { ...sent, body: { id } })
+
+/** Registers an address and logs in with it. */
+export const newEmailUser = Effect.fnUntraced(function*(email: string) {
+  yield* register(email)
+  return yield* Effect.flatMap(logInEmail(email), tokens)
+})
 
 export const call = (token: string, name: string, ...args: ReadonlyArray<unknown>) =>
   send("POST", `${appUrl}/functions/call`, { token, body: { name, arguments: args } })
 
-/** The claims of a token. */
-export const claims = (token: string): any => JSON.parse(Buffer.from(token.split(".")[1]!, "base64url").toString())
+export const profile = (token: string) => send("GET", `${base}/auth/profile`, { token })
+
+export const refresh = (token: string) => send("POST", `${base}/auth/session`, { token })
+
+export const logOut = (token: string) => send("DELETE", `${base}/auth/session`, { token })
+
+/** A new access token. */
+export const refreshed = (token: string): Effect.Effect<string, never, HttpClient.HttpClient> =>
+  Effect.flatMap(
+    refresh(token),
+    (answer) =>
+      Effect.orDie(Effect.map(
+        Schema.decodeUnknownEffect(Schema.Struct({ access_token: Schema.String }))(answer.body),
+        (body) => body.access_token
+      ))
+  )
+
+/** What a token says. */
+export const claims = (token: string): { readonly [name: string]: unknown } => {
+  const parsed: unknown = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString())
+  return Predicate.isReadonlyObject(parsed) ? { ...parsed } : {}
+}

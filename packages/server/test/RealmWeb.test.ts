@@ -1,0 +1,150 @@
+import { AppDefinition, Database, Listener } from "@effect-realm/server"
+import { assert, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as TestClock from "effect/testing/TestClock"
+import { App, Credentials, MongoDBRealmError, UserState } from "realm-web"
+
+const definition = AppDefinition.make({
+  appId: "shop-abcde",
+  authProviders: {
+    anonymous: {},
+    emailPassword: { autoConfirm: true, runResetFunction: true, resetFunctionName: "reset" },
+    customFunction: { authFunctionName: "authenticate" }
+  },
+  customUserData: { databaseName: "shop", collectionName: "people", userIdField: "userId" },
+  functions: [
+    { name: "sum", source: "exports = (...numbers) => numbers.reduce((a, b) => a + b, 0)" },
+    { name: "whoami", source: "exports = () => context.user.id" },
+    { name: "nothing", source: "exports = () => {}" },
+    { name: "fail", source: "exports = () => { throw new Error('no luck') }" },
+    { name: "reset", source: "exports = ({ username }, answer) => ({ status: answer === 42 ? 'success' : 'fail' })" },
+    { name: "authenticate", source: "exports = ({ name }) => ({ id: name, name })" }
+  ]
+})
+
+const listening = Listener.layer({
+  app: definition,
+  passwords: { cost: 2 },
+  functions: { workers: 1 }
+}).pipe(Layer.provideMerge(Database.layerMemory))
+
+interface Surroundings {
+  readonly people: Database.Collection
+  readonly run: <A, E>(effect: Effect.Effect<A, E>) => Promise<A>
+}
+
+/** realm-web as published, against a server on a socket. The server's clock is the test's; realm-web looks at none. */
+const withApp = (
+  use: (app: App, surroundings: Surroundings) => Promise<void>
+): Effect.Effect<void, Listener.ListenError | Database.DatabaseError> =>
+  Effect.gen(function*() {
+    const database = yield* Database.Database
+    const baseUrl = yield* Listener.origin
+    const context = yield* Effect.context()
+    yield* Effect.promise(() =>
+      use(new App({ id: "shop-abcde", baseUrl }), {
+        people: database.collection({ database: "shop", collection: "people" }),
+        run: Effect.runPromiseWith(context)
+      })
+    )
+  }).pipe(Effect.provide(listening))
+
+// Without reuse: outside of a browser realm-web keeps the users of every app in one place.
+const anonymous = () => Credentials.anonymous(false)
+
+const refused = async (promise: Promise<unknown>): Promise<MongoDBRealmError> => {
+  const error: unknown = await promise.then(() => undefined, (error: unknown) => error)
+  assert.instanceOf(error, MongoDBRealmError)
+  return error
+}
+
+it.effect("realm-web logs in anonymously, calls functions and logs out twice", () =>
+  withApp(async (app) => {
+    const user = await app.logIn(anonymous())
+    assert.strictEqual(user.state, UserState.Active)
+    assert.strictEqual(user.providerType, "anon-user")
+    assert.match(user.id, /^[0-9a-f]{24}$/)
+    assert.match(user.deviceId ?? "", /^[0-9a-f]{24}$/)
+    assert.strictEqual(await user.functions["sum"]!(1, 2, 3), 6)
+    assert.strictEqual(await user.callFunction("whoami"), user.id)
+    assert.isNull(await user.callFunction("nothing"))
+    const missing = await refused(user.callFunction("missing"))
+    assert.strictEqual(missing.statusCode, 404)
+    assert.strictEqual(missing.errorCode, "FunctionNotFound")
+    assert.strictEqual(missing.error, "function not found: 'missing'")
+    const thrown = await refused(user.callFunction("fail"))
+    assert.strictEqual(thrown.errorCode, "FunctionExecutionError")
+    assert.include(thrown.error ?? "", "no luck")
+    assert.include(thrown.link ?? "", "logs?co_id=")
+    await user.logOut()
+    assert.strictEqual(user.state, UserState.LoggedOut)
+    await user.logOut()
+  }))
+
+it.effect("realm-web registers, logs in with email and password, and is told nothing about wrong ones", () =>
+  withApp(async (app) => {
+    const credentials = { email: "ann@example.com", password: "correct horse" }
+    await app.emailPasswordAuth.registerUser(credentials)
+    assert.strictEqual((await refused(app.emailPasswordAuth.registerUser(credentials))).errorCode, "AccountNameInUse")
+    const user = await app.logIn(Credentials.emailPassword(credentials.email, credentials.password))
+    assert.deepStrictEqual(user.profile, { email: "ann@example.com" })
+    assert.deepStrictEqual(user.identities.map((identity) => identity.providerType), ["local-userpass"])
+    const wrong = await refused(app.logIn(Credentials.emailPassword(credentials.email, "wrong horse")))
+    const unknown = await refused(app.logIn(Credentials.emailPassword("bob@example.com", "wrong horse")))
+    for (const error of [wrong, unknown]) {
+      assert.deepStrictEqual([error.statusCode, error.errorCode, error.error], [401, "InvalidPassword", "unauthorized"])
+    }
+    await app.emailPasswordAuth.callResetPasswordFunction({ ...credentials, password: "battery staple" }, 42)
+    await app.logIn(Credentials.emailPassword(credentials.email, "battery staple"))
+  }))
+
+it.effect("realm-web logs in by function, twice as the same user", () =>
+  withApp(async (app) => {
+    const user = await app.logIn(Credentials.function({ name: "Zoë 日本 🎉" }))
+    assert.deepStrictEqual(user.profile, { name: "Zoë 日本 🎉" })
+    const again = await app.logIn(Credentials.function({ name: "Zoë 日本 🎉" }))
+    assert.strictEqual(again.id, user.id)
+  }))
+
+it.effect("realm-web links, and the user stays who they were", () =>
+  withApp(async (app) => {
+    const user = await app.logIn(anonymous())
+    const { id } = user
+    await app.emailPasswordAuth.registerUser({ email: "ann@example.com", password: "correct horse" })
+    await user.linkCredentials(Credentials.emailPassword("ann@example.com", "correct horse"))
+    assert.strictEqual(user.id, id)
+    assert.deepStrictEqual(user.identities.map((identity) => identity.providerType), ["anon-user", "local-userpass"])
+  }))
+
+it.effect("realm-web reads custom data, and what changed once it refreshes", () =>
+  withApp(async (app, { people, run }) => {
+    const user = await app.logIn(anonymous())
+    assert.deepStrictEqual(user.customData, {})
+    await run(people.insertOne({ _id: "1", userId: user.id, colour: "purple", n: 5 }))
+    const data = await user.refreshCustomData()
+    assert.strictEqual(data["colour"], "purple")
+    assert.deepStrictEqual(data["n"], { $numberInt: "5" })
+    await run(people.updateOne({ _id: "1" }, { $set: { colour: "green" } }))
+    assert.strictEqual(user.customData["colour"], "purple")
+    assert.strictEqual((await user.refreshCustomData())["colour"], "green")
+  }))
+
+it.effect("realm-web exchanges an access token that has expired and goes on", () =>
+  withApp(async (app, { run }) => {
+    const user = await app.logIn(anonymous())
+    const before = user.accessToken
+    await run(TestClock.adjust("31 minutes"))
+    assert.strictEqual(await user.callFunction("sum", 1, 2), 3)
+    assert.notStrictEqual(user.accessToken, before)
+  }))
+
+it.effect("realm-web deletes its user", () =>
+  withApp(async (app) => {
+    await app.emailPasswordAuth.registerUser({ email: "ann@example.com", password: "correct horse" })
+    const credentials = Credentials.emailPassword("ann@example.com", "correct horse")
+    const user = await app.logIn(credentials)
+    await app.deleteUser(user)
+    assert.strictEqual((await refused(app.logIn(credentials))).errorCode, "InvalidPassword")
+    await app.emailPasswordAuth.registerUser({ email: "ann@example.com", password: "correct horse" })
+  }))
