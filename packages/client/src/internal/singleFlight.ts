@@ -9,7 +9,10 @@ import * as Fiber from "effect/Fiber"
 export interface SingleFlight<A, E> {
   /** Joins the run of this key, or starts this one. */
   readonly join: <R>(key: string, run: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-  /** Like `join`, but never joins a run that began before this call: waits for it to end first. */
+  /**
+   * Like `join`, but joins only runs that were asked for by `after` and began after this call: waits for any other to
+   * end first. A run of `join` may find its work done by an earlier one, and then says nothing of now.
+   */
   readonly after: <R>(key: string, run: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 }
 
@@ -17,6 +20,8 @@ interface Flight<A, E> {
   readonly landed: Deferred.Deferred<A, E>
   fiber: Fiber.Fiber<A, E> | undefined
   waiting: number
+  /** Whether it was asked for by `after`. */
+  readonly anew: boolean
 }
 
 export const make = <A, E>(): SingleFlight<A, E> => {
@@ -36,9 +41,14 @@ export const make = <A, E>(): SingleFlight<A, E> => {
       return flight.fiber === undefined ? Effect.void : Fiber.interrupt(flight.fiber)
     })
 
-  const start = <R>(key: string, run: Effect.Effect<A, E, R>, restore: Restore): Effect.Effect<A, E, R> => {
+  const start = <R>(
+    key: string,
+    run: Effect.Effect<A, E, R>,
+    restore: Restore,
+    anew: boolean
+  ): Effect.Effect<A, E, R> => {
     // In the map before anything can yield, so that no second run of the key begins.
-    const flight: Flight<A, E> = { landed: Deferred.makeUnsafe<A, E>(), fiber: undefined, waiting: 1 }
+    const flight: Flight<A, E> = { landed: Deferred.makeUnsafe<A, E>(), fiber: undefined, waiting: 1, anew }
     flights.set(key, flight)
     return Effect.flatMap(
       // Detached from the caller, whose interruption must not end what others wait for.
@@ -60,7 +70,19 @@ export const make = <A, E>(): SingleFlight<A, E> => {
   const join: SingleFlight<A, E>["join"] = (key, run) =>
     Effect.uninterruptibleMask((restore) => {
       const flight = flights.get(key)
-      if (flight === undefined) return start(key, run, restore)
+      if (flight === undefined) return start(key, run, restore, false)
+      flight.waiting++
+      return wait(key, flight, restore)
+    })
+
+  /** Waits until a flight has landed, however it did. */
+  const landed = (flight: Flight<A, E>): Effect.Effect<unknown> => Effect.exit(Deferred.await(flight.landed))
+
+  const joinAnew = <R>(key: string, run: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.uninterruptibleMask((restore) => {
+      const flight = flights.get(key)
+      if (flight === undefined) return start(key, run, restore, true)
+      if (!flight.anew) return Effect.andThen(restore(landed(flight)), restore(joinAnew(key, run)))
       flight.waiting++
       return wait(key, flight, restore)
     })
@@ -68,9 +90,7 @@ export const make = <A, E>(): SingleFlight<A, E> => {
   const after: SingleFlight<A, E>["after"] = (key, run) =>
     Effect.suspend(() => {
       const earlier = flights.get(key)
-      return earlier === undefined
-        ? join(key, run)
-        : Effect.andThen(Effect.exit(Deferred.await(earlier.landed)), join(key, run))
+      return earlier === undefined ? joinAnew(key, run) : Effect.andThen(landed(earlier), joinAnew(key, run))
     })
 
   return { join, after }
