@@ -37,6 +37,6 @@ const documentation: TestProjectInlineConfiguration = {
 
 export default defineConfig({
   test: {
-    projects: [...["protocol", "client", "server", "testing", "examples"].map(unit), workspace, documentation]
+    projects: [...["protocol", "client", "server", "testing", "examples", "bench"].map(unit), workspace, documentation]
   }
 })

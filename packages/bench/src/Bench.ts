@@ -1,0 +1,37 @@
+/**
+ * All rows of the bench, in the order of the table.
+ */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import * as BundleSize from "./BundleSize.ts"
+import * as CallOverhead from "./CallOverhead.ts"
+import * as ExpiredToken from "./ExpiredToken.ts"
+import * as FunctionCalls from "./FunctionCalls.ts"
+import type { Row } from "./Row.ts"
+import * as ServerLoad from "./ServerLoad.ts"
+import * as ServerStart from "./ServerStart.ts"
+import * as SessionHeap from "./SessionHeap.ts"
+import type { Sizes } from "./Sizes.ts"
+import * as StoreSize from "./StoreSize.ts"
+
+/** The parts of the bench by name; each answers some rows. */
+export const parts: {
+  readonly [name: string]: (sizes: Sizes) => Effect.Effect<ReadonlyArray<Row>, never, Scope.Scope>
+} = {
+  calls: FunctionCalls.rows,
+  overhead: CallOverhead.rows,
+  expired: ExpiredToken.rows,
+  users: StoreSize.rows,
+  heap: SessionHeap.rows,
+  bundle: BundleSize.rows,
+  server: ServerLoad.rows,
+  start: ServerStart.rows
+}
+
+/** Measures one part, and ends what it started. */
+export const run = (name: string, sizes: Sizes): Effect.Effect<ReadonlyArray<Row>> => {
+  const part = parts[name]
+  return part === undefined
+    ? Effect.die(new Error(`There is no part "${name}": say one of ${Object.keys(parts).join(", ")}`))
+    : Effect.scoped(part(sizes))
+}

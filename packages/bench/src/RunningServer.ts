@@ -1,0 +1,41 @@
+/**
+ * Our server as a user runs it: `effect-realm serve` on the sample app, in a process of its own, its database a file.
+ */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import { mkdtemp, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { createInterface } from "node:readline"
+import { fileURLToPath } from "node:url"
+
+const bin = fileURLToPath(new URL("dist/bin.js", import.meta.resolve("@effect-realm/server/package.json")))
+const shop = fileURLToPath(new URL("../../examples/apps/shop", import.meta.url))
+
+/** Starts a server on a new database and answers its origin; it ends with the scope. */
+export const start: Effect.Effect<string, never, Scope.Scope> = Effect.gen(function*() {
+  const folder = yield* Effect.acquireRelease(
+    Effect.promise(() => mkdtemp(join(tmpdir(), "effect-realm-bench-"))),
+    (folder) => Effect.promise(() => rm(folder, { recursive: true }))
+  )
+  const args = ["serve", shop, "--host", "127.0.0.1", "--port", "0", "--database", join(folder, "bench.db")]
+  const child = yield* Effect.acquireRelease(
+    Effect.sync(() => spawn(process.execPath, [bin, ...args], { stdio: ["ignore", "pipe", "inherit"] })),
+    (child) =>
+      Effect.promise(async () => {
+        if (child.exitCode !== null) return
+        const exit = once(child, "exit")
+        child.kill()
+        await exit
+      })
+  )
+  return yield* Effect.promise(async () => {
+    for await (const line of createInterface(child.stdout)) {
+      const origin = / at (http:\S+)$/.exec(line)?.[1]
+      if (origin !== undefined) return origin
+    }
+    throw new Error("the server ended before it served anything")
+  })
+})

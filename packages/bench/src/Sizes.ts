@@ -1,0 +1,41 @@
+/**
+ * How much is measured: as much as a figure needs, or so little that a test can run every row.
+ */
+
+/** How much each row measures. */
+export interface Sizes {
+  /** How often each subject of a row is measured, in turn with its peers. */
+  readonly rounds: number
+  /** How long a rate is measured for, in milliseconds. */
+  readonly millis: number
+  /** How many calls or log-ins the cost of one is the mean of. */
+  readonly repetitions: number
+  /** How many function calls and log-ins are under way at a time where there are many. */
+  readonly inFlight: { readonly calls: number; readonly logIns: number }
+  /** How many calls find the same expired token. */
+  readonly callers: number
+  /** How many users a store holds. */
+  readonly users: { readonly few: number; readonly some: number; readonly many: number }
+  /** How many users realm-web holds: its log-in grows dearer with each. */
+  readonly usersOfRealmWeb: number
+}
+
+export const full: Sizes = {
+  rounds: 7,
+  millis: 600,
+  repetitions: 500,
+  inFlight: { calls: 64, logIns: 16 },
+  callers: 1000,
+  users: { few: 10, some: 1000, many: 100_000 },
+  usersOfRealmWeb: 400
+}
+
+export const tiny: Sizes = {
+  rounds: 2,
+  millis: 10,
+  repetitions: 3,
+  inFlight: { calls: 2, logIns: 2 },
+  callers: 10,
+  users: { few: 1, some: 2, many: 3 },
+  usersOfRealmWeb: 3
+}
