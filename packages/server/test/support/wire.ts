@@ -8,6 +8,7 @@ import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
@@ -76,6 +77,12 @@ export const layer = (
     Layer.provide(HttpRouter.layer),
     Layer.provideMerge(Database.layerMemory)
   )
+
+/** Writes the text of every log line to an array. */
+export const capture = (lines: Array<string>): Layer.Layer<never> =>
+  Logger.layer([Logger.make(({ message }) => {
+    lines.push([message].flat().join(" "))
+  })])
 
 // -----------------------------------------------------------------------------
 // Requests
