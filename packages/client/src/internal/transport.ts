@@ -15,6 +15,7 @@ import type { HttpMethod } from "effect/http/HttpMethod"
 import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import * as Tracer from "effect/Tracer"
 import { InvalidResponseError, type RequestFailure, TransportError } from "../ClientError.ts"
 
 type Success<E> = HttpApiEndpoint.Success<E>["Type"]
@@ -101,7 +102,7 @@ export const make = <E extends AnyEndpoint>(
         duration: deadline,
         orElse: () => Effect.fail(new TransportError({ method, route: path, reason: { _tag: "TimedOut", deadline } }))
       }),
-      withTracePropagation
+      withTracing
     )
 
   // `Input<E>` is `Untyped` with the parts the endpoint has, and `decode` answers what its schemas say: relations between
@@ -109,12 +110,16 @@ export const make = <E extends AnyEndpoint>(
   return send as unknown as Send<E>
 }
 
-const withTracePropagation = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.withFiber((fiber) =>
-    fiber.getRef(TracePropagation)
-      ? effect
+const isUntraced = (): boolean => true
+
+const withTracing = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.withFiber((fiber) => {
+    if (fiber.getRef(TracePropagation)) return effect
+    // A span that no tracer was installed for is seen by nobody, and costs a tenth to a fifth of a call.
+    return fiber.getRef(Tracer.Tracer) === Tracer.nativeTracer
+      ? Effect.provideService(effect, HttpClient.TracerDisabledWhen, isUntraced)
       : Effect.provideService(effect, HttpClient.TracerPropagationEnabled, false)
-  )
+  })
 
 const payloadEncoder = (endpoint: AnyEndpoint): ((payload: unknown) => unknown) | undefined => {
   for (const { schemas } of endpoint.payload.values()) {
