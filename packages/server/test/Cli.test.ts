@@ -1,0 +1,196 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { spawn } from "node:child_process"
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+
+const bin = fileURLToPath(new URL("../src/bin.ts", import.meta.url))
+const shop = fileURLToPath(new URL("../../examples/apps/shop", import.meta.url))
+
+interface Ended {
+  readonly code: number | null
+  readonly out: string
+  readonly error: string
+}
+
+/** The program in a process of its own, which ends with the test. */
+const start = (args: ReadonlyArray<string>, environment: { readonly [name: string]: string } = {}) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const child = spawn(process.execPath, ["--conditions=effect-realm-source", bin, ...args], {
+        env: { PATH: process.env["PATH"] ?? "", ...environment },
+        stdio: ["ignore", "pipe", "pipe"]
+      })
+      let out = ""
+      let error = ""
+      let waiting: (() => void) | undefined
+      child.stdout.on("data", (chunk: Buffer) => {
+        out += chunk.toString()
+        waiting?.()
+      })
+      child.stderr.on("data", (chunk: Buffer) => {
+        error += chunk.toString()
+      })
+      const ended = new Promise<Ended>((resolve) => child.once("close", (code) => resolve({ code, out, error })))
+      const origin = new Promise<string>((resolve, reject) => {
+        waiting = () => {
+          const match = /^Serving \S+ at (\S+)$/m.exec(out)
+          if (match !== null) resolve(match[1] ?? "")
+        }
+        void ended.then(({ error }) => reject(new Error(`ended: ${error}`)))
+      })
+      // Most tests expect the end, not the start.
+      origin.catch(() => {})
+      return { child, ended: Effect.promise(() => ended), origin: Effect.promise(() => origin) }
+    }),
+    ({ child }) => Effect.sync(() => child.kill("SIGKILL"))
+  )
+
+const run = (args: ReadonlyArray<string>, environment?: { readonly [name: string]: string }) =>
+  Effect.scoped(Effect.flatMap(start(args, environment), ({ ended }) => ended))
+
+const folder = Effect.acquireRelease(
+  Effect.promise(() => mkdtemp(join(tmpdir(), "effect-realm-"))),
+  (path) => Effect.promise(() => rm(path, { recursive: true }))
+)
+
+const register = (origin: string, email: string) =>
+  Effect.promise(() =>
+    fetch(`${origin}/api/client/v2.0/app/shop-abcde/auth/providers/local-userpass/register`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ email, password: "correct horse" })
+    })
+  )
+
+/** One message for people: no stack, nothing of the inside. */
+const assertMessage = ({ code, error, out }: Ended, message: RegExp) => {
+  assert.strictEqual(code, 1)
+  assert.match(error, message)
+  assert.strictEqual(error.trim().split("\n").length, 1)
+  assert.notMatch(error, /^\s+at |node:internal|\.ts:\d/m)
+  assert.notMatch(out, /Serving/)
+}
+
+const timeout = 60_000
+
+describe("serve", () => {
+  it.live("prints its URL, answers, and ends with 0 when told to", () =>
+    Effect.gen(function*() {
+      for (const signal of ["SIGTERM", "SIGINT"] as const) {
+        const { child, ended, origin } = yield* start(["serve", shop, "--port", "0", "--database", "memory:"])
+        const response = yield* Effect.flatMap(
+          origin,
+          (origin) => Effect.promise(() => fetch(`${origin}/api/client/v2.0/app/shop-abcde/location`))
+        )
+        assert.strictEqual(response.status, 200)
+        child.kill(signal)
+        assert.strictEqual((yield* ended).code, 0)
+      }
+    }), { timeout })
+
+  it.live("takes the same from the environment", () =>
+    Effect.gen(function*() {
+      const directory = yield* folder
+      const { origin } = yield* start(["serve", shop], {
+        EFFECT_REALM_PORT: "0",
+        EFFECT_REALM_HOST: "127.0.0.1",
+        EFFECT_REALM_DATABASE: join(directory, "app.db"),
+        EFFECT_REALM_PUBLIC_URL: "https://realm.example"
+      })
+      assert.strictEqual(yield* origin, "https://realm.example")
+    }), { timeout })
+
+  it.live("keeps what it has answered when it is killed", () =>
+    Effect.gen(function*() {
+      const database = join(yield* folder, "app.db")
+      const args = ["serve", shop, "--port", "0", "--database", database]
+      const first = yield* start(args)
+      assert.strictEqual((yield* register(yield* first.origin, "ann@example.com")).status, 201)
+      first.child.kill("SIGKILL")
+      yield* first.ended
+      const second = yield* start(args)
+      assert.strictEqual((yield* register(yield* second.origin, "ann@example.com")).status, 409)
+    }), { timeout })
+
+  it.live("says in one line what keeps it from starting", () =>
+    Effect.gen(function*() {
+      const directory = yield* folder
+      const text = join(directory, "text.db")
+      yield* Effect.promise(() => writeFile(text, "not a database, but rather long for a text of no meaning at all\n"))
+      const memory = ["--database", "memory:"]
+      assertMessage(yield* run(["serve", directory, ...memory]), /is not an exported app/)
+      assertMessage(yield* run(["serve", shop, ...memory, "--port", "70000"]), /70000 is not a port/)
+      assertMessage(yield* run(["serve", shop, ...memory, "--public-url", "x"]), /x is not an origin/)
+      assertMessage(yield* run(["serve", shop, "--port", "0", "--database", text]), /it is not a database/)
+      assertMessage(yield* run(["serve", shop, "--port", "0", "--database", "mongodb://x"]), /not supported yet/)
+      assertMessage(
+        yield* run(["serve", shop, "--port", "0", "--database", join(directory, "no", "folder.db")]),
+        /is not available/
+      )
+    }), { timeout })
+
+  it.live("says which port is in use, and which database", () =>
+    Effect.gen(function*() {
+      const database = join(yield* folder, "app.db")
+      const { origin } = yield* start(["serve", shop, "--port", "0", "--database", database])
+      const { port } = new URL(yield* origin)
+      assertMessage(
+        yield* run(["serve", shop, "--port", port, "--database", "memory:"]),
+        new RegExp(`Port ${port} is in use`)
+      )
+      assertMessage(yield* run(["serve", shop, "--port", "0", "--database", database]), /is in use by another process/)
+    }), { timeout })
+
+  it.live("explains a wrong command line", () =>
+    Effect.gen(function*() {
+      const wrong = yield* run(["serve", shop, "--port", "abc"])
+      assert.strictEqual(wrong.code, 1)
+      assert.match(wrong.error, /--port: "abc"/)
+      assert.notMatch(wrong.error, /^\s+at /m)
+      assert.strictEqual((yield* run(["serve"])).code, 1)
+      assert.strictEqual((yield* run(["--help"])).code, 0)
+    }), { timeout })
+})
+
+describe("check", () => {
+  it.live("is content with the sample app and with nothing that is none", () =>
+    Effect.gen(function*() {
+      const good = yield* run(["check", shop])
+      assert.deepStrictEqual(good, { code: 0, out: "shop-abcde can be served.\n", error: "" })
+      assertMessage(
+        yield* run(["check", "/no/such/folder"]),
+        /^effect-realm: \/no\/such\/folder is not an exported app/
+      )
+    }), { timeout })
+
+  it.live("warns of what is not supported yet", () =>
+    Effect.gen(function*() {
+      const directory = yield* folder
+      yield* Effect.promise(() =>
+        writeFile(
+          join(directory, "root_config.json"),
+          JSON.stringify({ app_id: "mail-abcde", config_version: 20210101, name: "mail" })
+        )
+      )
+      yield* Effect.promise(async () => {
+        await mkdir(join(directory, "auth"))
+        await writeFile(
+          join(directory, "auth", "providers.json"),
+          JSON.stringify({
+            "local-userpass": {
+              name: "local-userpass",
+              type: "local-userpass",
+              disabled: false,
+              config: { emailConfirmationUrl: "https://shop.example/confirm" }
+            }
+          })
+        )
+      })
+      const { code, error, out } = yield* run(["check", directory])
+      assert.deepStrictEqual([code, out], [0, "mail-abcde can be served.\n"])
+      assert.match(error, /^warning: email addresses are confirmed by mail, which is not supported yet/m)
+    }), { timeout })
+})
