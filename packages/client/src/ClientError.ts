@@ -13,6 +13,13 @@ const endpoint = {
 /**
  * No answer arrived: the server could not be reached, the connection broke, or the deadline passed. Whether the server
  * ran the request is unknown. Trying again later can help; nothing was forgotten.
+ *
+ * ```ts
+ * import { ClientError } from "@effect-realm/client"
+ *
+ * const error = new ClientError.TransportError({ method: "GET", route: "/location", reason: { _tag: "TimedOut", deadline: 60_000 } })
+ * error.message // => "GET /location: no whole answer within 60000 ms. Check the base URL and the network, then try again."
+ * ```
  */
 export class TransportError
   extends Schema.TaggedError<TransportError>("@effect-realm/client/TransportError")("TransportError", {
@@ -36,6 +43,20 @@ export class TransportError
 /**
  * An answer arrived that is not of the protocol: a page of a proxy, an empty body, JSON of another shape. The session is
  * kept; trying again later can help.
+ *
+ * ```ts
+ * import { ClientError } from "@effect-realm/client"
+ *
+ * const error = new ClientError.InvalidResponseError({
+ *   method: "GET",
+ *   route: "/location",
+ *   status: 502,
+ *   contentType: "text/html",
+ *   excerpt: "<html>",
+ *   detail: "the answer is not JSON"
+ * })
+ * error.status // => 502
+ * ```
  */
 export class InvalidResponseError
   extends Schema.TaggedError<InvalidResponseError>("@effect-realm/client/InvalidResponseError")(
@@ -62,7 +83,16 @@ export class InvalidResponseError
   }
 }
 
-/** The operation needs a user who is logged in here, and this one is not. Log in again with `App.logIn`. */
+/**
+ * The operation needs a user who is logged in here, and this one is not. Log in again with `App.logIn`.
+ *
+ * ```ts
+ * import { ClientError } from "@effect-realm/client"
+ *
+ * const error = new ClientError.NotLoggedInError({ userId: "636aba021728b6c1c03db7f9", state: "LoggedOut" })
+ * error.message // => "User 636aba021728b6c1c03db7f9 is logged out: log in again."
+ * ```
+ */
 export class NotLoggedInError
   extends Schema.TaggedError<NotLoggedInError>("@effect-realm/client/NotLoggedInError")("NotLoggedInError", {
     userId: Schema.String,
@@ -77,7 +107,16 @@ export class NotLoggedInError
   }
 }
 
-/** A value the server sent does not fit the schema that the caller gave for it. */
+/**
+ * A value the server sent does not fit the schema that the caller gave for it.
+ *
+ * ```ts
+ * import { ClientError } from "@effect-realm/client"
+ *
+ * const error = new ClientError.SchemaMismatchError({ subject: "custom data", detail: "Missing key at [\"color\"]" })
+ * error.message // => "The custom data does not fit the given schema: Missing key at [\"color\"]"
+ * ```
+ */
 export class SchemaMismatchError
   extends Schema.TaggedError<SchemaMismatchError>("@effect-realm/client/SchemaMismatchError")("SchemaMismatchError", {
     /** What was decoded: `result of sum`, `custom data`. */
@@ -91,7 +130,16 @@ export class SchemaMismatchError
   }
 }
 
-/** The store could not do its work. Nothing was overwritten. */
+/**
+ * The store could not do its work. Nothing was overwritten.
+ *
+ * ```ts
+ * import { ClientError } from "@effect-realm/client"
+ *
+ * const error = new ClientError.TokenStoreError({ reason: { _tag: "Unavailable", detail: "the disk is full" } })
+ * error.message // => "The token store failed: the disk is full. Check the storage behind it, then try again."
+ * ```
+ */
 export class TokenStoreError
   extends Schema.TaggedError<TokenStoreError>("@effect-realm/client/TokenStoreError")("TokenStoreError", {
     reason: Schema.TaggedUnion({

@@ -15,7 +15,16 @@ export class Anonymous
   })
 {}
 
-/** Log in with a registered email address. */
+/**
+ * Log in with a registered email address.
+ *
+ * ```ts
+ * import { Credentials } from "@effect-realm/client"
+ *
+ * const credentials = Credentials.emailPassword({ email: "zoe@example.com", password: "not shown" })
+ * credentials instanceof Credentials.EmailPassword // => true
+ * ```
+ */
 export class EmailPassword
   extends Schema.TaggedClass<EmailPassword>("@effect-realm/client/Credentials/EmailPassword")("EmailPassword", {
     email: Schema.NonEmptyString,
@@ -76,8 +85,10 @@ export const emailPassword = (options: {
  *
  * ```ts
  * import { Credentials } from "@effect-realm/client"
+ * import { function as function_ } from "@effect-realm/client/Credentials" // in a browser bundle
  *
  * Credentials.function({ ticket: "t-1" })._tag // => "Function"
+ * function_({ ticket: "t-1" })._tag // => "Function"
  * ```
  */
 const function_ = (payload: { readonly [key: string]: unknown }): Function =>

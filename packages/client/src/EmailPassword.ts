@@ -54,6 +54,26 @@ const to = (app: App) => ({ baseUrl: app.baseUrl, params: { appId: app.id } })
  *
  * Fails with `AuthError.AccountNameInUse` when the address is taken, with `RequestError.BadRequest` when the password is
  * shorter than 6 or longer than 128 characters.
+ *
+ * ```ts
+ * import { App, Credentials, EmailPassword, User } from "@effect-realm/client"
+ * import { AppDefinition } from "@effect-realm/server"
+ * import { RealmTest } from "@effect-realm/testing"
+ * import { Effect } from "effect"
+ *
+ * const app = AppDefinition.make({
+ *   appId: "shop-abcde",
+ *   authProviders: { anonymous: {}, emailPassword: { autoConfirm: true } }
+ * })
+ * const account = { email: "zoe@example.com", password: "a secret of Zoe's" }
+ * const program = Effect.gen(function*() {
+ *   const { app } = yield* RealmTest.RealmTest
+ *   yield* EmailPassword.registerUser(app, account)
+ *   const user = yield* App.logIn(app, Credentials.emailPassword(account))
+ *   return yield* User.providerType(user)
+ * })
+ * await Effect.runPromise(Effect.provide(program, RealmTest.layer({ app }))) // => "local-userpass"
+ * ```
  */
 export const registerUser: {
   (account: { readonly email: string; readonly password: Secret }): (
@@ -73,6 +93,26 @@ export const registerUser: {
 /**
  * Confirms a registration with the halves of the mailed link (`confirmUser`). Fails with `AuthError.UserpassTokenInvalid`
  * when the link was used or has expired.
+ *
+ * ```ts
+ * import { EmailPassword } from "@effect-realm/client"
+ * import { AppDefinition } from "@effect-realm/server"
+ * import { RealmTest } from "@effect-realm/testing"
+ * import { Effect } from "effect"
+ *
+ * const app = AppDefinition.make({
+ *   appId: "shop-abcde",
+ *   authProviders: { anonymous: {}, emailPassword: { autoConfirm: true } }
+ * })
+ * const program = Effect.gen(function*() {
+ *   const { app } = yield* RealmTest.RealmTest
+ *   return yield* EmailPassword.confirmUser(app, { token: "used", tokenId: "636aba021728b6c1c03db7f9" }).pipe(
+ *     Effect.as("confirmed"),
+ *     Effect.catchTag("RequestError", (error) => Effect.succeed(error.reason.message))
+ *   )
+ * })
+ * await Effect.runPromise(Effect.provide(program, RealmTest.layer({ app }))) // => "invalid token data"
+ * ```
  */
 export const confirmUser: {
   (link: LinkToken): (app: App) => Effect.Effect<void, EmailPasswordError, HttpClient.HttpClient>
@@ -85,6 +125,26 @@ export const confirmUser: {
 /**
  * Sends the confirmation mail once more (`resendConfirmationEmail`). Fails with `AuthError.UserAlreadyConfirmed` or
  * `AuthError.UserNotFound`.
+ *
+ * ```ts
+ * import { EmailPassword } from "@effect-realm/client"
+ * import { AppDefinition } from "@effect-realm/server"
+ * import { RealmTest } from "@effect-realm/testing"
+ * import { Effect } from "effect"
+ *
+ * const app = AppDefinition.make({
+ *   appId: "shop-abcde",
+ *   authProviders: { anonymous: {}, emailPassword: { autoConfirm: true } }
+ * })
+ * const program = Effect.gen(function*() {
+ *   const { app } = yield* RealmTest.RealmTest
+ *   return yield* EmailPassword.resendConfirmationEmail(app, { email: "nobody@example.com" }).pipe(
+ *     Effect.as("sent"),
+ *     Effect.catchReason("AuthError", "UserNotFound", (reason) => Effect.succeed(reason.message))
+ *   )
+ * })
+ * await Effect.runPromise(Effect.provide(program, RealmTest.layer({ app }))) // => "user not found"
+ * ```
  */
 export const resendConfirmationEmail: {
   (account: { readonly email: string }): (app: App) => Effect.Effect<void, EmailPasswordError, HttpClient.HttpClient>
@@ -94,6 +154,26 @@ export const resendConfirmationEmail: {
 /**
  * Runs the app's confirmation function once more (`retryCustomConfirmation`). Fails with `AuthError.UserAlreadyConfirmed`
  * or `AuthError.UserNotFound`.
+ *
+ * ```ts
+ * import { EmailPassword } from "@effect-realm/client"
+ * import { AppDefinition } from "@effect-realm/server"
+ * import { RealmTest } from "@effect-realm/testing"
+ * import { Effect } from "effect"
+ *
+ * const app = AppDefinition.make({
+ *   appId: "shop-abcde",
+ *   authProviders: { anonymous: {}, emailPassword: { autoConfirm: true } }
+ * })
+ * const program = Effect.gen(function*() {
+ *   const { app } = yield* RealmTest.RealmTest
+ *   return yield* EmailPassword.retryCustomConfirmation(app, { email: "nobody@example.com" }).pipe(
+ *     Effect.as("confirmed"),
+ *     Effect.catchTag("RequestError", (error) => Effect.succeed(error.reason.message))
+ *   )
+ * })
+ * await Effect.runPromise(Effect.provide(program, RealmTest.layer({ app }))) // => "cannot run confirmation for nobody@example.com: automatic confirmation is enabled"
+ * ```
  */
 export const retryCustomConfirmation: {
   (account: { readonly email: string }): (app: App) => Effect.Effect<void, EmailPasswordError, HttpClient.HttpClient>
@@ -107,7 +187,29 @@ export const retryCustomConfirmation: {
 // Password reset
 // -----------------------------------------------------------------------------
 
-/** Sends a password-reset mail (`sendResetPasswordEmail`). Fails with `AuthError.UserNotFound`. */
+/**
+ * Sends a password-reset mail (`sendResetPasswordEmail`). Fails with `AuthError.UserNotFound`.
+ *
+ * ```ts
+ * import { EmailPassword } from "@effect-realm/client"
+ * import { AppDefinition } from "@effect-realm/server"
+ * import { RealmTest } from "@effect-realm/testing"
+ * import { Effect } from "effect"
+ *
+ * const app = AppDefinition.make({
+ *   appId: "shop-abcde",
+ *   authProviders: { anonymous: {}, emailPassword: { autoConfirm: true } }
+ * })
+ * const program = Effect.gen(function*() {
+ *   const { app } = yield* RealmTest.RealmTest
+ *   return yield* EmailPassword.sendResetPasswordEmail(app, { email: "nobody@example.com" }).pipe(
+ *     Effect.as("sent"),
+ *     Effect.catchReason("AuthError", "UserNotFound", (reason) => Effect.succeed(reason.message))
+ *   )
+ * })
+ * await Effect.runPromise(Effect.provide(program, RealmTest.layer({ app }))) // => "user not found"
+ * ```
+ */
 export const sendResetPasswordEmail: {
   (account: { readonly email: string }): (app: App) => Effect.Effect<void, EmailPasswordError, HttpClient.HttpClient>
   (app: App, account: { readonly email: string }): Effect.Effect<void, EmailPasswordError, HttpClient.HttpClient>
@@ -116,6 +218,26 @@ export const sendResetPasswordEmail: {
 /**
  * Sets a new password with the halves of the mailed link (`resetPassword`). Fails with `AuthError.UserpassTokenInvalid`
  * when the link was used or has expired.
+ *
+ * ```ts
+ * import { EmailPassword } from "@effect-realm/client"
+ * import { AppDefinition } from "@effect-realm/server"
+ * import { RealmTest } from "@effect-realm/testing"
+ * import { Effect } from "effect"
+ *
+ * const app = AppDefinition.make({
+ *   appId: "shop-abcde",
+ *   authProviders: { anonymous: {}, emailPassword: { autoConfirm: true } }
+ * })
+ * const program = Effect.gen(function*() {
+ *   const { app } = yield* RealmTest.RealmTest
+ *   return yield* EmailPassword.resetPassword(app, { token: "used", tokenId: "636aba021728b6c1c03db7f9", password: "another secret" }).pipe(
+ *     Effect.as("changed"),
+ *     Effect.catchTag("RequestError", (error) => Effect.succeed(error.reason.message))
+ *   )
+ * })
+ * await Effect.runPromise(Effect.provide(program, RealmTest.layer({ app }))) // => "invalid token data"
+ * ```
  */
 export const resetPassword: {
   (reset: LinkToken & { readonly password: Secret }): (
@@ -144,6 +266,26 @@ export interface ResetCall {
 /**
  * Runs the app's reset function (`callResetPasswordFunction`). Fails with `AuthError.UserNotFound`, with
  * `RequestError.BadRequest` when the function refused, with `EjsonError` when an argument has no Extended JSON form.
+ *
+ * ```ts
+ * import { EmailPassword } from "@effect-realm/client"
+ * import { AppDefinition } from "@effect-realm/server"
+ * import { RealmTest } from "@effect-realm/testing"
+ * import { Effect } from "effect"
+ *
+ * const app = AppDefinition.make({
+ *   appId: "shop-abcde",
+ *   authProviders: { anonymous: {}, emailPassword: { autoConfirm: true } }
+ * })
+ * const program = Effect.gen(function*() {
+ *   const { app } = yield* RealmTest.RealmTest
+ *   return yield* EmailPassword.callResetPasswordFunction(app, { email: "nobody@example.com", password: "another secret" }).pipe(
+ *     Effect.as("changed"),
+ *     Effect.catchTag("RequestError", (error) => Effect.succeed(error.reason._tag))
+ *   )
+ * })
+ * await Effect.runPromise(Effect.provide(program, RealmTest.layer({ app }))) // => "BadRequest"
+ * ```
  */
 export const callResetPasswordFunction: {
   (call: ResetCall): (app: App) => Effect.Effect<void, CallResetPasswordFunctionError, HttpClient.HttpClient>

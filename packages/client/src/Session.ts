@@ -59,7 +59,23 @@ export interface LoggedInSession extends Session {
   readonly tokens: Tokens
 }
 
-/** Whether a session has tokens. */
+/**
+ * Whether a session has tokens.
+ *
+ * ```ts
+ * import { Session } from "@effect-realm/client"
+ *
+ * Session.isLoggedIn({
+ *   appId: "shop-abcde",
+ *   userId: "636aba021728b6c1c03db7f9",
+ *   generation: 1,
+ *   activation: 1,
+ *   providerType: "anon-user",
+ *   profile: { type: "normal", identities: [], data: {} },
+ *   customData: {}
+ * }) // => false
+ * ```
+ */
 export const isLoggedIn = (session: Session): session is LoggedInSession => session.tokens !== undefined
 
 const Document = Schema.Record(Schema.String, Schema.Json)

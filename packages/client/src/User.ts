@@ -165,26 +165,92 @@ export const state = (user: User): Effect.Effect<State, TokenStoreError, TokenSt
 export const isLoggedIn = (user: User): Effect.Effect<boolean, TokenStoreError, TokenStore> =>
   Effect.map(state(user), (state) => state === "LoggedIn")
 
-/** The provider of the user's last log-in, `anon-user` for instance (`Realm.User.providerType`). Sends nothing. */
+/**
+ * The provider of the user's last log-in, `anon-user` for instance (`Realm.User.providerType`). Sends nothing.
+ *
+ * ```ts
+ * import { User } from "@effect-realm/client"
+ * import { AppDefinition } from "@effect-realm/server"
+ * import { RealmTest } from "@effect-realm/testing"
+ * import { Effect } from "effect"
+ *
+ * const app = AppDefinition.make({ appId: "shop-abcde", authProviders: { anonymous: {} } })
+ * const program = Effect.flatMap(RealmTest.anonymousUser, User.providerType)
+ * await Effect.runPromise(Effect.provide(program, RealmTest.layer({ app }))) // => "anon-user"
+ * ```
+ */
 export const providerType = (user: User): Effect.Effect<string, ReadError, TokenStore> =>
   Effect.map(known(user), (session) => session.providerType)
 
-/** The ways in which the user can log in, the oldest first (`Realm.User.identities`). Sends nothing. */
+/**
+ * The ways in which the user can log in, the oldest first (`Realm.User.identities`). Sends nothing.
+ *
+ * ```ts
+ * import { User } from "@effect-realm/client"
+ * import { AppDefinition } from "@effect-realm/server"
+ * import { RealmTest } from "@effect-realm/testing"
+ * import { Effect } from "effect"
+ *
+ * const app = AppDefinition.make({ appId: "shop-abcde", authProviders: { anonymous: {} } })
+ * const program = Effect.flatMap(RealmTest.anonymousUser, User.identities)
+ * const identities = await Effect.runPromise(Effect.provide(program, RealmTest.layer({ app })))
+ * identities.map((identity) => identity.providerType) // => ["anon-user"]
+ * ```
+ */
 export const identities = (user: User): Effect.Effect<ReadonlyArray<Session.Identity>, ReadError, TokenStore> =>
   Effect.map(known(user), (session) => session.profile.identities)
 
 /**
  * Who the user is, as the server last said (`Realm.User.profile`). Stays readable after a log-out. Sends nothing. Fails
  * with `EjsonError` when the server sent a value that is no Extended JSON.
+ *
+ * ```ts
+ * import { User } from "@effect-realm/client"
+ * import { AppDefinition } from "@effect-realm/server"
+ * import { RealmTest } from "@effect-realm/testing"
+ * import { Effect } from "effect"
+ *
+ * const app = AppDefinition.make({ appId: "shop-abcde", authProviders: { anonymous: {} } })
+ * const program = Effect.flatMap(RealmTest.anonymousUser, User.profile)
+ * const profile = await Effect.runPromise(Effect.provide(program, RealmTest.layer({ app })))
+ * profile.data // => {}
+ * ```
  */
 export const profile = (user: User): Effect.Effect<Profile, ProfileError, TokenStore> =>
   Effect.flatMap(known(user), (session) => Effect.fromResult(profileOf(session.profile)))
 
-/** The id that the server gave to this device (`Realm.User.deviceId`), or `None`. Sends nothing. */
+/**
+ * The id that the server gave to this device (`Realm.User.deviceId`), or `None`. Sends nothing.
+ *
+ * ```ts
+ * import { User } from "@effect-realm/client"
+ * import { AppDefinition } from "@effect-realm/server"
+ * import { RealmTest } from "@effect-realm/testing"
+ * import { Effect, Option } from "effect"
+ *
+ * const app = AppDefinition.make({ appId: "shop-abcde", authProviders: { anonymous: {} } })
+ * const program = Effect.flatMap(RealmTest.anonymousUser, User.deviceId)
+ * const deviceId = await Effect.runPromise(Effect.provide(program, RealmTest.layer({ app })))
+ * Option.isSome(deviceId) // => true
+ * ```
+ */
 export const deviceId = (user: User): Effect.Effect<Option.Option<string>, ReadError, TokenStore> =>
   Effect.map(known(user), (session) => Option.fromUndefinedOr(session.deviceId))
 
-/** The refresh token (`Realm.User.refreshToken`). Fails with `NotLoggedInError` after a log-out. Sends nothing. */
+/**
+ * The refresh token (`Realm.User.refreshToken`). Fails with `NotLoggedInError` after a log-out. Sends nothing.
+ *
+ * ```ts
+ * import { User } from "@effect-realm/client"
+ * import { AppDefinition } from "@effect-realm/server"
+ * import { RealmTest } from "@effect-realm/testing"
+ * import { Effect } from "effect"
+ *
+ * const app = AppDefinition.make({ appId: "shop-abcde", authProviders: { anonymous: {} } })
+ * const program = Effect.flatMap(RealmTest.anonymousUser, User.refreshToken)
+ * String(await Effect.runPromise(Effect.provide(program, RealmTest.layer({ app })))) // => "<redacted>"
+ * ```
+ */
 export const refreshToken = (user: User): Effect.Effect<Redacted.Redacted, ReadError, TokenStore> =>
   Effect.map(Sessions.loggedIn(user), (session) => session.tokens.refreshToken)
 
@@ -216,6 +282,17 @@ const decoded = <A>(
  * any has an empty document. Sends nothing; {@link refreshCustomData} reads it anew.
  *
  * @param schema what the document must look like; without it any document is answered
+ *
+ * ```ts
+ * import { User } from "@effect-realm/client"
+ * import { AppDefinition } from "@effect-realm/server"
+ * import { RealmTest } from "@effect-realm/testing"
+ * import { Effect } from "effect"
+ *
+ * const app = AppDefinition.make({ appId: "shop-abcde", authProviders: { anonymous: {} } })
+ * const program = Effect.flatMap(RealmTest.anonymousUser, User.customData)
+ * await Effect.runPromise(Effect.provide(program, RealmTest.layer({ app }))) // => {}
+ * ```
  */
 export const customData: {
   <A>(schema: Schema.Decoder<A>): (user: User) => Effect.Effect<A, CustomDataError | SchemaMismatchError, TokenStore>
@@ -242,6 +319,21 @@ export const customData: {
 /**
  * A new access token, whatever is left of the old one (`Realm.User.refreshAccessToken`). Callers who ask at the same time share
  * one exchange. Seldom needed: every operation refreshes by itself.
+ *
+ * ```ts
+ * import { User } from "@effect-realm/client"
+ * import { AppDefinition } from "@effect-realm/server"
+ * import { RealmTest } from "@effect-realm/testing"
+ * import { Effect } from "effect"
+ *
+ * const app = AppDefinition.make({ appId: "shop-abcde", authProviders: { anonymous: {} } })
+ * const program = Effect.gen(function*() {
+ *   const user = yield* RealmTest.anonymousUser
+ *   yield* User.refresh(user)
+ *   return yield* User.state(user)
+ * })
+ * await Effect.runPromise(Effect.provide(program, RealmTest.layer({ app }))) // => "LoggedIn"
+ * ```
  */
 export const refresh = (
   user: User
@@ -255,6 +347,17 @@ export const refresh = (
  * An access token that is valid for a while (`Realm.User.accessToken`), refreshed when it would not be.
  *
  * @param options.margin how long it has to live at least; default 30 seconds
+ *
+ * ```ts
+ * import { User } from "@effect-realm/client"
+ * import { AppDefinition } from "@effect-realm/server"
+ * import { RealmTest } from "@effect-realm/testing"
+ * import { Effect } from "effect"
+ *
+ * const app = AppDefinition.make({ appId: "shop-abcde", authProviders: { anonymous: {} } })
+ * const program = Effect.flatMap(RealmTest.anonymousUser, User.accessToken({ margin: "5 minutes" }))
+ * String(await Effect.runPromise(Effect.provide(program, RealmTest.layer({ app })))) // => "<redacted>"
+ * ```
  */
 export const accessToken: {
   (options: { readonly margin?: Duration.Input }): (
@@ -283,6 +386,27 @@ export const accessToken: {
  * call is seen, even when another exchange is under way already.
  *
  * @param schema what the document must look like; without it any document is answered
+ *
+ * ```ts
+ * import { User } from "@effect-realm/client"
+ * import { AppDefinition } from "@effect-realm/server"
+ * import { RealmTest } from "@effect-realm/testing"
+ * import { Effect, Schema } from "effect"
+ *
+ * const app = AppDefinition.make({
+ *   appId: "shop-abcde",
+ *   authProviders: { anonymous: {} },
+ *   customUserData: { enabled: true, databaseName: "shop", collectionName: "people", userIdField: "userId" }
+ * })
+ * const Preferences = Schema.Struct({ color: Schema.String })
+ * const program = Effect.gen(function*() {
+ *   const user = yield* RealmTest.anonymousUser
+ *   yield* RealmTest.RealmTest.use((test) => test.setCustomData(user, { color: "blue" }))
+ *   const { color } = yield* User.refreshCustomData(user, Preferences)
+ *   return color
+ * })
+ * await Effect.runPromise(Effect.provide(program, RealmTest.layer({ app }))) // => "blue"
+ * ```
  */
 export const refreshCustomData: {
   <A>(schema: Schema.Decoder<A>): (
@@ -327,6 +451,26 @@ const sendProfile = Transport.make(Endpoint.profile)
  * @param name the function's name, with `/` for folders
  * @param args its arguments; none by default
  * @param result what the result must look like; without it the result is `unknown`
+ *
+ * ```ts
+ * import { User } from "@effect-realm/client"
+ * import { AppDefinition } from "@effect-realm/server"
+ * import { RealmTest } from "@effect-realm/testing"
+ * import { Effect, Schema } from "effect"
+ *
+ * const app = AppDefinition.make({
+ *   appId: "shop-abcde",
+ *   authProviders: { anonymous: {} },
+ *   functions: [{ name: "sum", source: "exports = (...numbers) => numbers.reduce((a, b) => a + b, 0)" }]
+ * })
+ * const program = Effect.gen(function*() {
+ *   const user = yield* RealmTest.anonymousUser
+ *   const total = yield* User.callFunction(user, "sum", [1, 2], Schema.Int)
+ *   const error = yield* Effect.flip(User.callFunction(user, "product"))
+ *   return [total, error._tag]
+ * })
+ * await Effect.runPromise(Effect.provide(program, RealmTest.layer({ app }))) // => [3, "FunctionError"]
+ * ```
  */
 export const callFunction: {
   (name: string, args?: ReadonlyArray<unknown>, result?: undefined): (
@@ -390,6 +534,18 @@ const answer = (value: unknown): Effect.Effect<unknown, InvalidResponseError> =>
 
 /**
  * Reads the profile anew (`Realm.User.refreshProfile` of realm-web, protocol section 5.3).
+ *
+ * ```ts
+ * import { User } from "@effect-realm/client"
+ * import { AppDefinition } from "@effect-realm/server"
+ * import { RealmTest } from "@effect-realm/testing"
+ * import { Effect } from "effect"
+ *
+ * const app = AppDefinition.make({ appId: "shop-abcde", authProviders: { anonymous: {} } })
+ * const program = Effect.flatMap(RealmTest.anonymousUser, User.refreshProfile)
+ * const profile = await Effect.runPromise(Effect.provide(program, RealmTest.layer({ app })))
+ * profile.type // => "normal"
+ * ```
  */
 export const refreshProfile = (
   user: User
@@ -401,10 +557,11 @@ export const refreshProfile = (
       return sendProfile({ baseUrl: user.baseUrl, bearer: session.tokens.accessToken })
     })
     const profile = Session.profile(answer)
-    yield* Sessions.commitAnswer(user, asked!, (session) => ({
-      session: { ...session, profile },
-      event: { _tag: "ProfileRefreshed", profile }
-    }))
+    yield* Sessions.commitAnswer(user, asked!, (session) =>
+      Option.some({
+        session: { ...session, profile },
+        event: { _tag: "ProfileRefreshed", profile }
+      }))
     return yield* Effect.fromResult(profileOf(profile))
   })
 
@@ -415,6 +572,25 @@ export const refreshProfile = (
  *
  * Fails with `SessionError.InvalidSession` when the identity belongs to another user, with `AuthError` when the
  * credentials are wrong. A link that fails changes nothing here.
+ *
+ * ```ts
+ * import { User } from "@effect-realm/client"
+ * import { AppDefinition } from "@effect-realm/server"
+ * import { RealmTest } from "@effect-realm/testing"
+ * import { Effect } from "effect"
+ *
+ * const app = AppDefinition.make({
+ *   appId: "shop-abcde",
+ *   authProviders: { anonymous: {}, emailPassword: { autoConfirm: true } }
+ * })
+ * const program = Effect.gen(function*() {
+ *   const user = yield* RealmTest.anonymousUser
+ *   const { credentials } = yield* RealmTest.RealmTest.use((test) => test.register())
+ *   yield* User.linkCredentials(user, credentials)
+ *   return (yield* User.identities(user)).map((identity) => identity.providerType)
+ * })
+ * await Effect.runPromise(Effect.provide(program, RealmTest.layer({ app }))) // => ["anon-user", "local-userpass"]
+ * ```
  */
 export const linkCredentials: {
   (credentials: Linkable): (
@@ -446,10 +622,11 @@ export const linkCredentials: {
         answer.accessToken,
         answer.refreshToken ?? asked!.tokens.refreshToken
       )
-      yield* Sessions.commitAnswer(user, asked!, (session) => ({
-        session: { ...session, tokens, profile, customData: claims.userData },
-        event: { _tag: "IdentityLinked", identities: profile.identities }
-      }))
+      yield* Sessions.commitAnswer(user, asked!, (session, isSame) =>
+        Option.some({
+          session: { ...session, ...(isSame ? { tokens } : undefined), profile, customData: claims.userData },
+          event: { _tag: "IdentityLinked", identities: profile.identities }
+        }))
     })
 )
 
@@ -458,6 +635,21 @@ export const linkCredentials: {
  * is ended on the server. Twice is success, and so is a session that is already gone there.
  *
  * Fails when the server could not be told. The user is logged out here all the same: `Effect.ignore` is safe.
+ *
+ * ```ts
+ * import { User } from "@effect-realm/client"
+ * import { AppDefinition } from "@effect-realm/server"
+ * import { RealmTest } from "@effect-realm/testing"
+ * import { Effect } from "effect"
+ *
+ * const app = AppDefinition.make({ appId: "shop-abcde", authProviders: { anonymous: {} } })
+ * const program = Effect.gen(function*() {
+ *   const user = yield* RealmTest.anonymousUser
+ *   yield* User.logOut(user)
+ *   return yield* User.state(user)
+ * })
+ * await Effect.runPromise(Effect.provide(program, RealmTest.layer({ app }))) // => "LoggedOut"
+ * ```
  */
 export const logOut = (
   user: User
@@ -473,6 +665,27 @@ export const logOut = (
  *
  * A slow subscriber delays nobody: it may be 256 events behind; beyond that it gets a new `Snapshot`, which says how many
  * it missed, in place of the rest.
+ *
+ * ```ts
+ * import { User } from "@effect-realm/client"
+ * import { AppDefinition } from "@effect-realm/server"
+ * import { RealmTest } from "@effect-realm/testing"
+ * import { Effect, Fiber, Stream } from "effect"
+ *
+ * const app = AppDefinition.make({ appId: "shop-abcde", authProviders: { anonymous: {} } })
+ * const program = Effect.gen(function*() {
+ *   const user = yield* RealmTest.anonymousUser
+ *   const listener = yield* User.events(user).pipe(
+ *     Stream.map((event) => event._tag),
+ *     Stream.take(2),
+ *     Stream.runCollect,
+ *     Effect.forkChild({ startImmediately: true })
+ *   )
+ *   yield* User.logOut(user)
+ *   return yield* Fiber.join(listener)
+ * })
+ * await Effect.runPromise(Effect.provide(program, RealmTest.layer({ app }))) // => ["Snapshot", "LoggedOut"]
+ * ```
  */
 export const events = (user: User): Stream.Stream<UserEvent | Snapshot<UserState>, TokenStoreError, TokenStore> =>
   Stream.unwrap(Effect.map(TokenStore, (store) =>

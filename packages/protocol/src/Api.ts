@@ -12,7 +12,18 @@ import * as OpenApi from "effect/http-api/OpenApi"
 import * as Endpoint from "./Endpoint.ts"
 import * as RealmError from "./RealmError.ts"
 
-/** The user, session and device on whose behalf a request is made, as the server found them behind the token. */
+/**
+ * The user, session and device on whose behalf a request is made, as the server found them behind the token.
+ *
+ * ```ts
+ * import { Api } from "@effect-realm/protocol"
+ * import { Effect } from "effect"
+ *
+ * const whoami = Effect.map(Api.Caller, (caller) => caller.userId)
+ * const caller = { userId: "u1", sessionId: "s1", deviceId: "d1" }
+ * await Effect.runPromise(Effect.provideService(whoami, Api.Caller, caller)) // => "u1"
+ * ```
+ */
 export class Caller extends Context.Service<Caller, {
   readonly userId: string
   readonly sessionId: string
@@ -21,13 +32,39 @@ export class Caller extends Context.Service<Caller, {
 
 const bearer = HttpApiSecurity.bearer
 
-/** Requires an access token in `Authorization: Bearer …` (protocol section 4.1). */
+/**
+ * Requires an access token in `Authorization: Bearer …` (protocol section 4.1).
+ *
+ * ```ts
+ * import { Api } from "@effect-realm/protocol"
+ * import { Effect, Layer } from "effect"
+ *
+ * // Whoever comes, it is always the same user.
+ * const layer = Layer.succeed(Api.AccessAuthorization, {
+ *   accessToken: (handler) => Effect.provideService(handler, Api.Caller, { userId: "u1", sessionId: "s1", deviceId: "d1" })
+ * })
+ * Layer.isLayer(layer) // => true
+ * ```
+ */
 export class AccessAuthorization extends HttpApiMiddleware.Service<AccessAuthorization, { provides: Caller }>()(
   "@effect-realm/protocol/Api/AccessAuthorization",
   { security: { accessToken: bearer }, error: RealmError.responses(["SessionError"]) }
 ) {}
 
-/** Requires a refresh token in `Authorization: Bearer …` (protocol section 4.2). */
+/**
+ * Requires a refresh token in `Authorization: Bearer …` (protocol section 4.2).
+ *
+ * ```ts
+ * import { Api } from "@effect-realm/protocol"
+ * import { Effect, Layer } from "effect"
+ *
+ * // Whoever comes, it is always the same user.
+ * const layer = Layer.succeed(Api.RefreshAuthorization, {
+ *   refreshToken: (handler) => Effect.provideService(handler, Api.Caller, { userId: "u1", sessionId: "s1", deviceId: "d1" })
+ * })
+ * Layer.isLayer(layer) // => true
+ * ```
+ */
 export class RefreshAuthorization extends HttpApiMiddleware.Service<RefreshAuthorization, { provides: Caller }>()(
   "@effect-realm/protocol/Api/RefreshAuthorization",
   { security: { refreshToken: bearer }, error: RealmError.responses(["SessionError"]) }
@@ -36,7 +73,18 @@ export class RefreshAuthorization extends HttpApiMiddleware.Service<RefreshAutho
 const describe = <A>(title: string, description: string): Context.Context<A> =>
   OpenApi.annotations({ title, description }) as Context.Context<A>
 
-/** Where the app is. */
+/**
+ * Where the app is.
+ *
+ * ```ts
+ * import { Api } from "@effect-realm/protocol"
+ * import { HttpApi } from "effect/http-api"
+ *
+ * // A part of the protocol is an API, too.
+ * const PublicApi = HttpApi.make("public").add(Api.Apps, Api.LogIn, Api.EmailPassword)
+ * Object.keys(PublicApi.groups) // => ["apps", "logIn", "emailPassword"]
+ * ```
+ */
 export class Apps extends HttpApiGroup.make("apps").add(
   Endpoint.location.annotateMerge(describe(
     "Location",
@@ -60,7 +108,16 @@ export class LogIn extends HttpApiGroup.make("logIn").add(
   ))
 ) {}
 
-/** The session of a refresh token. */
+/**
+ * The session of a refresh token.
+ *
+ * ```ts
+ * import { Api } from "@effect-realm/protocol"
+ *
+ * const ofTokens = [Api.Sessions, Api.Users, Api.Functions]
+ * ofTokens.map((group) => group.identifier) // => ["sessions", "users", "functions"]
+ * ```
+ */
 export class Sessions extends HttpApiGroup.make("sessions").add(
   Endpoint.refreshSession.annotateMerge(describe(
     "Refresh",
@@ -109,7 +166,17 @@ export class Functions extends HttpApiGroup.make("functions").add(
   ))
 ).middleware(AccessAuthorization) {}
 
-/** The client HTTP API v2.0. */
+/**
+ * The client HTTP API v2.0.
+ *
+ * ```ts
+ * import { Api } from "@effect-realm/protocol"
+ * import { OpenApi } from "effect/http-api"
+ *
+ * const { info } = OpenApi.fromApi(Api.Api)
+ * info.version // => "2.0"
+ * ```
+ */
 export class Api extends HttpApi.make("effect-realm")
   .add(Apps, LogIn, Sessions, Users, EmailPassword, Functions)
   .annotateMerge(OpenApi.annotations({

@@ -179,7 +179,15 @@ export class AuthError extends Schema.TaggedError<AuthError>("@effect-realm/prot
   }
 }
 
-/** The token of a request was refused, or its session has ended (protocol section 5.1). */
+/**
+ * The token of a request was refused, or its session has ended (protocol section 5.1).
+ *
+ * ```ts
+ * import { RealmError } from "@effect-realm/protocol"
+ *
+ * RealmError.make("InvalidSession", "the server's words") instanceof RealmError.SessionError // => true
+ * ```
+ */
 export class SessionError
   extends Schema.TaggedError<SessionError>("@effect-realm/protocol/SessionError")("SessionError", {
     reason: reasons(sessionCodes)
@@ -201,7 +209,15 @@ export class FunctionError
   }
 }
 
-/** The database or the rules of a collection refused (protocol section 9.3). */
+/**
+ * The database or the rules of a collection refused (protocol section 9.3).
+ *
+ * ```ts
+ * import { RealmError } from "@effect-realm/protocol"
+ *
+ * RealmError.make("MongoDBError", "the server's words") instanceof RealmError.DataError // => true
+ * ```
+ */
 export class DataError extends Schema.TaggedError<DataError>("@effect-realm/protocol/DataError")("DataError", {
   reason: reasons(dataCodes)
 }) {
@@ -210,7 +226,15 @@ export class DataError extends Schema.TaggedError<DataError>("@effect-realm/prot
   }
 }
 
-/** An API key was not found or its name is taken (protocol section 7). */
+/**
+ * An API key was not found or its name is taken (protocol section 7).
+ *
+ * ```ts
+ * import { RealmError } from "@effect-realm/protocol"
+ *
+ * RealmError.make("APIKeyNotFound", "the server's words") instanceof RealmError.ApiKeyError // => true
+ * ```
+ */
 export class ApiKeyError extends Schema.TaggedError<ApiKeyError>("@effect-realm/protocol/ApiKeyError")("ApiKeyError", {
   reason: reasons(apiKeyCodes)
 }) {
@@ -219,7 +243,15 @@ export class ApiKeyError extends Schema.TaggedError<ApiKeyError>("@effect-realm/
   }
 }
 
-/** A service, value or webhook of the app was not found or failed (protocol sections 9, 10). */
+/**
+ * A service, value or webhook of the app was not found or failed (protocol sections 9, 10).
+ *
+ * ```ts
+ * import { RealmError } from "@effect-realm/protocol"
+ *
+ * RealmError.make("ServiceNotFound", "the server's words") instanceof RealmError.ServiceError // => true
+ * ```
+ */
 export class ServiceError
   extends Schema.TaggedError<ServiceError>("@effect-realm/protocol/ServiceError")("ServiceError", {
     reason: reasons(serviceCodes)
@@ -230,7 +262,15 @@ export class ServiceError
   }
 }
 
-/** The request itself was not acceptable: wrong fields, wrong form, too large, too many. */
+/**
+ * The request itself was not acceptable: wrong fields, wrong form, too large, too many.
+ *
+ * ```ts
+ * import { RealmError } from "@effect-realm/protocol"
+ *
+ * RealmError.make("InvalidParameter", "the server's words") instanceof RealmError.RequestError // => true
+ * ```
+ */
 export class RequestError
   extends Schema.TaggedError<RequestError>("@effect-realm/protocol/RequestError")("RequestError", {
     reason: reasons(requestCodes)
@@ -241,7 +281,15 @@ export class RequestError
   }
 }
 
-/** The app is unknown here, or its server as a whole cannot answer now. */
+/**
+ * The app is unknown here, or its server as a whole cannot answer now.
+ *
+ * ```ts
+ * import { RealmError } from "@effect-realm/protocol"
+ *
+ * RealmError.make("MaintenanceInProgress", "the server's words") instanceof RealmError.AppError // => true
+ * ```
+ */
 export class AppError extends Schema.TaggedError<AppError>("@effect-realm/protocol/AppError")("AppError", {
   reason: reasons(appCodes)
 }) {
@@ -253,6 +301,14 @@ export class AppError extends Schema.TaggedError<AppError>("@effect-realm/protoc
 /**
  * A refusal whose code this version does not know, that carries no code, or that the operation does not expect: codes of
  * tomorrow. `code` is the server's `error_code`, as sent.
+ *
+ * ```ts
+ * import { RealmError } from "@effect-realm/protocol"
+ * import { Option } from "effect"
+ *
+ * const error = RealmError.fromWire(400, { error: "too much of it", error_code: "QuotaExceeded" })
+ * Option.exists(error, (error) => error instanceof RealmError.UnknownServiceError) // => true
+ * ```
  */
 export class UnknownServiceError
   extends Schema.TaggedError<UnknownServiceError>("@effect-realm/protocol/UnknownServiceError")("UnknownServiceError", {
@@ -438,7 +494,16 @@ const errorCode = (code: string): ErrorCode | undefined => {
   return known.codeless === true ? undefined : code as ErrorCode
 }
 
-/** The body of a refusal, as it travels. */
+/**
+ * The body of a refusal, as it travels.
+ *
+ * ```ts
+ * import { RealmError } from "@effect-realm/protocol"
+ *
+ * const body = RealmError.toWire(RealmError.make("InvalidPassword", "unauthorized"))
+ * body // => { error: "unauthorized", error_code: "InvalidPassword" }
+ * ```
+ */
 export const toWire = (error: RealmError): Wire => {
   if (error._tag === "UnknownServiceError") {
     return {
@@ -469,6 +534,16 @@ const familiesOf = SchemaAST.resolveAt<ReadonlySet<string>>("~effect-realm/Realm
 /**
  * The refusals of an endpoint: the families it can answer with, one codec a status. `RequestError`, `AppError` and
  * {@link UnknownServiceError} belong to every endpoint and are always among them.
+ *
+ * ```ts
+ * import { RealmError } from "@effect-realm/protocol"
+ * import { HttpApiEndpoint } from "effect/http-api"
+ *
+ * const endpoint = HttpApiEndpoint.get("keys", "/api/client/v2.0/auth/api_keys", {
+ *   error: RealmError.responses(["ApiKeyError", "SessionError"])
+ * })
+ * endpoint.error.size // => RealmError.responses(["ApiKeyError"]).length
+ * ```
  */
 export const responses = <F extends Family>(
   expected: ReadonlyArray<F>
@@ -500,6 +575,13 @@ export const responses = <F extends Family>(
  * {@link UnknownServiceError}, with the code kept.
  *
  * @param declared the `error` schemas of the endpoint
+ *
+ * ```ts
+ * import { Endpoint, RealmError } from "@effect-realm/protocol"
+ *
+ * const error = RealmError.make("APIKeyNotFound", "API key not found")
+ * RealmError.narrow(error, Endpoint.location.error)._tag // => "UnknownServiceError"
+ * ```
  */
 export const narrow = (error: RealmError, declared: Iterable<Schema.Top>): RealmError => {
   for (const schema of declared) {
