@@ -63,7 +63,24 @@ const Stored = Schema.Struct({
   lastAuthenticatedAt: Schema.Date
 })
 
-/** The data of all identities of a user in one; of two that name the same thing, the one linked last counts. */
+/**
+ * The data of all identities of a user in one; of two that name the same thing, the one linked last counts.
+ *
+ * ```ts
+ * import { Accounts } from "@effect-realm/server"
+ *
+ * const identity = { id: "1", providerType: "custom-function", providerId: "p", data: { name: "Ann" } }
+ * const user: Accounts.User = {
+ *   id: "5b5cc113058429b7820af78e",
+ *   type: "normal",
+ *   identities: [identity, { ...identity, id: "2", data: { name: "Anna", age: 4 } }],
+ *   disabled: false,
+ *   createdAt: new Date(0),
+ *   lastAuthenticatedAt: new Date(0)
+ * }
+ * Accounts.data(user) // => { name: "Anna", age: 4 }
+ * ```
+ */
 export const data = (user: User): IdentityData => Object.assign({}, ...user.identities.map((identity) => identity.data))
 
 /** A new id for an identity of a provider that has none of its own: 24 hex digits, `-`, 24 letters. */
@@ -76,7 +93,26 @@ export const makeIdentityId: Effect.Effect<string> = Effect.sync(() => {
 // Service
 // -----------------------------------------------------------------------------
 
-/** The users of one app. */
+/**
+ * The users of one app.
+ *
+ * ```ts
+ * import { Accounts, Database } from "@effect-realm/server"
+ * import { Effect, Layer } from "effect"
+ *
+ * const identity = { id: "ann", providerType: "custom-function", providerId: "p", data: { name: "Ann" } }
+ *
+ * const program = Effect.gen(function*() {
+ *   const accounts = yield* Accounts.Accounts
+ *   const first = yield* accounts.authenticate(identity, () => Effect.void)
+ *   const second = yield* accounts.authenticate(identity, () => Effect.void)
+ *   return first.id === second.id
+ * })
+ *
+ * const accounts = Layer.provide(Accounts.layer({ database: "users" }), Database.layerMemory)
+ * await Effect.runPromise(Effect.provide(program, accounts)) // => true
+ * ```
+ */
 export class Accounts extends Context.Service<Accounts, {
   /** The user of this id, or `undefined`. */
   readonly get: (userId: string) => Effect.Effect<User | undefined, DatabaseError>
@@ -123,7 +159,11 @@ const decodeStored = Schema.decodeUnknownEffect(Schema.toType(Stored))
 // A document of ours that does not fit was not written by us: nothing a caller could do about it.
 const decode = (document: unknown): Effect.Effect<User> => Effect.orDie(Effect.map(decodeStored(document), fromStored))
 
-/** The users in the collection `users` of the app's own database. */
+/**
+ * The users in the collection `users` of a database.
+ *
+ * @param options.database where the server keeps what it knows of the app; not a database of the app's own documents
+ */
 export const layer = (options: { readonly database: string }): Layer.Layer<Accounts, DatabaseError, Database> =>
   Layer.effect(
     Accounts,

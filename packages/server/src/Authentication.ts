@@ -48,7 +48,28 @@ export interface Lifetimes {
 // Service
 // -----------------------------------------------------------------------------
 
-/** Log-in, link and tokens of one app. */
+/**
+ * Log-in, link and tokens of one app.
+ *
+ * ```ts
+ * import { AppDefinition, Authentication, Database, RealmServer } from "@effect-realm/server"
+ * import { Effect, Layer } from "effect"
+ * import { HttpRouter } from "effect/http"
+ *
+ * const app = AppDefinition.make({ appId: "shop-abcde" })
+ * const server = Layer.provide(RealmServer.layer({ app }), [HttpRouter.layer, Database.layerMemory])
+ *
+ * const program = Effect.gen(function*() {
+ *   const authentication = yield* Authentication.Authentication
+ *   const identity = { id: "ann", providerType: "custom-function", providerId: "p", data: {} }
+ *   const { accessToken, userId } = yield* authentication.logIn({ identity, device: undefined })
+ *   yield* authentication.disableUser(userId)
+ *   const refusal = yield* Effect.flip(authentication.authorizeAccess(accessToken))
+ *   return refusal._tag === "SessionError" && refusal.reason._tag
+ * })
+ * await Effect.runPromise(Effect.provide(program, server)) // => "UserDisabled"
+ * ```
+ */
 export class Authentication extends Context.Service<Authentication, {
   /** Finds or makes the owner of a proven identity and opens a session. Fails with `UserDisabled` when the owner is. */
   readonly logIn: (options: {
@@ -90,6 +111,32 @@ export class Authentication extends Context.Service<Authentication, {
 const anonymous = "anon-user"
 
 /**
+ * Log-in over the services that keep users, sessions and tokens. {@link RealmServer} puts them together.
+ *
+ * ```ts no-run
+ * import { Accounts, Authentication, CustomUserData, EmailAccounts, Sessions, Tokens } from "@effect-realm/server"
+ * import { Duration, Effect, type Layer } from "effect"
+ *
+ * const layer: Layer.Layer<
+ *   Authentication.Authentication,
+ *   never,
+ *   | Accounts.Accounts
+ *   | CustomUserData.CustomUserData
+ *   | EmailAccounts.EmailAccounts
+ *   | Sessions.Sessions
+ *   | Tokens.Tokens
+ * > = Authentication.layer({
+ *   domainId: "5eea8667bcb4c810b651fb59",
+ *   lifetimes: {
+ *     accessToken: Duration.minutes(30),
+ *     refreshToken: Duration.days(60),
+ *     anonymousRefreshToken: Duration.days(18_250)
+ *   },
+ *   onUserCreation: () => Effect.void
+ * })
+ * void layer
+ * ```
+ *
  * @param options.domainId the app's domain id, which its tokens carry
  * @param options.onUserCreation runs before an account exists; when it fails there is none, and the log-in fails with it
  */

@@ -21,7 +21,18 @@ import * as RealmServer from "./RealmServer.ts"
 // Errors
 // -----------------------------------------------------------------------------
 
-/** Why the program ends with exit code 1: one message for the person at the keyboard, printed already. */
+/**
+ * Why the program ends with exit code 1: one message for the person at the keyboard, printed already.
+ *
+ * ```ts
+ * import * as Cli from "@effect-realm/server/Cli"
+ * import { Effect } from "effect"
+ *
+ * const failure = await Effect.runPromise(Effect.flip(Cli.run(["check", "/no/such/folder"])))
+ * failure instanceof Cli.CliFailure // => true
+ * failure.message // => "/no/such/folder is not an exported app: there is no such folder"
+ * ```
+ */
 export class CliFailure extends Schema.TaggedError<CliFailure>("@effect-realm/server/CliFailure")("CliFailure", {
   message: Schema.NonEmptyString
 }) {}
@@ -88,7 +99,7 @@ const serve = makeCommand(
       ...(Option.isSome(options.host) ? { host: options.host.value } : undefined),
       ...(publicUrl === undefined ? undefined : { publicUrl })
     })
-    yield* Effect.gen(function*() {
+    return yield* Effect.gen(function*() {
       const origin = yield* Listener.origin
       yield* Console.log(`Serving ${loaded.app.appId} at ${publicUrl ?? origin}`)
       return yield* Effect.never

@@ -25,7 +25,28 @@ export class CustomUserData extends Context.Service<CustomUserData, {
   readonly read: (userId: string) => Effect.Effect<JsonDocument, DatabaseError>
 }>()("@effect-realm/server/CustomUserData") {}
 
-/** Reads from the collection that the app names; an index on the user id field is made when there is none. */
+/**
+ * Reads from the collection that the app names; an index on the user id field is made when there is none.
+ *
+ * ```ts
+ * import { AppDefinition, CustomUserData, Database } from "@effect-realm/server"
+ * import { Effect, Layer } from "effect"
+ *
+ * const app = AppDefinition.make({
+ *   appId: "shop-abcde",
+ *   customUserData: { databaseName: "shop", collectionName: "people", userIdField: "userId" }
+ * })
+ *
+ * const program = Effect.gen(function*() {
+ *   const people = (yield* Database.Database).collection({ database: "shop", collection: "people" })
+ *   yield* people.insertOne({ _id: "1", userId: "ann", age: 4 })
+ *   return yield* (yield* CustomUserData.CustomUserData).read("ann")
+ * })
+ *
+ * const layer = Layer.provideMerge(CustomUserData.layer(app.customUserData), Database.layerMemory)
+ * await Effect.runPromise(Effect.provide(program, layer)) // => { _id: "1", userId: "ann", age: { $numberInt: "4" } }
+ * ```
+ */
 export const layer = (
   settings: AppDefinition.CustomUserData | undefined
 ): Layer.Layer<CustomUserData, DatabaseError, Database> =>

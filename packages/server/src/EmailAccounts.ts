@@ -147,7 +147,29 @@ const checkPassword = (password: Redacted.Redacted): Effect.Effect<void, RealmEr
 const decode = Schema.decodeUnknownEffect(Schema.toType(Stored))
 const decodeToken = Schema.decodeUnknownEffect(Schema.toType(StoredToken))
 
-/** The addresses in the collections `email_accounts` and `email_tokens` of the app's own database. */
+/**
+ * The addresses in the collections `email_accounts` and `email_tokens` of a database.
+ *
+ * ```ts
+ * import { Database, EmailAccounts, Password } from "@effect-realm/server"
+ * import { Effect, Layer, Redacted } from "effect"
+ *
+ * const credentials = { email: "ann@example.com", password: Redacted.make("correct horse") }
+ *
+ * const program = Effect.gen(function*() {
+ *   const accounts = yield* EmailAccounts.EmailAccounts
+ *   yield* accounts.register(credentials)
+ *   return (yield* accounts.logIn(credentials)).data
+ * })
+ *
+ * const layer = EmailAccounts.layer({
+ *   database: "users",
+ *   confirmation: { _tag: "Automatic" },
+ *   reset: { _tag: "Mail" }
+ * }).pipe(Layer.provide([Password.layer({ cost: 4 }), Database.layerMemory]))
+ * await Effect.runPromise(Effect.provide(program, layer)) // => { email: "ann@example.com" }
+ * ```
+ */
 export const layer = (options: {
   readonly database: string
   readonly confirmation: Confirmation

@@ -58,7 +58,20 @@ export const ListenErrorReason = Schema.TaggedUnion({
 /** One of the reasons of {@link ListenErrorReason}. */
 export type ListenErrorReason = typeof ListenErrorReason.Type
 
-/** The port could not be opened. `message` says what to do. */
+/**
+ * The port could not be opened. `message` says what to do.
+ *
+ * ```ts
+ * import { AppDefinition, Database, Listener } from "@effect-realm/server"
+ * import { Effect, Layer } from "effect"
+ *
+ * const app = AppDefinition.make({ appId: "shop-abcde" })
+ * const server = Layer.provide(Listener.layer({ app, host: "192.0.2.1" }), Database.layerMemory)
+ *
+ * const error = await Effect.runPromise(Effect.flip(Effect.provide(Effect.void, server)))
+ * error instanceof Listener.ListenError && error.reason._tag // => "AddressNotAvailable"
+ * ```
+ */
 export class ListenError extends Schema.TaggedError<ListenError>("@effect-realm/server/ListenError")("ListenError", {
   port: Schema.Int,
   reason: ListenErrorReason

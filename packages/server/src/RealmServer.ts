@@ -85,7 +85,17 @@ const Checked = Schema.Struct({
 
 const check = Schema.decodeUnknownSync(Checked)
 
-/** What an app asks for and this server does not do yet, in sentences; it is served all the same. */
+/**
+ * What an app asks for and this server does not do yet, in sentences; it is served all the same.
+ *
+ * ```ts
+ * import { AppDefinition, RealmServer } from "@effect-realm/server"
+ *
+ * const app = AppDefinition.make({ appId: "shop-abcde", authProviders: { emailPassword: { autoConfirm: true } } })
+ * RealmServer.warnings(app).length // => 1
+ * RealmServer.warnings(app)[0] // => "passwords are reset by mail, which is not supported yet. Use a reset function."
+ * ```
+ */
 export const warnings = (app: AppDefinition): ReadonlyArray<string> => {
   const provider = app.authProviders.emailPassword
   if (provider?.enabled !== true) return []
@@ -180,6 +190,22 @@ const services = (options: Options, ids: AppIds.AppIds) => {
  * All routes of the app as a layer of the `HttpRouter`, and the services behind them.
  *
  * Throws a `SchemaError` that names the option when one is of the wrong type.
+ *
+ * ```ts
+ * import { AppDefinition, Database, RealmServer } from "@effect-realm/server"
+ * import { Layer } from "effect"
+ * import { HttpRouter } from "effect/http"
+ *
+ * const app = AppDefinition.make({ appId: "shop-abcde", authProviders: { anonymous: {} } })
+ * const routes = Layer.provide(RealmServer.layer({ app }), Database.layerMemory)
+ * const { dispose, handler } = HttpRouter.toWebHandler(routes, { disableLogger: true })
+ *
+ * const response = await handler(
+ *   new Request("http://localhost/api/client/v2.0/app/shop-abcde/auth/providers/anon-user/login", { method: "POST" })
+ * )
+ * response.status // => 200
+ * await dispose()
+ * ```
  */
 export const layer = (options: Options): Layer.Layer<Services, DatabaseError, HttpRouter.HttpRouter | Database> => {
   check(options)

@@ -73,7 +73,21 @@ const Stored = Schema.Struct({
 // Service
 // -----------------------------------------------------------------------------
 
-/** The sessions of one app. */
+/**
+ * The sessions of one app.
+ *
+ * ```ts
+ * import { AppDefinition, Database, RealmServer, Sessions } from "@effect-realm/server"
+ * import { Effect, Layer } from "effect"
+ * import { HttpRouter } from "effect/http"
+ *
+ * const app = AppDefinition.make({ appId: "shop-abcde" })
+ * const server = Layer.provide(RealmServer.layer({ app }), [HttpRouter.layer, Database.layerMemory])
+ *
+ * const count = Sessions.Sessions.use((sessions) => sessions.endAll("5b5cc113058429b7820af78e"))
+ * await Effect.runPromise(Effect.provide(count, server)) // => 0
+ * ```
+ */
 export class Sessions extends Context.Service<Sessions, {
   /** Opens a session of a user. A device that does not know its id yet gets one. */
   readonly open: (options: {
@@ -121,7 +135,31 @@ const deviceIdOf = (device: { readonly deviceId?: string } | undefined): string 
     : new ObjectId().toHexString()
 }
 
-/** The sessions in the collection `sessions` of the app's own database. */
+/**
+ * The sessions in the collection `sessions` of a database.
+ *
+ * ```ts
+ * import { Accounts, Database, Sessions } from "@effect-realm/server"
+ * import { Duration, Effect, Layer } from "effect"
+ *
+ * const program = Effect.gen(function*() {
+ *   const sessions = yield* Sessions.Sessions
+ *   const session = yield* sessions.open({
+ *     userId: "5b5cc113058429b7820af78e",
+ *     identity: { id: "ann", providerType: "custom-function", providerId: "p" },
+ *     device: undefined,
+ *     lifetime: Duration.days(60)
+ *   })
+ *   return yield* sessions.end(session.id)
+ * })
+ *
+ * const layer = Sessions.layer({ database: "users" }).pipe(
+ *   Layer.provide(Accounts.layer({ database: "users" })),
+ *   Layer.provide(Database.layerMemory)
+ * )
+ * await Effect.runPromise(Effect.provide(program, layer)) // => true
+ * ```
+ */
 export const layer = (options: {
   readonly database: string
 }): Layer.Layer<Sessions, DatabaseError, Database | Accounts> =>

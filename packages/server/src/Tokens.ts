@@ -62,10 +62,39 @@ const refusal = (kind: Kind, cause: unknown): RealmError.SessionError => {
   return unauthorized("signing method (alg) is unspecified.")
 }
 
+const encodeAccess = Schema.encodeEffect(AccessClaims)
+const encodeRefresh = Schema.encodeEffect(RefreshClaims)
+
 /**
  * Tokens of one app, signed by HS256 with the keys of `SigningKeys`.
  *
  * @param options.domainId the app's domain id: tokens of another app on the same database are refused
+ *
+ * ```ts
+ * import { Database, SigningKeys, Tokens } from "@effect-realm/server"
+ * import { Effect, Layer } from "effect"
+ *
+ * const domainId = "5eea8667bcb4c810b651fb59"
+ *
+ * const program = Effect.gen(function*() {
+ *   const tokens = yield* Tokens.Tokens
+ *   const issuedAt = Math.floor(Date.now() / 1000)
+ *   const token = yield* tokens.signAccess({
+ *     userId: "ann",
+ *     sessionId: "636aba021728b6c1c03db83e",
+ *     deviceId: "000000000000000000000000",
+ *     domainId,
+ *     issuedAt,
+ *     expiresAt: issuedAt + 1800,
+ *     userData: {}
+ *   })
+ *   const refusal = yield* Effect.flip(tokens.verifyRefresh(token))
+ *   return [(yield* tokens.verifyAccess(token)).userId, refusal.reason.message]
+ * })
+ *
+ * const layer = Tokens.layer({ domainId }).pipe(Layer.provide(SigningKeys.layer), Layer.provide(Database.layerMemory))
+ * await Effect.runPromise(Effect.provide(program, layer)) // => ["ann", "invalid refresh token: incorrect token type"]
+ * ```
  */
 export const layer = (options: { readonly domainId: string }): Layer.Layer<Tokens, never, SigningKeys> =>
   Layer.effect(
@@ -139,12 +168,10 @@ export const layer = (options: { readonly domainId: string }): Layer.Layer<Token
         })
       }
 
-      const encodeAccess = Schema.encodeSync(AccessClaims)
-      const encodeRefresh = Schema.encodeSync(RefreshClaims)
-
       return Tokens.of({
-        signAccess: (claims) => Effect.suspend(() => sign(encodeAccess(claims))),
-        signRefresh: (claims) => Effect.suspend(() => sign(encodeRefresh(claims))),
+        // What the server itself puts together always fits.
+        signAccess: (claims) => Effect.orDie(Effect.flatMap(encodeAccess(claims), sign)),
+        signRefresh: (claims) => Effect.orDie(Effect.flatMap(encodeRefresh(claims), sign)),
         verifyAccess: makeVerify("access", Schema.decodeUnknownEffect(AccessClaims)),
         verifyRefresh: makeVerify("refresh", Schema.decodeUnknownEffect(RefreshClaims))
       })
