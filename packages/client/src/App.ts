@@ -12,16 +12,17 @@ import * as Option from "effect/Option"
 import * as Pipeable from "effect/Pipeable"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import type { NotLoggedInError } from "./ClientError.ts"
 import {
   type ExchangeError,
   InvalidResponseError,
+  NotLoggedInError,
   type RequestFailure,
   type ServerFailure,
   type TokenStoreError
 } from "./ClientError.ts"
 import type { Credentials } from "./Credentials.ts"
 import { checked } from "./internal/checked.ts"
+import type { Settle } from "./internal/departures.ts"
 import * as LogIn from "./internal/logIn.ts"
 import * as Sessions from "./internal/session.ts"
 import * as Transport from "./internal/transport.ts"
@@ -69,8 +70,8 @@ export type Location = typeof Endpoint.Location.Type
 // Errors
 // -----------------------------------------------------------------------------
 
-/** What {@link logIn} can fail with. */
-export type LogInError = LogIn.Refusal | RequestFailure | TokenStoreError
+/** What {@link logIn} can fail with; `NotLoggedInError` when the user was logged out or removed meanwhile. */
+export type LogInError = LogIn.Refusal | RequestFailure | NotLoggedInError | TokenStoreError
 
 /** What {@link switchUser} can fail with. */
 export type SwitchUserError = NotLoggedInError | TokenStoreError
@@ -151,11 +152,27 @@ const reusable = Effect.fnUntraced(function*(app: App): Effect.fn.Return<
 
 /**
  * Logs in and makes the user current (`Realm.App.logIn`, protocol section 3). Either everything happened, token, profile
- * and record, or nothing did. A user who was logged in already gets the new session in place of the old one.
+ * and record, or nothing did. A user who was logged in already gets the new session in place of the old one. A user who is
+ * logged out or removed while the log-in is under way stays so: then it fails with `NotLoggedInError`.
  *
  * Fails with `AuthError` when the credentials were refused, with `AppError.AppNotFound` for an unknown app.
  *
  * @param credentials from the module `Credentials`
+ *
+ * ```ts
+ * import { App, Credentials, User } from "@effect-realm/client"
+ * import { AppDefinition } from "@effect-realm/server"
+ * import { RealmTest } from "@effect-realm/testing"
+ * import { Effect } from "effect"
+ *
+ * const shop = AppDefinition.make({ appId: "shop-abcde", authProviders: { anonymous: {} } })
+ * const program = Effect.gen(function*() {
+ *   const { app } = yield* RealmTest.RealmTest
+ *   const user = yield* App.logIn(app, Credentials.anonymous())
+ *   return yield* User.state(user)
+ * })
+ * await Effect.runPromise(Effect.provide(program, RealmTest.layer({ app: shop }))) // => "LoggedIn"
+ * ```
  */
 export const logIn: {
   (credentials: Credentials): (
@@ -165,19 +182,32 @@ export const logIn: {
 } = dual(
   2,
   (app: App, credentials: Credentials): Effect.Effect<User, LogInError, HttpClient.HttpClient | TokenStore> =>
-    Effect.gen(function*() {
-      if (credentials._tag === "Anonymous" && credentials.reuse) {
-        const reused = yield* reusable(app)
-        if (Option.isSome(reused) && (yield* makeCurrent(reused.value))) return reused.value
-      }
-      const store = yield* TokenStore
-      const { deviceId } = yield* store.app(app.id)
-      const answer = yield* LogIn.send(app, credentials, { deviceId: Option.getOrUndefined(deviceId) })
-      return yield* complete(app, credentials, answer).pipe(
-        // The session exists on the server and nobody will ever use it: end it there, without making anybody wait.
-        Effect.onError(() => abandon(app, answer))
-      )
-    })
+    Effect.flatMap(TokenStore, ({ departures }) =>
+      departures.arriving(app.id, (settle) =>
+        Effect.gen(function*() {
+          if (credentials._tag === "Anonymous" && credentials.reuse) {
+            const reused = yield* reusable(app)
+            if (Option.isSome(reused) && (yield* makeCurrent(reused.value))) return reused.value
+          }
+          const { deviceId } = yield* TokenStore.use((store) => store.app(app.id))
+          const request = LogIn.send(app, credentials, { deviceId: Option.getOrUndefined(deviceId) })
+          return yield* Effect.uninterruptibleMask((restore) =>
+            Effect.flatMap(restore(request), (answer) => {
+              let committed = false
+              // Whoever is interrupted meanwhile has logged in all the same: the commit and its note belong together.
+              const noted: Settle = (key, commit) =>
+                Effect.uninterruptible(Effect.tap(settle(key, commit), () =>
+                  Effect.sync(() => {
+                    committed = true
+                  })))
+              return Effect.onError(
+                restore(complete(app, credentials, answer, noted)),
+                // The session exists on the server and nobody will ever use it: end it there, and make nobody wait.
+                () => committed ? Effect.void : abandon(app, answer)
+              )
+            })
+          )
+        })))
 )
 
 type LogInAnswer = typeof Endpoint.LoggedIn.Type
@@ -185,7 +215,8 @@ type LogInAnswer = typeof Endpoint.LoggedIn.Type
 const complete = Effect.fnUntraced(function*(
   app: App,
   credentials: Credentials,
-  answer: LogInAnswer
+  answer: LogInAnswer,
+  settle: Settle
 ): Effect.fn.Return<User, LogInError, HttpClient.HttpClient | TokenStore> {
   const endpoint = LogIn.endpoint(credentials)
   const { accessToken, deviceId, refreshToken, userId } = answer
@@ -204,23 +235,31 @@ const complete = Effect.fnUntraced(function*(
   const tokens = yield* Sessions.received(claims, accessToken, refreshToken)
   const providerType = LogIn.providerType(credentials)
   const user = userOf(app, userId)
-  yield* Sessions.change(user, (before) =>
-    Option.some({
-      session: Option.some({
-        appId: app.id,
-        userId,
-        tokens,
-        providerType,
-        profile,
-        customData: claims.userData,
-        ...(deviceId === Token.noDevice ? undefined : { deviceId })
-      }),
-      event: {
-        _tag: before !== "Damaged" && Option.exists(before, Session.isLoggedIn) ? "RefreshTokenReplaced" : "LoggedIn",
-        providerType
-      },
-      makeCurrent: true
-    }))
+  yield* settle(
+    Sessions.key(user),
+    (hasLeft): Effect.Effect<unknown, NotLoggedInError | TokenStoreError, TokenStore> =>
+      hasLeft
+        ? Effect.fail(new NotLoggedInError({ userId, state: "LoggedOut" }))
+        : Sessions.change(user, (before) =>
+          Option.some({
+            session: Option.some({
+              appId: app.id,
+              userId,
+              tokens,
+              providerType,
+              profile,
+              customData: claims.userData,
+              ...(deviceId === Token.noDevice ? undefined : { deviceId })
+            }),
+            event: {
+              _tag: before !== "Damaged" && Option.exists(before, Session.isLoggedIn)
+                ? "RefreshTokenReplaced"
+                : "LoggedIn",
+              providerType
+            },
+            makeCurrent: true
+          }))
+  )
   return user
 })
 
@@ -286,6 +325,23 @@ const makeCurrent = Effect.fnUntraced(function*(
 /**
  * Makes another logged-in user current (`Realm.App.switchUser`). Fails with `NotLoggedInError` for a user who is logged
  * out or not known. Sends nothing; the choice survives a restart where the store does.
+ *
+ * ```ts
+ * import { App, Credentials } from "@effect-realm/client"
+ * import { AppDefinition } from "@effect-realm/server"
+ * import { RealmTest } from "@effect-realm/testing"
+ * import { Effect, Option } from "effect"
+ *
+ * const shop = AppDefinition.make({ appId: "shop-abcde", authProviders: { anonymous: {} } })
+ * const program = Effect.gen(function*() {
+ *   const { app } = yield* RealmTest.RealmTest
+ *   const first = yield* App.logIn(app, Credentials.anonymous())
+ *   yield* App.logIn(app, Credentials.anonymous({ reuse: false }))
+ *   yield* App.switchUser(app, first)
+ *   return Option.contains(yield* App.currentUser(app), first)
+ * })
+ * await Effect.runPromise(Effect.provide(program, RealmTest.layer({ app: shop }))) // => true
+ * ```
  */
 export const switchUser: {
   (user: User): (app: App) => Effect.Effect<void, SwitchUserError, TokenStore>
@@ -302,6 +358,22 @@ export const switchUser: {
 /**
  * Logs a user out and forgets everything about them here (`Realm.App.removeUser`). A user who is not known is success;
  * so is a record that cannot be read. Like `User.logOut` it forgets first and then tells the server.
+ *
+ * ```ts
+ * import { App } from "@effect-realm/client"
+ * import { AppDefinition } from "@effect-realm/server"
+ * import { RealmTest } from "@effect-realm/testing"
+ * import { Effect } from "effect"
+ *
+ * const shop = AppDefinition.make({ appId: "shop-abcde", authProviders: { anonymous: {} } })
+ * const program = Effect.gen(function*() {
+ *   const { app } = yield* RealmTest.RealmTest
+ *   const user = yield* RealmTest.anonymousUser
+ *   yield* App.removeUser(app, user)
+ *   return yield* App.allUsers(app)
+ * })
+ * await Effect.runPromise(Effect.provide(program, RealmTest.layer({ app: shop }))) // => []
+ * ```
  */
 export const removeUser: {
   (user: User): (app: App) => Effect.Effect<void, RemoveUserError, HttpClient.HttpClient | TokenStore>
@@ -317,6 +389,22 @@ const sendDeleteUser = Transport.make(Endpoint.deleteUser)
 /**
  * Deletes a user on the server, with all sessions and identities, and forgets them here (`Realm.App.deleteUser`, protocol
  * section 5.4). The user has to be logged in. Sent with the user's own token, once.
+ *
+ * ```ts
+ * import { App } from "@effect-realm/client"
+ * import { AppDefinition } from "@effect-realm/server"
+ * import { RealmTest } from "@effect-realm/testing"
+ * import { Effect } from "effect"
+ *
+ * const shop = AppDefinition.make({ appId: "shop-abcde", authProviders: { anonymous: {} } })
+ * const program = Effect.gen(function*() {
+ *   const { app } = yield* RealmTest.RealmTest
+ *   const user = yield* RealmTest.anonymousUser
+ *   yield* App.deleteUser(app, user)
+ *   return yield* App.allUsers(app)
+ * })
+ * await Effect.runPromise(Effect.provide(program, RealmTest.layer({ app: shop }))) // => []
+ * ```
  */
 export const deleteUser: {
   (user: User): (app: App) => Effect.Effect<void, DeleteUserError, HttpClient.HttpClient | TokenStore>
@@ -325,12 +413,14 @@ export const deleteUser: {
   2,
   (app: App, user: User): Effect.Effect<void, DeleteUserError, HttpClient.HttpClient | TokenStore> => {
     const own = userOf(app, user.id)
-    return Effect.andThen(
-      Sessions.authorized(
-        own,
-        (session) => sendDeleteUser({ baseUrl: own.baseUrl, bearer: session.tokens.accessToken })
-      ),
-      Effect.asVoid(Sessions.change(own, Sessions.removed))
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.andThen(
+        restore(Sessions.authorized(
+          own,
+          (session) => sendDeleteUser({ baseUrl: own.baseUrl, bearer: session.tokens.accessToken })
+        )),
+        Sessions.leave(own, Sessions.removed)
+      )
     )
   }
 )
@@ -344,6 +434,18 @@ const sendLocation = Transport.make(Endpoint.location)
 /**
  * Where the server says the app is served (protocol section 1.2). The old clients asked before their first request; here
  * the base URL is used as it is, and this is a way to see whether the app is there.
+ *
+ * ```ts
+ * import { App } from "@effect-realm/client"
+ * import { AppDefinition } from "@effect-realm/server"
+ * import { RealmTest } from "@effect-realm/testing"
+ * import { Effect } from "effect"
+ *
+ * const shop = AppDefinition.make({ appId: "shop-abcde", authProviders: { anonymous: {} } })
+ * const program = Effect.flatMap(RealmTest.RealmTest, ({ app }) => App.location(app))
+ * const location = await Effect.runPromise(Effect.provide(program, RealmTest.layer({ app: shop })))
+ * location.deploymentModel // => "GLOBAL"
+ * ```
  */
 export const location = (app: App): Effect.Effect<Location, LocationError, HttpClient.HttpClient> =>
   sendLocation({ baseUrl: app.baseUrl, params: { appId: app.id } })
@@ -354,6 +456,27 @@ export const location = (app: App): Effect.Effect<Location, LocationError, HttpC
  *
  * A slow subscriber delays nobody: it may be 256 events behind; beyond that it gets a new `Snapshot`, which says how many
  * it missed, in place of the rest.
+ *
+ * ```ts
+ * import { App } from "@effect-realm/client"
+ * import { AppDefinition } from "@effect-realm/server"
+ * import { RealmTest } from "@effect-realm/testing"
+ * import { Effect, Fiber, Stream } from "effect"
+ *
+ * const shop = AppDefinition.make({ appId: "shop-abcde", authProviders: { anonymous: {} } })
+ * const program = Effect.gen(function*() {
+ *   const { app } = yield* RealmTest.RealmTest
+ *   const listener = yield* App.events(app).pipe(
+ *     Stream.map((event) => event._tag),
+ *     Stream.take(2),
+ *     Stream.runCollect,
+ *     Effect.forkChild({ startImmediately: true })
+ *   )
+ *   yield* RealmTest.anonymousUser
+ *   return yield* Fiber.join(listener)
+ * })
+ * await Effect.runPromise(Effect.provide(program, RealmTest.layer({ app: shop }))) // => ["Snapshot", "LoggedIn"]
+ * ```
  */
 export const events = (app: App): Stream.Stream<UserEvent | Snapshot<AppState>, TokenStoreError, TokenStore> =>
   Stream.unwrap(

@@ -11,6 +11,7 @@ import type * as Option from "effect/Option"
 import * as KeyValueStore from "effect/persistence/KeyValueStore"
 import type * as Stream from "effect/Stream"
 import type { ExchangeError, TokenStoreError } from "./ClientError.ts"
+import * as Departures from "./internal/departures.ts"
 import * as Tables from "./internal/sessionTables.ts"
 import * as SingleFlight from "./internal/singleFlight.ts"
 import type { LoggedInSession, Session } from "./Session.ts"
@@ -84,6 +85,8 @@ export class TokenStore extends Context.Service<
      * its outcome.
      */
     readonly exchanges: SingleFlight.SingleFlight<LoggedInSession, ExchangeError>
+    /** The log-ins under way in this process, and who left meanwhile: a log-out wins against them. */
+    readonly departures: Departures.Departures
   }
 >()("@effect-realm/client/TokenStore") {}
 
@@ -97,9 +100,25 @@ export { TokenStoreError } from "./ClientError.ts"
 // Constructors
 // -----------------------------------------------------------------------------
 
-/** A whole store from what a layer provides. */
+/**
+ * A whole store from what a layer provides.
+ *
+ * ```ts
+ * import { TokenStore } from "@effect-realm/client"
+ * import { Effect, Layer } from "effect"
+ *
+ * // A layer of one's own: every look-up of a record is logged, the rest is as it was.
+ * const layer = Layer.effect(
+ *   TokenStore.TokenStore,
+ *   Effect.map(TokenStore.TokenStore, (store) =>
+ *     TokenStore.make({ ...store, get: (key) => Effect.tap(store.get(key), () => Effect.logDebug(key.userId)) }))
+ * ).pipe(Layer.provide(TokenStore.layerMemory))
+ * const users = TokenStore.TokenStore.use((store) => store.users("shop-abcde"))
+ * await Effect.runPromise(Effect.provide(users, layer)) // => []
+ * ```
+ */
 export const make = (primitives: Primitives): TokenStore["Service"] =>
-  TokenStore.of({ ...primitives, exchanges: SingleFlight.make() })
+  TokenStore.of({ ...primitives, exchanges: SingleFlight.make(), departures: Departures.make() })
 
 // -----------------------------------------------------------------------------
 // Layers

@@ -169,26 +169,34 @@ export const update = (
 ): Effect.Effect<Option.Option<number>, TokenStoreError, TokenStore> =>
   change(user, (found) => found === "Damaged" ? Option.none() : Option.flatMap(found, compute))
 
+/** What an answer changes in a session. */
+export interface AnswerChange {
+  readonly session: Omit<LoggedInSession, "generation" | "activation">
+  readonly event: Uncommitted
+}
+
 /**
- * Commits what an answer says, if the user's log-in is still the one that asked: after a log-out nothing that was in
- * flight can come back (law 5). Fails with `NotLoggedInError` when it came too late.
+ * Commits what an answer says, if the user is still logged in: after a log-out nothing that was in flight can come back
+ * (law 5). Fails with `NotLoggedInError` when it came too late.
+ *
+ * @param compute the change; `isSame` is `false` when the user has logged in anew since, whose tokens have to stay then
  */
 export const commitAnswer = Effect.fnUntraced(function*(
   user: UserRef,
   asked: LoggedInSession,
-  compute: (session: LoggedInSession) => {
-    readonly session: Omit<LoggedInSession, "generation" | "activation">
-    readonly event: Uncommitted
-  }
+  compute: (session: LoggedInSession, isSame: boolean) => Option.Option<AnswerChange>
 ): Effect.fn.Return<LoggedInSession, NotLoggedInError | TokenStoreError, TokenStore> {
-  let written: LoggedInSession = asked
-  const committed = yield* update(user, (session) => {
-    if (!isSameLogIn(session, asked)) return Option.none()
-    const next = compute(session)
-    written = { ...next.session, activation: session.activation, generation: session.generation + 1 }
-    return Option.some({ ...next, session: Option.some(next.session) })
+  let present: LoggedInSession | undefined
+  yield* update(user, (session) => {
+    present = undefined
+    if (!isLoggedIn(session)) return Option.none()
+    present = session
+    return Option.map(compute(session, isSameLogIn(session, asked)), (next) => {
+      present = { ...next.session, activation: session.activation, generation: session.generation + 1 }
+      return { ...next, session: Option.some(next.session) }
+    })
   })
-  return Option.isSome(committed) ? written : yield* notLoggedIn(user, yield* readable(user))
+  return present ?? (yield* notLoggedIn(user, yield* readable(user)))
 })
 
 // -----------------------------------------------------------------------------
@@ -224,15 +232,25 @@ const exchangeNow = (
     )
     const claims = yield* claimsOf(user.id, answer.accessToken, Endpoint.refreshSession)
     const tokens = yield* received(claims, answer.accessToken, asked.tokens.refreshToken)
-    return yield* commitAnswer(user, asked, (session) => ({
-      session: { ...session, tokens, customData: claims.userData },
-      event: Option.isNone(stale)
-        ? { _tag: "CustomDataRefreshed", customData: claims.userData }
-        : {
-          _tag: "AccessTokenRefreshed",
-          customDataChanged: !Equal.equals(session.customData, claims.userData)
-        }
-    }))
+    const customData = claims.userData
+    return yield* commitAnswer(user, asked, (session, isSame) => {
+      if (Option.isNone(stale)) {
+        return Option.some({
+          session: { ...session, ...(isSame ? { tokens } : undefined), customData },
+          event: { _tag: "CustomDataRefreshed", customData }
+        })
+      }
+      // A log-in meanwhile has brought a newer token than ours.
+      return isSame
+        ? Option.some({
+          session: { ...session, tokens, customData },
+          event: {
+            _tag: "AccessTokenRefreshed",
+            customDataChanged: !Equal.equals(session.customData, customData)
+          }
+        })
+        : Option.none()
+    })
   })
 
 /** Exchanges the refresh token, unless the token `stale` has been replaced already; all who ask meanwhile share it. */
@@ -320,6 +338,16 @@ const beforeExpiry = (
 // Log-out
 // -----------------------------------------------------------------------------
 
+/** Commits the change that a log-out or a removal is; log-ins of the user that are under way lose against it (law 5). */
+export const leave = (
+  user: UserRef,
+  compute: (found: Found) => Option.Option<Change>
+): Effect.Effect<void, TokenStoreError, TokenStore> =>
+  Effect.flatMap(
+    TokenStore,
+    ({ departures }) => departures.leaving(key(user), Effect.asVoid(change(user, compute)))
+  )
+
 /**
  * Forgets the tokens here, whatever happens next, then ends the session on the server. "Already gone" there is success;
  * so is a user who was not logged in (law 5).
@@ -331,7 +359,7 @@ export const end = (
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function*() {
       let ended: Tokens | undefined
-      yield* change(user, (found) => {
+      yield* leave(user, (found) => {
         ended = found !== "Damaged" && Option.isSome(found) ? found.value.tokens : undefined
         return compute(found)
       })

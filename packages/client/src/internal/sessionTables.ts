@@ -11,12 +11,12 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as KeyValueStore from "effect/persistence/KeyValueStore"
 import * as Schema from "effect/Schema"
-import * as Semaphore from "effect/Semaphore"
 import { TokenStoreError } from "../ClientError.ts"
 import { isLoggedIn, Session } from "../Session.ts"
 import type { AppState, Commit, Primitives, SessionKey } from "../TokenStore.ts"
 import type { Snapshot, UserEvent } from "../UserEvent.ts"
 import * as Changes from "./changes.ts"
+import * as Locks from "./locks.ts"
 
 /** A session, the page that lists its user, and the sequence of the last change of its app that it came with. */
 const StoredSession = Schema.Struct({ session: Session, page: Schema.Int, sequence: Schema.Int })
@@ -74,32 +74,11 @@ const sessionKey = ({ appId, userId }: SessionKey): string =>
 
 const isDamaged = (error: TokenStoreError): boolean => error.reason._tag === "Damaged"
 
-/** One lock per key; a key that nobody holds costs nothing. */
-const makeLocks = (): (key: string) => <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R> => {
-  const locks = new Map<string, { readonly semaphore: Semaphore.Semaphore; holders: number }>()
-  return (key) => (effect) =>
-    Effect.uninterruptibleMask((restore) => {
-      let lock = locks.get(key)
-      if (lock === undefined) {
-        lock = { semaphore: Semaphore.makeUnsafe(1), holders: 0 }
-        locks.set(key, lock)
-      }
-      const held = lock
-      held.holders++
-      return Effect.ensuring(
-        restore(held.semaphore.withPermit(effect)),
-        Effect.sync(() => {
-          if (--held.holders === 0) locks.delete(key)
-        })
-      )
-    })
-}
-
 const make = (tables: Tables): Primitives => {
   const changes = Changes.make<UserEvent>()
-  const withUser = makeLocks()
-  const withApp = makeLocks()
-  const withLease = makeLocks()
+  const withUser = Locks.make()
+  const withApp = Locks.make()
+  const withLease = Locks.make()
 
   const stored = (key: SessionKey): Effect.Effect<Option.Option<StoredSession>, TokenStoreError> =>
     Effect.map(

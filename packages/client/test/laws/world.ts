@@ -1,5 +1,5 @@
 /** What the law tests have in common: a server, a store, and time that passes when it is told to. */
-import { Effect, Exit, Fiber, Layer, Option, Redacted, Scheduler, type Scope } from "effect"
+import { Effect, Exit, Fiber, Layer, Option, Predicate, Redacted, Scheduler, type Scope } from "effect"
 import type { HttpClient } from "effect/http"
 import { KeyValueStore } from "effect/persistence"
 import { TestClock } from "effect/testing"
@@ -190,3 +190,13 @@ export const failure = <A, E>(exit: Exit.Exit<A, E>): E => {
   if (found.length !== 1 || reason?._tag !== "Fail") throw new Error(`expected one failure, got ${String(exit)}`)
   return reason.error
 }
+
+/** The tag of the failure of an exit. */
+export const failureTag = (exit: Exit.Exit<unknown, unknown>): string => {
+  const error = failure(exit)
+  return Predicate.hasProperty(error, "_tag") ? String(error._tag) : "none"
+}
+
+/** What a token of the model says. */
+export const claims = (token: Redacted.Redacted): { readonly [claim: string]: unknown } =>
+  JSON.parse(Buffer.from(Redacted.value(token).split(".")[1]!, "base64url").toString())
