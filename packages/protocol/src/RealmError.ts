@@ -550,12 +550,12 @@ export const responses = <F extends Family>(
 ): ReadonlyArray<WireCodec<F | "RequestError" | "AppError">> => {
   type Expected = ClassOf[F | "RequestError" | "AppError"] | UnknownServiceError
   const families: ReadonlySet<string> = new Set([...expected, "RequestError", "AppError"])
-  const isExpected = (error: RealmError): error is Expected => isMember(error, families)
+  const isExpected = (error: unknown): error is Expected => isRealmError(error) && isMember(error, families)
   return statuses.map((code) =>
     Wire.pipe(
       Schema.decodeTo(
         Schema.declare(
-          (error): error is Expected => isRealmError(error) && isExpected(error) && status(error) === code,
+          (error): error is Expected => isExpected(error) && status(error) === code,
           { expected: `a refusal with status ${code}` }
         ),
         SchemaTransformation.transform<Expected, Wire>({
