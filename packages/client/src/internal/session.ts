@@ -359,10 +359,15 @@ export const end = (
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function*() {
       let ended: Tokens | undefined
+      let isLost = false
       yield* leave(user, (found) => {
         ended = found !== "Damaged" && Option.isSome(found) ? found.value.tokens : undefined
-        return compute(found)
+        const next = compute(found)
+        isLost = found === "Damaged" && Option.isNone(next)
+        return next
       })
+      // Tokens may be left in a record that cannot be read: to be told that they are gone would be wrong.
+      if (isLost) yield* TokenStore.use((store) => store.get(key(user)))
       if (ended === undefined) return
       yield* restore(endOnServer(user, ended))
     })

@@ -290,7 +290,7 @@ export const make = (options: Options = {}) => {
     /** Everything that must not be printed. */
     secrets,
     register: (email: string) => {
-      emails.set(email, "")
+      if (!emails.has(email)) emails.set(email, "")
     },
     /** Access tokens handed out so far are refused, refresh tokens are not. */
     expire: (userId: string) => {
