@@ -263,9 +263,9 @@ export const make = (settings: Settings): Pool => {
     member.jobs.set(job.id, job)
     Atomics.store(member.shared, firstSlot + slot, job.id)
     member.outbox.push([job.id, slot, job.name, job.args, job.user, job.request, job.asSystem])
-    // Calls made in one turn travel together: a message costs far more than its content.
+    // Calls of all requests that were read in one turn travel together: a message costs far more than its content.
     if (member.outbox.length === 1) {
-      queueMicrotask(() => {
+      setImmediate(() => {
         const calls = member.outbox
         member.outbox = []
         if (members.has(member)) post(member, { _tag: "Calls", calls })
