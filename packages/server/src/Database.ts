@@ -3,6 +3,7 @@
  *
  * One service, whatever the engine. The embedded engine is a file, or memory, on `node:sqlite`.
  */
+import { ObjectId } from "bson"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -185,6 +186,12 @@ export class Database extends Context.Service<Database, {
   readonly collection: (namespace: Namespace, options?: { readonly numbers?: Numbers | undefined }) => Collection
 }>()("@effect-realm/server/Database") {}
 
+/** The identifier that a filter asks for, when that is all it asks for. */
+const identifierOf = (filter: Filter): string | ObjectId | undefined => {
+  const { _id: id } = filter
+  return (typeof id === "string" || id instanceof ObjectId) && Object.keys(filter).length === 1 ? id : undefined
+}
+
 const makeCollection = (
   engine: SqliteEngine,
   filename: string,
@@ -207,6 +214,11 @@ const makeCollection = (
     find: (filter, options = {}) => attempt(() => engine.find(namespace, filter, options).map(document)),
     findOne: (filter, options = {}) =>
       attempt(() => {
+        const id = identifierOf(filter)
+        if (id !== undefined && Object.keys(options).length === 0) {
+          const found = engine.findById(namespace, id)
+          return found === undefined ? Option.none() : Option.some(document(found))
+        }
         const [first] = engine.find(namespace, filter, { ...options, limit: 1 })
         return first === undefined ? Option.none() : Option.some(document(first))
       }),

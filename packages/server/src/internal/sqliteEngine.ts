@@ -219,6 +219,11 @@ export class SqliteEngine {
     return skip === 0 && limit === 0 ? sorted : sorted.slice(skip, limit === 0 ? undefined : skip + limit)
   }
 
+  /** The document of a filter that is one identifier and nothing else. */
+  findById(namespace: Namespace, id: string | ObjectId): Fields | undefined {
+    return this.#existing(namespace)?.get(id)?.document
+  }
+
   find(namespace: Namespace, filter: unknown, options: FindOptions): ReadonlyArray<Fields> {
     const compiled = query(filter)
     const sort = parseSort(options.sort ?? {})
