@@ -5,6 +5,7 @@ import * as Endpoint from "@effect-realm/protocol/Endpoint"
 import type * as RealmError from "@effect-realm/protocol/RealmError"
 import type * as Effect from "effect/Effect"
 import type * as HttpClient from "effect/http/HttpClient"
+import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import type { RequestFailure } from "../ClientError.ts"
 import type { Credentials } from "../Credentials.ts"
@@ -74,9 +75,21 @@ export const send = (
       return emailPassword({ ...request, payload: { email, password, options } })
     }
     case "Function":
-      return byFunction({ ...request, payload: { ...Redacted.value(credentials.payload), options: wire(options) } })
+      return byFunction({
+        ...request,
+        payload: { ...Redacted.value(credentials.payload), options: wire(options) },
+        secrets: texts(Redacted.value(credentials.payload))
+      })
   }
 }
+
+// Any text of a function's argument may be a secret; a shorter one is no secret worth the name, and part of many words.
+const texts = (value: unknown): ReadonlyArray<string> =>
+  typeof value === "string"
+    ? value.length < 4 ? [] : [value]
+    : Predicate.isObjectOrArray(value)
+    ? Object.values(value).flatMap(texts)
+    : []
 
 // The body of a function log-in is the app's own document, so its `options` are written as the wire has them.
 const wire = (options: { readonly device: { readonly deviceId?: string } }) => {

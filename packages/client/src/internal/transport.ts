@@ -13,7 +13,8 @@ import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import type { HttpMethod } from "effect/http/HttpMethod"
 import * as Option from "effect/Option"
-import type * as Redacted from "effect/Redacted"
+import * as Predicate from "effect/Predicate"
+import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Tracer from "effect/Tracer"
 import { InvalidResponseError, type RequestFailure, TransportError } from "../ClientError.ts"
@@ -35,7 +36,12 @@ interface AnyEndpoint extends HttpApiEndpoint.ConstraintRequest {
 
 /** What goes into a request: only what the endpoint declares. */
 export type Input<E> =
-  & { readonly baseUrl: string; readonly bearer?: Redacted.Redacted }
+  & {
+    readonly baseUrl: string
+    readonly bearer?: Redacted.Redacted
+    /** Secrets in the payload beside those that are `Redacted`, to keep them out of errors. */
+    readonly secrets?: ReadonlyArray<string>
+  }
   & ([HttpApiEndpoint.Params<E>] extends [never] ? unknown : { readonly params: Params<E> })
   & ([HttpApiEndpoint.Payload<E>] extends [never] ? unknown : { readonly payload: Payload<E> })
   & ([HttpApiEndpoint.Query<E>] extends [never] ? unknown : { readonly query?: Query<E> })
@@ -56,10 +62,28 @@ const deadline = 60_000
 
 const excerptLength = 200
 
+const isJson = (contentType: string): boolean => /^application\/(?:[\w.+-]+\+)?json\b/i.test(contentType.trim())
+
 // Whatever looks like a token is taken out of what an error may show.
 const tokens = /eyJ[\w-]*(?:\.[\w-]*){0,2}|[\w-]{8,}\.[\w-]{8,}\.[\w-]*/g
 
-const isJson = (contentType: string): boolean => /^application\/(?:[\w.+-]+\+)?json\b/i.test(contentType.trim())
+// The same, for words that a server chose to say: no host name in them looks like this.
+const jsonWebTokens = /eyJ[\w-]*(?:\.[\w-]*){0,2}/g
+
+/** The secrets of a request, as they are and as JSON spells them: a proxy or a server may send back what it was sent. */
+const secretsOf = ({ bearer, payload, secrets = [] }: Untyped): ReadonlyArray<string> =>
+  [bearer, ...(Predicate.isReadonlyObject(payload) ? Object.values(payload) : [])]
+    .flatMap((value) => Redacted.isRedacted(value) ? [String(Redacted.value(value))] : [])
+    .concat(secrets)
+    .flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1)])
+    .filter((secret) => secret !== "")
+
+const fields = /("(?:access|refresh)_token"\s*:\s*")[^"]+/g
+
+const without = (secrets: ReadonlyArray<string>, text: string, pattern: RegExp): string =>
+  secrets.reduce((shown, secret) => shown.replaceAll(secret, "<redacted>"), text)
+    .replace(fields, "$1<redacted>")
+    .replace(pattern, "<redacted>")
 
 interface Untyped {
   readonly baseUrl: string
@@ -67,6 +91,7 @@ interface Untyped {
   readonly params?: { readonly [name: string]: string }
   readonly query?: { readonly [name: string]: string | undefined }
   readonly payload?: unknown
+  readonly secrets?: ReadonlyArray<string>
 }
 
 /**
@@ -94,10 +119,10 @@ export const make = <E extends AnyEndpoint>(
         request = HttpClientRequest.bodyText(request, JSON.stringify(encode(input.payload)), "application/json")
       }
       return Effect.flatMap(client.execute(request), (response) =>
-        Effect.flatMap(response.text, (text) => decode(response, text)))
+        Effect.flatMap(response.text, (text) => decode(response, text, input)))
     }).pipe(
       Effect.catchTag("HttpClientError", (error) =>
-        Effect.fail(unreachable(endpoint, error))),
+        Effect.fail(unreachable(endpoint, error, input))),
       Effect.timeoutOrElse({
         duration: deadline,
         orElse: () => Effect.fail(new TransportError({ method, route: path, reason: { _tag: "TimedOut", deadline } }))
@@ -129,12 +154,16 @@ const payloadEncoder = (endpoint: AnyEndpoint): ((payload: unknown) => unknown) 
   return undefined
 }
 
-const unreachable = (endpoint: AnyEndpoint, error: HttpClientError.HttpClientError): TransportError =>
+const unreachable = (
+  endpoint: AnyEndpoint,
+  error: HttpClientError.HttpClientError,
+  input: Untyped
+): TransportError =>
   new TransportError({
     method: endpoint.method,
     route: endpoint.path,
     // The reason and its cause, without the URL and the headers that `error.message` may quote.
-    reason: { _tag: "Unreachable", detail: detailOf(error) }
+    reason: { _tag: "Unreachable", detail: without(secretsOf(input), detailOf(error), tokens) }
   })
 
 const detailOf = (error: HttpClientError.HttpClientError): string => {
@@ -145,7 +174,7 @@ const detailOf = (error: HttpClientError.HttpClientError): string => {
 
 const innermost = (cause: unknown): string | undefined => {
   if (!(cause instanceof Error)) return undefined
-  return innermost(cause.cause) ?? (cause.message === "" ? cause.name : cause.message).replace(tokens, "<redacted>")
+  return innermost(cause.cause) ?? (cause.message === "" ? cause.name : cause.message)
 }
 
 type Answer = Effect.Effect<unknown, RealmError.RealmError | InvalidResponseError>
@@ -153,7 +182,7 @@ type Answer = Effect.Effect<unknown, RealmError.RealmError | InvalidResponseErro
 const answerDecoder = (
   endpoint: AnyEndpoint,
   secret: boolean
-): (response: HttpClientResponse.HttpClientResponse, text: string) => Answer => {
+): (response: HttpClientResponse.HttpClientResponse, text: string, input: Untyped) => Answer => {
   const [schema] = endpoint.success
   const isEmpty = schema === undefined || HttpApiSchema.isNoContent(schema.ast)
   // See `payloadEncoder`: no services needed.
@@ -161,7 +190,7 @@ const answerDecoder = (
     ? undefined
     : Schema.decodeUnknownEffect(schema as Schema.Codec<unknown, unknown>)
 
-  return (response, text) => {
+  return (response, text, input) => {
     const { status } = response
     const contentType = response.headers["content-type"] ?? ""
     const ok = status >= 200 && status < 300
@@ -172,7 +201,7 @@ const answerDecoder = (
           route: endpoint.path,
           status,
           contentType,
-          excerpt: secret && ok ? "" : text.slice(0, 4096).replace(tokens, "<redacted>").slice(0, excerptLength),
+          excerpt: secret && ok ? "" : without(secretsOf(input), text.slice(0, 16_384), tokens).slice(0, excerptLength),
           detail
         })
       )
@@ -185,7 +214,8 @@ const answerDecoder = (
     if (!isJson(contentType)) return invalid("the answer is not JSON")
     let body: unknown
     try {
-      body = JSON.parse(text)
+      // Refusals are shown in the server's own words, which may quote the request.
+      body = JSON.parse(ok ? text : without(secretsOf(input), text, jsonWebTokens))
     } catch {
       return invalid(text === "" ? "the body is empty" : "the body is not valid JSON")
     }
