@@ -158,6 +158,66 @@ describe("TokenStore over a key-value store that fails", () => {
         )
       )
     }).pipe(Effect.provide(Layer.fresh(KeyValueStore.layerMemory))))
+
+  it.effect("a user is listed once also after a log-in that failed left an entry in a page that is full now", () =>
+    Effect.gen(function*() {
+      const disk = yield* failing
+      yield* Effect.gen(function*() {
+        const { users } = yield* TokenStore.TokenStore
+        const names = Array.from({ length: 255 }, (_, index) => `user ${index}`)
+        for (const name of names) yield* changes.logIn(user(name))
+        // The third write of a log-in is the session record.
+        disk.fail(3, 1)
+        yield* Effect.flip(changes.logIn(ann))
+        disk.fail(Infinity, 0)
+        yield* changes.logIn(bob)
+        yield* changes.logIn(ann)
+        assert.deepStrictEqual(yield* users(appId), [...names, "bob", "ann"])
+      }).pipe(
+        Effect.provide(
+          Layer.provide(TokenStore.layerKeyValueStore, Layer.succeed(KeyValueStore.KeyValueStore, disk.store))
+        )
+      )
+    }).pipe(Effect.provide(Layer.fresh(KeyValueStore.layerMemory))))
+})
+
+describe("TokenStore over a key-value store that is slow", () => {
+  /** A key-value store that lets others go first before and after each of its steps. */
+  const slow = Layer.effect(
+    KeyValueStore.KeyValueStore,
+    Effect.map(KeyValueStore.KeyValueStore, (store) => {
+      const yielding = <A, E>(effect: Effect.Effect<A, E>) =>
+        Effect.yieldNow.pipe(Effect.andThen(effect), Effect.tap(Effect.yieldNow))
+      return KeyValueStore.KeyValueStore.of({
+        ...store,
+        get: (key) => yielding(store.get(key)),
+        set: (key, value) => yielding(store.set(key, value)),
+        remove: (key) => yielding(store.remove(key))
+      })
+    })
+  ).pipe(Layer.provide(KeyValueStore.layerMemory))
+
+  it.effect("a commit that is interrupted at any point has happened with its event, or not at all", () =>
+    Effect.forEach(Array.from({ length: 40 }, (_, index) => index), (steps) =>
+      Effect.gen(function*() {
+        const { changes: changesOf, get, users } = yield* TokenStore.TokenStore
+        const told: Array<string> = []
+        const listener = yield* Effect.forkChild(
+          Stream.runForEach(changesOf(ann), (event) => Effect.sync(() => told.push(event._tag))),
+          { startImmediately: true }
+        )
+        while (told.length === 0) yield* Effect.yieldNow
+        const commit = yield* Effect.forkChild(changes.logIn(ann), { startImmediately: true })
+        for (let step = 0; step < steps; step++) yield* Effect.yieldNow
+        yield* Fiber.interrupt(commit)
+        for (let step = 0; step < 20; step++) yield* Effect.yieldNow
+        const happened = Option.isSome(yield* get(ann))
+        assert.deepStrictEqual(told, happened ? ["Snapshot", "LoggedIn"] : ["Snapshot"])
+        assert.deepStrictEqual(yield* users(appId), happened ? ["ann"] : [])
+        yield* Fiber.interrupt(listener)
+        // Nothing is left locked.
+        assert.isTrue(Option.isSome(yield* changes.logIn(ann)))
+      }).pipe(Effect.provide(over(slow))), { discard: true }))
 })
 
 const sessionRecord = (userId: string) => `effect-realm/session/${appId}/${userId}`
@@ -264,4 +324,19 @@ describe("TokenStore over a key-value store with a damaged record", () => {
         assert.deepStrictEqual(yield* users(appId), ["dan"])
         assert.strictEqual(yield* disk.get(pageRecord(0)), written)
       })))
+
+  it.effect("that is another user's: it is nobody's", () =>
+    Effect.gen(function*() {
+      const disk = yield* KeyValueStore.KeyValueStore
+      const open = Layer.provide(TokenStore.layerKeyValueStore, Layer.succeed(KeyValueStore.KeyValueStore, disk))
+      yield* Effect.gen(function*() {
+        const { get } = yield* TokenStore.TokenStore
+        yield* changes.logIn(ann)
+        yield* changes.logIn(bob)
+        yield* disk.set(sessionRecord("ann"), (yield* disk.get(sessionRecord("bob"))) ?? "")
+        assert.deepStrictEqual(yield* get(ann), Option.none())
+        assert.isTrue(Option.isSome(yield* changes.logIn(ann)))
+        assert.isTrue(Option.exists(yield* get(ann), (session) => session.userId === "ann"))
+      }).pipe(Effect.provide(open))
+    }).pipe(Effect.provide(Layer.fresh(KeyValueStore.layerMemory))))
 })
