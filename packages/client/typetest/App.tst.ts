@@ -95,7 +95,12 @@ describe("errors", () => {
 
   test("are the ones that can happen, by name", () => {
     expect<App.LogInError>().type.toBe<
-      Server | RealmError.AuthError | RealmError.SessionError | RealmError.FunctionError | ClientError.TokenStoreError
+      | Server
+      | RealmError.AuthError
+      | RealmError.SessionError
+      | RealmError.FunctionError
+      | ClientError.NotLoggedInError
+      | ClientError.TokenStoreError
     >()
     expect<App.SwitchUserError>().type.toBe<ClientError.NotLoggedInError | ClientError.TokenStoreError>()
     expect<App.RemoveUserError>().type.toBe<Server | ClientError.TokenStoreError>()
@@ -120,6 +125,7 @@ describe("errors", () => {
       AuthError: give,
       SessionError: give,
       FunctionError: give,
+      NotLoggedInError: give,
       TokenStoreError: give
     }))
     expect<Effect.Error<typeof handled>>().type.toBe<never>()
