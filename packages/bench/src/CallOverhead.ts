@@ -6,11 +6,12 @@ import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Layer from "effect/Layer"
+import * as MemoryTransport from "./MemoryTransport.ts"
 import * as PlainServer from "./PlainServer.ts"
 import * as Row from "./Row.ts"
 import type { Sizes } from "./Sizes.ts"
 
-const layer = Layer.merge(PlainServer.layerMemory, TokenStore.layerMemory)
+const layer = Layer.merge(MemoryTransport.layer, TokenStore.layerMemory)
 
 const origin = "http://localhost"
 

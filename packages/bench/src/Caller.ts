@@ -5,7 +5,8 @@ import { App, Credentials, TokenStore, User } from "@effect-realm/client"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as Effect from "effect/Effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
-import type * as HttpClient from "effect/http/HttpClient"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import type * as Scope from "effect/Scope"
@@ -41,6 +42,19 @@ const ofPromise = (name: string, call: () => Promise<unknown>): Caller => ({
   }
 })
 
+const ofEffect = <E, R>(
+  name: string,
+  call: Effect.Effect<unknown, E, R>,
+  runtime: ManagedRuntime.ManagedRuntime<R, never>
+): Caller => ({
+  name,
+  rate: (load) => runtime.runPromise(Row.rate(call, load)),
+  burst: (calls) =>
+    runtime.runPromise(
+      Effect.all(Array.from({ length: calls }, () => call), { concurrency: "unbounded", discard: true })
+    )
+})
+
 // -----------------------------------------------------------------------------
 // Ours
 // -----------------------------------------------------------------------------
@@ -54,14 +68,7 @@ const ours = (name: string, transport: Layer.Layer<HttpClient.HttpClient>): Make
     const app = App.make({ id: appId, baseUrl: origin })
     const user = yield* Effect.promise(() => runtime.runPromise(App.logIn(app, Credentials.anonymous())))
     const call = Effect.suspend(() => User.callFunction(user, "sum", [1, 2]))
-    return {
-      name,
-      rate: (load) => runtime.runPromise(Row.rate(call, load)),
-      burst: (calls) =>
-        runtime.runPromise(
-          Effect.all(Array.from({ length: calls }, () => call), { concurrency: "unbounded", discard: true })
-        )
-    }
+    return ofEffect(name, call, runtime)
   })
 
 export const oursOnUndici: Make = ours("ours on undici", NodeHttpClient.layerUndici)
@@ -106,6 +113,22 @@ export const bareUndici: Make = Effect.fnUntraced(function*(origin) {
   const authorization = yield* Effect.promise(() => bearer(origin))
   const options = { origin, path: callPath, method: "POST", headers: headers(authorization), body: callBody } as const
   return ofPromise("bare undici", () => dispatcher.request(options).then(({ body }) => body.json()))
+})
+
+/** The `HttpClient` that ours sends its requests with, and nothing else of ours. */
+export const rawHttpClient: Make = Effect.fnUntraced(function*(origin) {
+  const runtime = yield* Effect.acquireRelease(
+    Effect.sync(() => ManagedRuntime.make(NodeHttpClient.layerUndici)),
+    (runtime) => runtime.disposeEffect
+  )
+  const authorization = yield* Effect.promise(() => bearer(origin))
+  const call = HttpClientRequest.post(origin + callPath, { acceptJson: true }).pipe(
+    HttpClientRequest.setHeader("authorization", authorization),
+    HttpClientRequest.bodyText(callBody, "application/json"),
+    HttpClient.execute,
+    Effect.flatMap((response) => response.json)
+  )
+  return ofEffect("raw `HttpClient` on undici", call, runtime)
 })
 
 export const bareNode: Make = Effect.fnUntraced(function*(origin) {

@@ -8,7 +8,14 @@ import * as Caller from "./Caller.ts"
 import * as Row from "./Row.ts"
 import type { Sizes } from "./Sizes.ts"
 
-const peers = [Caller.oursOnFetch, Caller.realmWeb, Caller.bareFetch, Caller.bareUndici, Caller.bareNode]
+const peers = [
+  Caller.oursOnFetch,
+  Caller.realmWeb,
+  Caller.bareFetch,
+  Caller.bareUndici,
+  Caller.rawHttpClient,
+  Caller.bareNode
+]
 
 export const rows = Effect.fnUntraced(function*(
   sizes: Sizes

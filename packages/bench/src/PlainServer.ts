@@ -1,11 +1,7 @@
 /**
  * What the clients are measured against: the least that answers like the server of an app, with nothing behind it. It
- * is served over a socket by `programs/answerer.ts` and in memory by the layer below.
+ * is served over a socket by `programs/answerer.ts`, and in memory by `MemoryTransport.ts`.
  */
-import * as Effect from "effect/Effect"
-import * as HttpClient from "effect/http/HttpClient"
-import * as HttpClientResponse from "effect/http/HttpClientResponse"
-import * as Layer from "effect/Layer"
 
 /** The client app id, that of the sample app. */
 export const appId = "shop-abcde"
@@ -148,16 +144,3 @@ const headers = { "content-type": "application/json" }
 
 /** A web response for an answer. */
 export const toResponse = ({ body, status }: Answer): Response => new Response(body, { status, headers })
-
-/** An `HttpClient` that is answered in memory. */
-export const layerMemory: Layer.Layer<HttpClient.HttpClient> = Layer.sync(HttpClient.HttpClient, () => {
-  const server = make()
-  return HttpClient.make((request, url) =>
-    Effect.sync(() =>
-      HttpClientResponse.fromWeb(
-        request,
-        toResponse(server.answer(request.method, url.pathname, request.headers["authorization"], url.origin))
-      )
-    )
-  )
-})

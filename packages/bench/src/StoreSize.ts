@@ -11,6 +11,7 @@ import * as KeyValueStore from "effect/persistence/KeyValueStore"
 import type * as Scope from "effect/Scope"
 import * as Realm from "realm-web"
 import * as Answerer from "./Answerer.ts"
+import * as MemoryTransport from "./MemoryTransport.ts"
 import * as PlainServer from "./PlainServer.ts"
 import * as Row from "./Row.ts"
 import type { Sizes } from "./Sizes.ts"
@@ -36,7 +37,7 @@ const populate = Effect.fnUntraced(function*(
   sizes: Sizes
 ): Effect.fn.Return<Populated, never, Scope.Scope> {
   // A store of its own, though the layer is the same value for every size.
-  const layer = Layer.merge(PlainServer.layerMemory, Layer.fresh(store))
+  const layer = Layer.merge(MemoryTransport.layer, Layer.fresh(store))
   const runtime = yield* Effect.acquireRelease(
     Effect.sync(() => ManagedRuntime.make(layer)),
     (runtime) => runtime.disposeEffect

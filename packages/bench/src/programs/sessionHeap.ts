@@ -9,6 +9,7 @@ import { App, Credentials, TokenStore } from "@effect-realm/client"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
+import * as MemoryTransport from "../MemoryTransport.ts"
 import * as PlainServer from "../PlainServer.ts"
 import * as Row from "../Row.ts"
 
@@ -31,7 +32,7 @@ const growth = async (users: number, logIn: (users: number) => Promise<unknown>)
 }
 
 const ours = (users: number): Promise<number> => {
-  const runtime = ManagedRuntime.make(Layer.merge(PlainServer.layerMemory, TokenStore.layerMemory))
+  const runtime = ManagedRuntime.make(Layer.merge(MemoryTransport.layer, TokenStore.layerMemory))
   const app = App.make({ id: PlainServer.appId, baseUrl: origin })
   const logIn = Effect.suspend(() => App.logIn(app, Credentials.anonymous({ reuse: false })))
   return growth(users, (times) => runtime.runPromise(Row.cost(logIn, times)))
