@@ -20,6 +20,7 @@ export interface Asked {
   readonly body: { readonly [field: string]: unknown }
   readonly at: number
   ran: boolean
+  answered: boolean
   aborted: boolean
 }
 
@@ -247,6 +248,7 @@ export const make = (options: Options = {}) => {
       body: JSON.parse(text),
       at,
       ran: false,
+      answered: false,
       aborted: false
     }
     return { claims, one }
@@ -277,6 +279,7 @@ export const make = (options: Options = {}) => {
       if (scripted === undefined) one.ran = true
       const answer = scripted ?? serve(one, claims, now)
       if (back > 0) yield* Effect.sleep(back)
+      one.answered = true
       return respond(request, answer)
     })
   )
