@@ -185,6 +185,8 @@ export const layer = (options: {
           lastRefreshedAt: createdAt
         }
         const { id, ...fields } = session
+        // Sessions that ran out are never asked for again, so this is where they go.
+        yield* sessions.deleteMany({ userId, expiresAt: { $lte: createdAt } })
         yield* sessions.insertOne({ _id: id, ...fields })
         return session
       })

@@ -206,6 +206,15 @@ describe("sessions", () => {
     }).pipe(Effect.provide(Wire.layer())))
 })
 
+it.effect("a log-in sweeps away the user's sessions that ran out", () =>
+  Effect.gen(function*() {
+    const sessions = yield* Sessions.Sessions
+    const { user_id } = yield* Wire.newEmailUser("ann@example.com")
+    yield* TestClock.adjust("61 days")
+    yield* Wire.logInEmail("ann@example.com")
+    assert.strictEqual((yield* sessions.list(user_id)).length, 1)
+  }).pipe(Effect.provide(Wire.layer())))
+
 describe("links", () => {
   it.effect("append to the identities in their order, and the user stays", () =>
     Effect.gen(function*() {
@@ -262,9 +271,9 @@ describe("links", () => {
         [400, "LinkingNotSupported", "cannot add anonymous credentials to an existing user"]
       )
       const wrong = yield* Wire.logInEmail("second@example.com", "wrong horse", { token })
-      assert.deepStrictEqual([wrong.status, wrong.fields["error_code"]], [401, "InvalidPassword"])
+      assert.deepStrictEqual(Wire.refusal(wrong), [401, "InvalidPassword", "invalid credentials"])
       const nobody = yield* Wire.logInEmail("nobody@example.com", "wrong horse", { token })
-      assert.deepStrictEqual([nobody.status, nobody.fields["error_code"]], [401, "InvalidPassword"])
+      assert.deepStrictEqual(Wire.refusal(nobody), [401, "InvalidPassword", "invalid credentials"])
       const tokenless = yield* Wire.send("POST", `${Wire.providers}/custom-function/login?link=true`, {
         body: { id: "new" }
       })

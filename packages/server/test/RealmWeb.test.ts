@@ -117,6 +117,14 @@ it.effect("realm-web links, and the user stays who they were", () =>
     assert.deepStrictEqual(user.identities.map((identity) => identity.providerType), ["anon-user", "local-userpass"])
   }))
 
+it.effect("realm-web that links with a wrong password is refused once, and does not try for ever", () =>
+  withApp(async (app) => {
+    const user = await app.logIn(anonymous())
+    const error = await refused(user.linkCredentials(Credentials.emailPassword("ann@example.com", "wrong horse")))
+    assert.deepStrictEqual([error.statusCode, error.errorCode], [401, "InvalidPassword"])
+    assert.strictEqual(user.state, UserState.Active)
+  }))
+
 it.effect("realm-web reads custom data, and what changed once it refreshes", () =>
   withApp(async (app, { people, run }) => {
     const user = await app.logIn(anonymous())

@@ -44,6 +44,15 @@ export const known = (appId: string, asked: string): Effect.Effect<void, RealmEr
     ? Effect.void
     : Effect.fail(RealmError.make("AppNotFound", `cannot find app using Client App ID '${asked}'`))
 
+/**
+ * realm-web 2.0.1 takes a 401 in the word `unauthorized` for an expired token: it refreshes and sends the request again,
+ * for as long as refreshing succeeds. Who links has a token, so wrong credentials are told in other words.
+ */
+const inOtherWords = (error: RealmError.AuthError): RealmError.AuthError =>
+  error.reason.message === "unauthorized"
+    ? RealmError.make(error.reason._tag, "invalid credentials", { status: error.reason.status })
+    : error
+
 /** What a provider that is missing, disabled or not served answers. */
 export const unsupported = (providerType: string): RealmError.AuthError =>
   RealmError.make("AuthProviderNotFound", `authentication via '${providerType}' is unsupported`)
@@ -121,7 +130,8 @@ export const layer = ({ app, ids, place }: Served): Layer.Layer<
           if (!link) return yield* authentication.logIn({ identity: yield* prove, device })
           yield* refuseStranger(request)
           const active = yield* Effect.flatMap(Bearer.token(request), authentication.authorizeAccess)
-          return yield* authentication.link({ active, identity: yield* prove })
+          const identity = yield* Effect.catchTag(prove, "AuthError", (error) => Effect.fail(inOtherWords(error)))
+          return yield* authentication.link({ active, identity })
         })
       })
     })
