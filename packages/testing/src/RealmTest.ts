@@ -4,7 +4,7 @@
  * millisecond, for tokens, sessions and timeouts alike.
  *
  * The server hashes, signs and runs functions in real threads, which no clock drives. Wait for what is under way before
- * the clock is moved, or it will find that much time has passed.
+ * the clock is moved, or it will find that much time has passed; {@link whileTimePasses} does so by itself.
  */
 import * as App from "@effect-realm/client/App"
 import * as Credentials from "@effect-realm/client/Credentials"
@@ -19,7 +19,9 @@ import { EmailAccounts } from "@effect-realm/server/EmailAccounts"
 import * as RealmServer from "@effect-realm/server/RealmServer"
 import { Sessions } from "@effect-realm/server/Sessions"
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpEffect from "effect/http/HttpEffect"
 import * as HttpRouter from "effect/http/HttpRouter"
@@ -27,6 +29,7 @@ import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
+import * as TestClock from "effect/testing/TestClock"
 import * as Requests from "./Requests.ts"
 
 // -----------------------------------------------------------------------------
@@ -61,6 +64,8 @@ export class RealmTest extends Context.Service<RealmTest, {
     readonly email?: string
     readonly password?: string
   }) => Effect.Effect<EmailUser, RegisterError>
+  /** Waits until the server has no request under way. */
+  readonly idle: Effect.Effect<void>
   /** Refuses the user from the next request on, and ends all their sessions; `false` when there is no such user. */
   readonly disableUser: (user: User) => Effect.Effect<boolean, DatabaseError>
   /** Lets a disabled user log in again; `false` when there is no such user. */
@@ -96,8 +101,12 @@ export type RegisterError =
 
 const baseUrl = "http://realm.test"
 
+/** How many requests the server has under way. */
+class UnderWay extends Context.Service<UnderWay, { count: number }>()("@effect-realm/testing/RealmTest/UnderWay") {}
+
 const make = (definition: AppDefinition) =>
   Effect.gen(function*() {
+    const underWay = yield* UnderWay
     const authentication = yield* Authentication
     const accounts = yield* EmailAccounts
     const sessions = yield* Sessions
@@ -127,12 +136,65 @@ const make = (definition: AppDefinition) =>
     return RealmTest.of({
       app: App.make({ id: definition.appId, baseUrl }),
       register,
+      idle: Effect.repeat(turn, { while: () => underWay.count > 0 }),
       disableUser: (user) => authentication.disableUser(user.id),
       enableUser: (user) => authentication.enableUser(user.id),
       endSessions: (user) => sessions.endAll(user.id),
       countSessions: (user) => Effect.map(sessions.list(user.id), (found) => found.length),
       setCustomData
     })
+  })
+
+// -----------------------------------------------------------------------------
+// Time
+// -----------------------------------------------------------------------------
+
+// A turn of the event loop, in which real threads can answer.
+const turn: Effect.Effect<void> = Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 1)))
+
+/**
+ * Runs an effect to its end while time passes on the test clock, step by step, each when the server has no request under
+ * way. For programs that meet delays and stalls, retry on a schedule or time out; others need no time to pass.
+ *
+ * @param options.step how much passes at a time; one second by default
+ * @param options.limit how much passes at most; ten minutes by default. Then the effect is waited for without
+ *
+ * ```ts
+ * import { App } from "@effect-realm/client"
+ * import { AppDefinition } from "@effect-realm/server"
+ * import { Faults, RealmTest } from "@effect-realm/testing"
+ * import { Clock, Effect } from "effect"
+ * import { TestClock } from "effect/testing"
+ *
+ * const test = Effect.gen(function*() {
+ *   const { app } = yield* RealmTest.RealmTest
+ *   const slow = Faults.inject(Faults.at({}, Faults.delay("5 seconds")))
+ *   yield* RealmTest.whileTimePasses(slow(App.location(app)))
+ *   return yield* Clock.currentTimeMillis
+ * })
+ *
+ * await test.pipe(
+ *   Effect.provide(RealmTest.layer({ app: AppDefinition.make({ appId: "shop-abcde" }) })),
+ *   Effect.provide(TestClock.layer()),
+ *   Effect.runPromise
+ * ) // => 5000
+ * ```
+ */
+export const whileTimePasses = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  options?: { readonly step?: Duration.Input; readonly limit?: Duration.Input }
+): Effect.Effect<A, E, R | RealmTest> =>
+  Effect.gen(function*() {
+    const { idle } = yield* RealmTest
+    const step = Duration.toMillis(options?.step ?? "1 second")
+    const limit = Duration.toMillis(options?.limit ?? "10 minutes")
+    const fiber = yield* Effect.forkChild(effect, { startImmediately: true })
+    for (let passed = 0; passed < limit; passed += step) {
+      yield* idle
+      if (fiber.pollUnsafe() !== undefined) break
+      yield* TestClock.adjust(step)
+    }
+    return yield* Fiber.join(fiber)
   })
 
 // -----------------------------------------------------------------------------
@@ -165,12 +227,14 @@ export const emailUser = (options?: {
 // Layers
 // -----------------------------------------------------------------------------
 
-const client: Layer.Layer<HttpClient.HttpClient, never, HttpRouter.HttpRouter> = Layer.effect(
+const client: Layer.Layer<HttpClient.HttpClient, never, HttpRouter.HttpRouter | UnderWay> = Layer.effect(
   HttpClient.HttpClient,
-  Effect.map(HttpRouter.HttpRouter, (router) => {
-    const app = router.asHttpEffect()
+  Effect.gen(function*() {
+    const app = (yield* HttpRouter.HttpRouter).asHttpEffect()
+    const underWay = yield* UnderWay
     return HttpClient.make((request) =>
       Effect.suspend(() => {
+        underWay.count++
         let sent: HttpServerResponse.HttpServerResponse | undefined
         return HttpEffect.toHandled(app, (_, response) =>
           Effect.sync(() => {
@@ -180,7 +244,10 @@ const client: Layer.Layer<HttpClient.HttpClient, never, HttpRouter.HttpRouter> =
             // A failure that was answered is reported once more after the answer was sent.
             Effect.catchCause((cause) => sent === undefined ? Effect.failCause(cause) : Effect.void),
             // By now an answer was sent, or the cause was passed on.
-            Effect.map(() => HttpServerResponse.toClientResponse(sent!, { request }))
+            Effect.map(() => HttpServerResponse.toClientResponse(sent!, { request })),
+            Effect.ensuring(Effect.sync(() => {
+              underWay.count--
+            }))
           )
       })
     )
@@ -238,6 +305,7 @@ export const layer = (
       Layer.effect(RealmTest, make(options.app)),
       TokenStore.layerMemory
     ).pipe(
+      Layer.provide(Layer.sync(UnderWay, () => ({ count: 0 }))),
       Layer.provideMerge(RealmServer.layer({ passwords: { cost: 4 }, functions: { workers: 1 }, ...options })),
       Layer.provide(HttpRouter.layer),
       Layer.provideMerge(Database.layerMemory)

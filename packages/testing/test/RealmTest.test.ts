@@ -1,7 +1,7 @@
 import { App, Credentials, User } from "@effect-realm/client"
 import { AppDefinition } from "@effect-realm/server"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Option } from "effect"
+import { Clock, Effect, Exit, Fiber, Option } from "effect"
 import { TestClock } from "effect/testing"
 import { Faults, RealmTest, Requests } from "../src/index.ts"
 
@@ -122,6 +122,22 @@ describe("RealmTest", { timeout: 30_000 }, () => {
       )
       yield* TestClock.adjust("1 minute")
       assert.strictEqual((yield* Fiber.join(stalled))._tag, "TransportError")
+    }).pipe(Effect.provide(layer)))
+
+  it.effect("lets time pass for faults that take some, and the server's threads have their turn in between", () =>
+    Effect.gen(function*() {
+      const { app } = yield* RealmTest.RealmTest
+      const user = yield* RealmTest.anonymousUser
+      const start = yield* Clock.currentTimeMillis
+      const slow = Faults.inject(Faults.at({}, Faults.delay("20 seconds", { answer: "10 seconds" })))
+      assert.strictEqual(yield* RealmTest.whileTimePasses(slow(User.callFunction(user, "sum", [1, 2]))), 3)
+      const passed = (yield* Clock.currentTimeMillis) - start
+      assert.isTrue(passed >= 30_000 && passed < 60_000, `${passed} ms have passed`)
+
+      const stalled = Faults.inject(Faults.at({}, Faults.stallBody))
+      const error = yield* Effect.flip(RealmTest.whileTimePasses(stalled(App.location(app))))
+      assert.strictEqual(error._tag, "TransportError")
+      assert.isAtLeast((yield* Clock.currentTimeMillis) - start, passed + 60_000)
     }).pipe(Effect.provide(layer)))
 
   it.effect("says what an app lacks that a helper needs", () =>
