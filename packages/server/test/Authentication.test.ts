@@ -300,7 +300,7 @@ describe("links", () => {
 })
 
 // One server for all runs: each run has external ids of its own.
-it.layer(Wire.layer())("races", (it) => {
+it.layer(Wire.layer({}, Wire.interleaving))("races", (it) => {
   const Ids = Schema.Array(Schema.Literals(["ann", "bob", "zoë"])).check(Schema.isMinLength(2), Schema.isMaxLength(12))
 
   it.effect.prop(

@@ -55,7 +55,7 @@ const withLog = <A, E, R>(use: (told: () => typeof Told.Type) => Effect.Effect<A
         lines.findLast((line) => line.startsWith("log: "))?.slice(5)
       )
     return yield* use(told)
-  }).pipe(Effect.provide(Wire.layer({ app: byFunction })), Effect.provide(Wire.capture(lines)))
+  }).pipe(Effect.provide(Wire.layer({ app: byFunction }, Wire.interleaving)), Effect.provide(Wire.capture(lines)))
 }
 
 describe("registration", () => {
@@ -81,7 +81,7 @@ describe("registration", () => {
       const taken = [409, "AccountNameInUse", "name already in use"] as const
       assert.deepStrictEqual(Wire.refusal(yield* Wire.register("ann@example.com")), taken)
       assert.strictEqual((yield* Wire.register("Ann@example.com")).status, 201)
-    }).pipe(Effect.provide(Wire.layer())))
+    }).pipe(Effect.provide(Wire.layer({}, Wire.interleaving))))
 
   it.effect("by mail says that there is none yet, and keeps the address free", () =>
     Effect.gen(function*() {

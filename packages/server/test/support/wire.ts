@@ -68,14 +68,37 @@ const clientLayer = Layer.effect(
   Effect.map(HttpRouter.HttpRouter, (router) => client(router.asHttpEffect()))
 )
 
+/**
+ * A database that lets everybody else go on before each operation, as one across a network would: the embedded one is
+ * done before another request can do anything.
+ */
+export const interleaving: Layer.Layer<Database.Database> = Layer.effect(
+  Database.Database,
+  Effect.map(Database.Database, (database) =>
+    Database.Database.of({
+      collection: (namespace, options) => {
+        const operations = database.collection(namespace, options)
+        // Each member is an operation, and stays of its type.
+        return Object.fromEntries(
+          Object.entries(operations).map(([name, operation]) => [
+            name,
+            (...args: ReadonlyArray<never>) =>
+              Effect.andThen(Effect.yieldNow, Reflect.apply(operation, operations, args))
+          ])
+        ) as unknown as Database.Collection
+      }
+    }))
+).pipe(Layer.provide(Database.layerMemory))
+
 /** A server without sockets: its client, and the services behind it. */
 export const layer = (
-  options: Partial<RealmServer.Options> = {}
+  options: Partial<RealmServer.Options> = {},
+  database: Layer.Layer<Database.Database> = Database.layerMemory
 ): Layer.Layer<HttpClient.HttpClient | RealmServer.Services | Database.Database, Database.DatabaseError> =>
   clientLayer.pipe(
     Layer.provideMerge(RealmServer.layer({ app: makeApp(), passwords, functions: { workers: 1 }, ...options })),
     Layer.provide(HttpRouter.layer),
-    Layer.provideMerge(Database.layerMemory)
+    Layer.provideMerge(database)
   )
 
 /** Writes the text of every log line to an array. */
