@@ -17,7 +17,7 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Route from "./internal/route.ts"
-import * as Requests from "./Requests.ts"
+import type * as Requests from "./Requests.ts"
 
 // -----------------------------------------------------------------------------
 // Model
@@ -117,13 +117,33 @@ export const html: Fault = answer({
   body: "<!doctype html><html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 })
 
-/** The server runs the request; the body ends early, and nothing says so. By default it ends in the middle. */
+/**
+ * The server runs the request; the body ends early, and nothing says so.
+ *
+ * @param options.bytes how much of the body arrives; half of it by default
+ *
+ * ```ts
+ * import { Faults } from "@effect-realm/testing"
+ *
+ * Faults.at({ endpoint: "profile" }, Faults.truncate({ bytes: 10 })).description // => "each profile: Truncate"
+ * ```
+ */
 export const truncate = (options?: { readonly bytes?: number }): Fault => ({
   _tag: "Truncate",
   bytes: options?.bytes
 })
 
-/** The server runs the request; the connection breaks within the body. By default it breaks in the middle. */
+/**
+ * The server runs the request; the connection breaks within the body.
+ *
+ * @param options.bytes how much of the body arrives; half of it by default
+ *
+ * ```ts
+ * import { Faults } from "@effect-realm/testing"
+ *
+ * Faults.at({ endpoint: "profile" }, Faults.breakOff()).description // => "each profile: BreakOff"
+ * ```
+ */
 export const breakOff = (options?: { readonly bytes?: number }): Fault => ({
   _tag: "BreakOff",
   bytes: options?.bytes
@@ -190,7 +210,7 @@ export const at = (place: Place, ...faults: ReadonlyArray<Fault>): Plan => {
     start: () => {
       let seen = 0
       return (request) => {
-        if (!Requests.matches(place, request)) return []
+        if (!Route.matches(place, request)) return []
         seen++
         return numbers === undefined || numbers.has(seen) ? faults : []
       }
@@ -198,7 +218,19 @@ export const at = (place: Place, ...faults: ReadonlyArray<Fault>): Plan => {
   }
 }
 
-/** Several plans in one: a request meets the faults of all of them. */
+/**
+ * Several plans in one: a request meets the faults of all of them.
+ *
+ * ```ts
+ * import { Faults } from "@effect-realm/testing"
+ *
+ * const plan = Faults.all(
+ *   Faults.at({ endpoint: "profile", nth: 1 }, Faults.html),
+ *   Faults.at({ endpoint: "refreshSession" }, Faults.dropAfter)
+ * )
+ * plan.description // => "no. 1 of profile: Answer; each refreshSession: DropAfter"
+ * ```
+ */
 export const all = (...plans: ReadonlyArray<Plan>): Plan => ({
   description: plans.map((plan) => plan.description).join("; "),
   start: () => {
@@ -245,7 +277,7 @@ export const seeded = (seed: number, options: SeedOptions = {}): Plan => {
       const seen = new Map<string, number>()
       let met = 0
       return (request) => {
-        if (faults.length === 0 || met >= limit || !Requests.matches(filter, request)) return []
+        if (faults.length === 0 || met >= limit || !Route.matches(filter, request)) return []
         const name = `${request.method} ${request.route}`
         const ordinal = (seen.get(name) ?? 0) + 1
         seen.set(name, ordinal)
@@ -424,7 +456,22 @@ export const inject =
       (client) => Effect.provideService(effect, HttpClient.HttpClient, faulty(client, plan))
     )
 
-/** A program failed under some seed. The message has the seed that shows it again, and the failure itself. */
+/**
+ * A program failed under some seed. The message has the seed that shows it again, and the failure itself.
+ *
+ * ```ts
+ * import { Faults } from "@effect-realm/testing"
+ * import { Effect } from "effect"
+ * import { FetchHttpClient } from "effect/http"
+ *
+ * const error = await Faults.explore({ seeds: 3 }, () => Effect.fail("broken")).pipe(
+ *   Effect.flip,
+ *   Effect.provide(FetchHttpClient.layer),
+ *   Effect.runPromise
+ * )
+ * error instanceof Faults.SeedError && error.seed // => 1
+ * ```
+ */
 export class SeedError extends Schema.TaggedError<SeedError>("@effect-realm/testing/SeedError")("SeedError", {
   seed: Schema.Int,
   failure: Schema.String,

@@ -208,7 +208,24 @@ export const anonymousUser: Effect.Effect<
   RealmTest | HttpClient.HttpClient | TokenStore.TokenStore
 > = Effect.flatMap(RealmTest, ({ app }) => App.logIn(app, Credentials.anonymous({ reuse: false })))
 
-/** A new user with email and password, registered, confirmed, logged in and current. */
+/**
+ * A new user with email and password, registered, confirmed, logged in and current.
+ *
+ * ```ts
+ * import { User } from "@effect-realm/client"
+ * import { AppDefinition } from "@effect-realm/server"
+ * import { RealmTest } from "@effect-realm/testing"
+ * import { Effect } from "effect"
+ *
+ * const app = AppDefinition.make({ appId: "shop-abcde", authProviders: { emailPassword: { autoConfirm: true } } })
+ *
+ * const test = Effect.gen(function*() {
+ *   const user = yield* RealmTest.emailUser({ email: "zoe@example.com" })
+ *   return (yield* User.profile(user)).data["email"]
+ * })
+ * await Effect.runPromise(Effect.provide(test, RealmTest.layer({ app }))) // => "zoe@example.com"
+ * ```
+ */
 export const emailUser = (options?: {
   readonly email?: string
   readonly password?: string

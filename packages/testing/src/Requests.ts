@@ -62,12 +62,6 @@ export interface Filter {
   readonly when?: (request: Request) => boolean
 }
 
-/** Whether a request fits a filter. */
-export const matches = (filter: Filter, request: Request): boolean =>
-  (filter.endpoint === undefined || [filter.endpoint].flat().some((name) => name === request.endpoint)) &&
-  (filter.userId === undefined || ("userId" in request.bearer && request.bearer.userId === filter.userId)) &&
-  (filter.when === undefined || filter.when(request))
-
 // -----------------------------------------------------------------------------
 // Service
 // -----------------------------------------------------------------------------
@@ -142,7 +136,7 @@ export const layer: Layer.Layer<Requests | HttpClient.HttpClient, never, HttpCli
       }))
 
     const sent = (filter: Filter = {}) =>
-      Effect.sync(() => log.flatMap(({ request }) => matches(filter, request) ? [request] : []))
+      Effect.sync(() => log.flatMap(({ request }) => Route.matches(filter, request) ? [request] : []))
 
     return Context.make(HttpClient.HttpClient, logged).pipe(
       Context.add(

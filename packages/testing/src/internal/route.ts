@@ -8,7 +8,7 @@ import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import type { Bearer, EndpointName } from "../Requests.ts"
+import type { Bearer, EndpointName, Filter, Request } from "../Requests.ts"
 
 interface Route {
   readonly name: EndpointName
@@ -61,3 +61,9 @@ export const bearer = (request: HttpClientRequest.HttpClientRequest): Bearer => 
     onSome: ({ sub, typ }) => ({ _tag: typ === "access" ? "Access" : "Refresh", userId: sub })
   })
 }
+
+/** Whether a request fits a filter. */
+export const matches = (filter: Filter, request: Request): boolean =>
+  (filter.endpoint === undefined || [filter.endpoint].flat().some((name) => name === request.endpoint)) &&
+  (filter.userId === undefined || ("userId" in request.bearer && request.bearer.userId === filter.userId)) &&
+  (filter.when === undefined || filter.when(request))
