@@ -2,7 +2,7 @@
  * Log-in routes beyond the protocol's endpoints: providers this server does not have, and anonymous log-in by GET, which
  * clients in the wild came to rely on (protocol section 3.1).
  */
-import { LoggedIn } from "@effect-realm/protocol/Endpoint"
+import { LoggedIn, logInAnonymous } from "@effect-realm/protocol/Endpoint"
 import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
@@ -14,14 +14,14 @@ import type { Served } from "./served.ts"
 
 const encode = Schema.encodeSync(LoggedIn)
 
-const providers = "/api/client/v2.0/app/:appId/auth/providers"
+const { path } = logInAnonymous
 
 export const layer = ({ app, place }: Served): Layer.Layer<never, never, HttpRouter.HttpRouter | LogIns.LogIns> => {
   const known = Effect.flatMap(HttpRouter.params, ({ appId = "" }) => LogIns.known(app.appId, appId))
 
   const anonymous = Layer.unwrap(
     Effect.map(LogIns.LogIns, (logIns) =>
-      HttpRouter.add("GET", `${providers}/anon-user/login`, (request) =>
+      HttpRouter.add("GET", path, (request) =>
         known.pipe(
           Effect.andThen(
             logIns.settle({ request, link: false, device: undefined, prove: logIns.anonymous(false) })
@@ -34,7 +34,7 @@ export const layer = ({ app, place }: Served): Layer.Layer<never, never, HttpRou
 
   const unknown = HttpRouter.add(
     "*",
-    `${providers}/:provider/login`,
+    `/${path.slice(1).replace("anon-user", ":provider")}`,
     Effect.gen(function*() {
       const { provider = "" } = yield* HttpRouter.params
       yield* known
