@@ -12,7 +12,10 @@ const unit = (name: string): TestProjectInlineConfiguration => ({
     root: at(`packages/${name}`),
     include: ["test/**/*.test.ts"],
     setupFiles: [at("vitest.setup.ts")],
-    sequence: { concurrent: true }
+    sequence: { concurrent: true },
+    // Tests start servers, threads and processes; on a machine with little to spare each takes its time.
+    testTimeout: 60_000,
+    hookTimeout: 60_000
   }
 })
 
