@@ -49,20 +49,28 @@ export const layer = (
     Effect.map(Authentication, (authentication) => {
       const identify = <A extends Active>(
         find: (token: Redacted.Redacted) => Effect.Effect<A, RealmError.SessionError | DatabaseError>
-      ) => Refusal.handle(place)(Effect.flatMap(Effect.flatMap(HttpServerRequest, token), find))
+      ) =>
+      (credential: Redacted.Redacted) =>
+        Refusal.handle(place)(
+          // Without a credential the header says what is missing.
+          Redacted.value(credential) === ""
+            ? Effect.flatMap(Effect.flatMap(HttpServerRequest, token), find)
+            : find(credential)
+        )
 
       const access = identify(authentication.authorizeAccess)
       const refresh = identify(authentication.authorizeRefresh)
       return Context.make(
         AccessAuthorization,
         AccessAuthorization.of({
-          accessToken: (response) => Effect.flatMap(access, (active) => Effect.provideContext(response, found(active)))
+          accessToken: (response, { credential }) =>
+            Effect.flatMap(access(credential), (active) => Effect.provideContext(response, found(active)))
         })
       ).pipe(Context.add(
         RefreshAuthorization,
         RefreshAuthorization.of({
-          refreshToken: (response) =>
-            Effect.flatMap(refresh, (active) => Effect.provideContext(response, found(active)))
+          refreshToken: (response, { credential }) =>
+            Effect.flatMap(refresh(credential), (active) => Effect.provideContext(response, found(active)))
         })
       ))
     })

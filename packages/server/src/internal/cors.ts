@@ -19,7 +19,8 @@ const preflightHeaders = {
 }
 
 const everyOrigin: Decision = { _tag: "Allowed", headers: { "access-control-allow-origin": "*", ...exposed } }
-const noOrigin: Decision = { _tag: "Allowed", headers: {} }
+/** For requests that no page of a browser has sent. */
+export const noOrigin: Decision = { _tag: "Allowed", headers: {} }
 
 /** What an app with these origins decides about a request; no origins means all of them. */
 export const make = (

@@ -114,7 +114,10 @@ export const layer = (options: {
         const response = refused === undefined
           ? Effect.catchCause(Effect.provideService(handler, MaxBodySize, maxBytes), recover)
           : Refusal.response(place, refused)
-        return Effect.map(response, HttpServerResponse.setHeaders(decision.headers))
+        // Most requests are not a browser's, and a response is copied to add headers to it.
+        return decision === Cors.noOrigin
+          ? response
+          : Effect.map(response, HttpServerResponse.setHeaders(decision.headers))
       }),
     { global: true }
   )
