@@ -8,6 +8,7 @@ import * as Token from "@effect-realm/protocol/Token"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
+import * as Exit from "effect/Exit"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
@@ -360,14 +361,21 @@ export const end = (
     Effect.gen(function*() {
       let ended: Tokens | undefined
       let isLost = false
-      yield* leave(user, (found) => {
+      const left = yield* Effect.exit(leave(user, (found) => {
         ended = found !== "Damaged" && Option.isSome(found) ? found.value.tokens : undefined
         const next = compute(found)
         isLost = found === "Damaged" && Option.isNone(next)
         return next
-      })
+      }))
       // Tokens may be left in a record that cannot be read: to be told that they are gone would be wrong.
       if (isLost) yield* TokenStore.use((store) => store.get(key(user)))
+      // A store that failed to forget keeps tokens that are good for nothing once the server has ended them.
+      if (Exit.isFailure(left)) {
+        return yield* Effect.andThen(
+          ended === undefined ? Effect.void : Effect.ignore(restore(endOnServer(user, ended))),
+          left
+        )
+      }
       if (ended === undefined) return
       yield* restore(endOnServer(user, ended))
     })

@@ -27,8 +27,11 @@ export interface World {
 
 /** Text in rows, slow on the test clock when it is told to, so that everything may happen between two accesses. */
 export const rowStore = (rows: Map<string, string>, latency = 0): KeyValueStore.KeyValueStore => {
-  const slow = <A>(access: () => A): Effect.Effect<A> => {
-    const now = Effect.sync(access)
+  const slow = <A>(access: () => A): Effect.Effect<A, KeyValueStore.KeyValueStoreError> => {
+    const now = Effect.try({
+      try: access,
+      catch: (cause) => new KeyValueStore.KeyValueStoreError({ method: "access", message: String(cause), cause })
+    })
     return latency === 0 ? now : Effect.delay(Effect.tap(now, () => Effect.sleep(latency)), latency)
   }
   return KeyValueStore.makeStringOnly({
