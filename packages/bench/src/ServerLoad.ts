@@ -96,10 +96,10 @@ export const rows = Effect.fnUntraced(function*(
     }),
     // Hashes are slow on purpose: a sample is one for each log-in in flight at least, which takes seconds.
     yield* Row.measure(Math.min(sizes.rounds, 3), {
-      measured: `server: log-ins by email and password, ${inFlight.logIns} in flight`,
+      measured: `server: log-ins by email and password, ${inFlight.passwords} in flight`,
       unit: "log-ins/s",
-      ours: measurement(name, inFlight.logIns, () => logInByPassword(ours)),
-      peers: [measurement("scrypt alone", inFlight.logIns, hashAlone)]
+      ours: measurement(name, inFlight.passwords, () => logInByPassword(ours)),
+      peers: [measurement("scrypt alone", inFlight.passwords, hashAlone)]
     })
   ]
 })

@@ -10,8 +10,8 @@ export interface Sizes {
   readonly millis: number
   /** How many calls or log-ins the cost of one is the mean of. */
   readonly repetitions: number
-  /** How many function calls and log-ins are under way at a time where there are many. */
-  readonly inFlight: { readonly calls: number; readonly logIns: number }
+  /** How many calls, log-ins and log-ins by password are under way at a time where there are many. */
+  readonly inFlight: { readonly calls: number; readonly logIns: number; readonly passwords: number }
   /** How many calls find the same expired token. */
   readonly callers: number
   /** How many users a store holds. */
@@ -24,7 +24,7 @@ export const full: Sizes = {
   rounds: 7,
   millis: 600,
   repetitions: 500,
-  inFlight: { calls: 64, logIns: 16 },
+  inFlight: { calls: 64, logIns: 16, passwords: 4 },
   callers: 1000,
   users: { few: 10, some: 1000, many: 100_000 },
   usersOfRealmWeb: 400
@@ -34,7 +34,7 @@ export const tiny: Sizes = {
   rounds: 2,
   millis: 10,
   repetitions: 3,
-  inFlight: { calls: 2, logIns: 2 },
+  inFlight: { calls: 2, logIns: 2, passwords: 1 },
   callers: 10,
   users: { few: 1, some: 2, many: 3 },
   usersOfRealmWeb: 3

@@ -71,7 +71,12 @@ const rowsOf = Effect.fnUntraced(function*(
       sample: one[cost],
       ...(one.users === few ? { aim: flat } : undefined)
     }))
-    return Row.measure(sizes.rounds, { measured: `${measured}, sessions ${where}`, unit: "µs", ours: ours!, peers })
+    return Row.measure(Math.min(sizes.rounds, 5), {
+      measured: `${measured}, sessions ${where}`,
+      unit: "µs",
+      ours: ours!,
+      peers
+    })
   }
   return yield* Effect.scoped(Effect.gen(function*() {
     const populated = yield* Effect.forEach([many, some, few], (users) => populate(users, store, sizes))
@@ -102,7 +107,7 @@ const rowsBesideRealmWeb = Effect.fnUntraced(function*(
         Row.cost(Effect.promise(() => app.logIn(Realm.Credentials.anonymous(false))), times)
       yield* ours(users)
       yield* theirs(users)
-      return yield* Row.measure(sizes.rounds, {
+      return yield* Row.measure(Math.min(sizes.rounds, 5), {
         measured: `log-in over a socket, after ${users} others`,
         unit: "µs",
         ours: { name: "ours on undici", sample: ours(logIns) },

@@ -9,6 +9,8 @@ export interface Circumstances {
   readonly date: string
   readonly processor: string
   readonly cores: number
+  /** How many programs wanted a core when the bench began, on average over a minute. */
+  readonly busy: number
   readonly node: string
   readonly effect: string
 }
@@ -63,12 +65,19 @@ const shortcomings = (rows: ReadonlyArray<Row.Row>): string => {
   return missed.length === 0 ? "Every aim is reached." : `These fall short of their aim:\n\n${missed.join("\n")}`
 }
 
+const quiet = ({ busy, cores }: Circumstances): string =>
+  busy < cores / 4
+    ? "The machine did nothing else."
+    : `The machine was busy with other work (load ${
+      number(busy)
+    }), so the figures are lower and spread wider than they need to.`
+
 /** The page for `docs/`. */
 export const page = (rows: ReadonlyArray<Row.Row>, at: Circumstances): string =>
   `# Bench
 
 Written by \`npm run bench\` on ${at.date}, on ${at.cores} cores of ${at.processor}, with Node.js ${at.node} and Effect
-${at.effect}.
+${at.effect}. ${quiet(at)}
 
 Everybody in a row is measured in the same rounds, in turn, so read the ratios: the figures belong to this machine. Each
 figure is the median of its rounds with the lowest and the highest; each ratio is that of the figures of one round. Clients

@@ -5,7 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import { readFileSync, writeFileSync } from "node:fs"
-import { availableParallelism, cpus } from "node:os"
+import { availableParallelism, cpus, loadavg } from "node:os"
 import * as Bench from "./Bench.ts"
 import type { Row } from "./Row.ts"
 import * as Sizes from "./Sizes.ts"
@@ -19,6 +19,7 @@ const effectVersion = (): string => {
 }
 
 const chosen = process.argv.slice(2)
+const busy = loadavg()[0] ?? 0
 
 const program = Effect.gen(function*() {
   const rows: Array<Row> = []
@@ -33,6 +34,7 @@ const program = Effect.gen(function*() {
     date: new Date().toISOString().slice(0, 10),
     processor: cpus()[0]?.model ?? "an unknown processor",
     cores: availableParallelism(),
+    busy,
     node: process.versions.node,
     effect: effectVersion()
   }

@@ -16,6 +16,7 @@ const at: Table.Circumstances = {
   date: "2025-12-31",
   processor: "Abacus",
   cores: 2,
+  busy: 0.1,
   node: "24.0.0",
   effect: "4.1.0"
 }
@@ -46,6 +47,11 @@ describe("the table", () => {
     assert.include(page, "2025-12-31")
     assert.include(page, "calls: 3 where ≥ 5 times slow was aimed at.")
     assert.include(Table.page([{ ...row, peers: [] }], at), "Every aim is reached.")
+  })
+
+  it("says whether the machine had other work", () => {
+    assert.include(Table.page([row], at), "The machine did nothing else.")
+    assert.include(Table.page([row], { ...at, busy: 3 }), "busy with other work (load 3)")
   })
 })
 
