@@ -367,17 +367,14 @@ export const end = (
         isLost = found === "Damaged" && Option.isNone(next)
         return next
       }))
+      if (ended !== undefined) {
+        const telling = restore(endOnServer(user, ended))
+        // A store that failed to forget keeps tokens that are good for nothing once the server has ended them.
+        yield* Exit.isSuccess(left) ? telling : Effect.ignore(telling)
+      }
+      yield* left
       // Tokens may be left in a record that cannot be read: to be told that they are gone would be wrong.
       if (isLost) yield* TokenStore.use((store) => store.get(key(user)))
-      // A store that failed to forget keeps tokens that are good for nothing once the server has ended them.
-      if (Exit.isFailure(left)) {
-        return yield* Effect.andThen(
-          ended === undefined ? Effect.void : Effect.ignore(restore(endOnServer(user, ended))),
-          left
-        )
-      }
-      if (ended === undefined) return
-      yield* restore(endOnServer(user, ended))
     })
   )
 

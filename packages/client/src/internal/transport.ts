@@ -65,25 +65,21 @@ const excerptLength = 200
 const isJson = (contentType: string): boolean => /^application\/(?:[\w.+-]+\+)?json\b/i.test(contentType.trim())
 
 // Whatever looks like a token is taken out of what an error may show.
-const tokens = /eyJ[\w-]*(?:\.[\w-]*){0,2}|[\w-]{8,}\.[\w-]{8,}\.[\w-]*/g
+const jsonWebToken = /eyJ[\w-]*(?:\.[\w-]*){0,2}/g
 
-// The same, for words that a server chose to say: no host name in them looks like this.
-const jsonWebTokens = /eyJ[\w-]*(?:\.[\w-]*){0,2}/g
+// Tokens of other kinds, in texts that are not the words of a server of ours.
+const otherToken = /[\w-]{8,}\.[\w-]{8,}\.[\w-]*|("(?:access|refresh)_token"\s*:\s*")[^"]+/g
 
-/** The secrets of a request, as they are and as JSON spells them: a proxy or a server may send back what it was sent. */
-const secretsOf = ({ bearer, payload, secrets = [] }: Untyped): ReadonlyArray<string> =>
+/** A text without the secrets of a request: a proxy or a server may send back what it was sent. */
+const without = ({ bearer, payload, secrets = [] }: Untyped, text: string): string =>
   [bearer, ...(Predicate.isReadonlyObject(payload) ? Object.values(payload) : [])]
     .flatMap((value) => Redacted.isRedacted(value) ? [String(Redacted.value(value))] : [])
     .concat(secrets)
-    .flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1)])
-    .filter((secret) => secret !== "")
+    .flatMap((secret) => secret === "" ? [] : [secret, JSON.stringify(secret).slice(1, -1)])
+    .reduce((shown, secret) => shown.replaceAll(secret, "<redacted>"), text)
+    .replace(jsonWebToken, "<redacted>")
 
-const fields = /("(?:access|refresh)_token"\s*:\s*")[^"]+/g
-
-const without = (secrets: ReadonlyArray<string>, text: string, pattern: RegExp): string =>
-  secrets.reduce((shown, secret) => shown.replaceAll(secret, "<redacted>"), text)
-    .replace(fields, "$1<redacted>")
-    .replace(pattern, "<redacted>")
+const excerptOf = (input: Untyped, text: string): string => without(input, text).replace(otherToken, "$1<redacted>")
 
 interface Untyped {
   readonly baseUrl: string
@@ -163,7 +159,7 @@ const unreachable = (
     method: endpoint.method,
     route: endpoint.path,
     // The reason and its cause, without the URL and the headers that `error.message` may quote.
-    reason: { _tag: "Unreachable", detail: without(secretsOf(input), detailOf(error), tokens) }
+    reason: { _tag: "Unreachable", detail: excerptOf(input, detailOf(error)) }
   })
 
 const detailOf = (error: HttpClientError.HttpClientError): string => {
@@ -201,7 +197,7 @@ const answerDecoder = (
           route: endpoint.path,
           status,
           contentType,
-          excerpt: secret && ok ? "" : without(secretsOf(input), text.slice(0, 16_384), tokens).slice(0, excerptLength),
+          excerpt: secret && ok ? "" : excerptOf(input, text.slice(0, 16_384)).slice(0, excerptLength),
           detail
         })
       )
@@ -215,7 +211,7 @@ const answerDecoder = (
     let body: unknown
     try {
       // Refusals are shown in the server's own words, which may quote the request.
-      body = JSON.parse(ok ? text : without(secretsOf(input), text, jsonWebTokens))
+      body = JSON.parse(ok ? text : without(input, text))
     } catch {
       return invalid(text === "" ? "the body is empty" : "the body is not valid JSON")
     }
