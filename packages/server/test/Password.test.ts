@@ -4,6 +4,9 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 
+// scrypt begins with HMAC, which fills a short key up with zeros: those at the end of a password do not count.
+const counted = (password: string): string => password.normalize("NFKC").replace(/\0+$/, "")
+
 const layer = Password.layer({ cost: 2, parallelization: 1 })
 
 it.effect.prop(
@@ -14,8 +17,7 @@ it.effect.prop(
       const passwords = yield* Password.Password
       const hash = yield* passwords.hash(Redacted.make(password))
       assert.isTrue(yield* passwords.verify(Redacted.make(password), hash))
-      const same = password.normalize("NFKC") === other.normalize("NFKC")
-      assert.strictEqual(yield* passwords.verify(Redacted.make(other), hash), same)
+      assert.strictEqual(yield* passwords.verify(Redacted.make(other), hash), counted(password) === counted(other))
     }).pipe(Effect.provide(layer)),
   { arbitrary: { runs: 30 } }
 )
