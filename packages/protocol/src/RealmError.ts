@@ -453,14 +453,21 @@ const codelessReason = (status: number, message: string): ErrorCode | undefined 
   }
 }
 
-const text = (value: unknown): string | undefined => typeof value === "string" && value !== "" ? value : undefined
+/** How many characters of a text of the server an error keeps: enough for a function that throws a document as JSON. */
+const longestText = 16_384
+
+const text = (value: unknown): string | undefined => {
+  if (typeof value !== "string" || value === "") return undefined
+  return value.length <= longestText ? value : `${value.slice(0, longestText)}… (${value.length} characters)`
+}
 
 /**
  * Reads the parsed body of an answer with an error status. `None` when it is no refusal of this protocol: a page of a
  * proxy, say, or a body of another shape.
  *
  * The code decides, whatever the status. Without a code, some statuses speak for themselves: 401 is
- * `SessionError.Unauthorized`, 400 `RequestError.BadRequest` (protocol sections 5.1, 6, 8.2).
+ * `SessionError.Unauthorized`, 400 `RequestError.BadRequest` (protocol sections 5.1, 6, 8.2). Of a text that is longer than
+ * 16,384 characters the error keeps the beginning.
  *
  * ```ts
  * import { RealmError } from "@effect-realm/protocol"

@@ -238,6 +238,26 @@ describe("A refusal", () => {
     }))
 })
 
+describe("A refusal of any length", () => {
+  it("makes an error that can be shown: each text is cut, and says so", () => {
+    const long = "x".repeat(10_000_000)
+    for (const code of ["FunctionExecutionError", "BadRequest", long]) {
+      const error = Option.getOrThrow(RealmError.fromWire(400, { error: long, error_code: code, link: long }))
+      assert.isBelow(error.message.length, 40_000)
+      assert.isBelow(JSON.stringify(error).length, 80_000)
+      assert.include(error.message, "… (10000000 characters)")
+    }
+  })
+
+  it("keeps what a function may throw on purpose", () => {
+    const document = JSON.stringify({ lines: Array.from({ length: 500 }, (_, line) => `line ${line}`) })
+    const error = Option.getOrThrow(
+      RealmError.fromWire(400, { error: document, error_code: "FunctionExecutionError" })
+    )
+    assert.isTrue(error._tag === "FunctionError" && error.reason.message === document)
+  })
+})
+
 describe("An endpoint's refusals", () => {
   it("are narrowed to what it declares: another family becomes unknown, with its code", () => {
     const own = RealmError.make("FunctionNotFound", "x")
