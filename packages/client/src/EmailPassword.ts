@@ -84,7 +84,7 @@ export const registerUser: {
     EmailPasswordError,
     HttpClient.HttpClient
   >
-} = dual(
+} = /* @__PURE__ */ dual(
   2,
   (app: App, { email, password }: { readonly email: string; readonly password: Secret }) =>
     sendRegister({ ...to(app), payload: { email, password: redacted(password) } })
@@ -117,7 +117,7 @@ export const registerUser: {
 export const confirmUser: {
   (link: LinkToken): (app: App) => Effect.Effect<void, EmailPasswordError, HttpClient.HttpClient>
   (app: App, link: LinkToken): Effect.Effect<void, EmailPasswordError, HttpClient.HttpClient>
-} = dual(
+} = /* @__PURE__ */ dual(
   2,
   (app: App, { token, tokenId }: LinkToken) => sendConfirm({ ...to(app), payload: { token: redacted(token), tokenId } })
 )
@@ -149,7 +149,10 @@ export const confirmUser: {
 export const resendConfirmationEmail: {
   (account: { readonly email: string }): (app: App) => Effect.Effect<void, EmailPasswordError, HttpClient.HttpClient>
   (app: App, account: { readonly email: string }): Effect.Effect<void, EmailPasswordError, HttpClient.HttpClient>
-} = dual(2, (app: App, { email }: { readonly email: string }) => sendConfirmation({ ...to(app), payload: { email } }))
+} = /* @__PURE__ */ dual(
+  2,
+  (app: App, { email }: { readonly email: string }) => sendConfirmation({ ...to(app), payload: { email } })
+)
 
 /**
  * Runs the app's confirmation function once more (`retryCustomConfirmation`). Fails with `AuthError.UserAlreadyConfirmed`
@@ -178,7 +181,7 @@ export const resendConfirmationEmail: {
 export const retryCustomConfirmation: {
   (account: { readonly email: string }): (app: App) => Effect.Effect<void, EmailPasswordError, HttpClient.HttpClient>
   (app: App, account: { readonly email: string }): Effect.Effect<void, EmailPasswordError, HttpClient.HttpClient>
-} = dual(
+} = /* @__PURE__ */ dual(
   2,
   (app: App, { email }: { readonly email: string }) => sendCallConfirmation({ ...to(app), payload: { email } })
 )
@@ -213,7 +216,10 @@ export const retryCustomConfirmation: {
 export const sendResetPasswordEmail: {
   (account: { readonly email: string }): (app: App) => Effect.Effect<void, EmailPasswordError, HttpClient.HttpClient>
   (app: App, account: { readonly email: string }): Effect.Effect<void, EmailPasswordError, HttpClient.HttpClient>
-} = dual(2, (app: App, { email }: { readonly email: string }) => sendReset({ ...to(app), payload: { email } }))
+} = /* @__PURE__ */ dual(
+  2,
+  (app: App, { email }: { readonly email: string }) => sendReset({ ...to(app), payload: { email } })
+)
 
 /**
  * Sets a new password with the halves of the mailed link (`resetPassword`). Fails with `AuthError.UserpassTokenInvalid`
@@ -248,7 +254,7 @@ export const resetPassword: {
     EmailPasswordError,
     HttpClient.HttpClient
   >
-} = dual(
+} = /* @__PURE__ */ dual(
   2,
   (app: App, { password, token, tokenId }: LinkToken & { readonly password: Secret }) =>
     sendSetPassword({ ...to(app), payload: { token: redacted(token), tokenId, password: redacted(password) } })
@@ -290,7 +296,7 @@ export interface ResetCall {
 export const callResetPasswordFunction: {
   (call: ResetCall): (app: App) => Effect.Effect<void, CallResetPasswordFunctionError, HttpClient.HttpClient>
   (app: App, call: ResetCall): Effect.Effect<void, CallResetPasswordFunctionError, HttpClient.HttpClient>
-} = dual(
+} = /* @__PURE__ */ dual(
   2,
   (app: App, { args, email, password }: ResetCall): Effect.Effect<
     void,

@@ -332,12 +332,15 @@ export const stringify = (value: unknown, options?: EncodeOptions): Result.Resul
 // -----------------------------------------------------------------------------
 
 /** JSON that is not checked beforehand: the walk that decodes it does that. */
-const Wire: Schema.Codec<Schema.Json> = Schema.declare<Schema.Json>((json): json is Schema.Json => json !== undefined, {
-  identifier: "ExtendedJson",
-  expected: "Extended JSON",
-  representation: { id: "effect/schema/Json", payload: null },
-  toCodecJson: () => undefined
-})
+const Wire: Schema.Codec<Schema.Json> = /* @__PURE__ */ Schema.declare<Schema.Json>(
+  (json): json is Schema.Json => json !== undefined,
+  {
+    identifier: "ExtendedJson",
+    expected: "Extended JSON",
+    representation: { id: "effect/schema/Json", payload: null },
+    toCodecJson: () => undefined
+  }
+)
 
 const toIssue = (cause: unknown, input: unknown, options: SchemaAST.ParseOptions): SchemaIssue.Issue => {
   const failure = fromUnknown(cause)
@@ -401,7 +404,7 @@ export const codec = (options?: CodecOptions): Schema.Codec<unknown, Schema.Json
  * assert.deepEqual(Schema.encodeSync(Order)(order), wire)
  * ```
  */
-export const Value: Schema.Codec<unknown, Schema.Json> = codec()
+export const Value: Schema.Codec<unknown, Schema.Json> = /* @__PURE__ */ codec()
 
 const isPlain = (value: unknown): value is Document => {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return false
@@ -422,8 +425,8 @@ const isPlain = (value: unknown): value is Document => {
  * assert.throws(() => Schema.decodeUnknownSync(Ejson.Document)({ $numberInt: "1" }))
  * ```
  */
-export const Document: Schema.Codec<Document, Schema.Json> = Value.pipe(
-  Schema.decodeTo(Schema.declare<Document>(isPlain, { expected: "a document" }))
+export const Document: Schema.Codec<Document, Schema.Json> = /* @__PURE__ */ Value.pipe(
+  /* @__PURE__ */ Schema.decodeTo(/* @__PURE__ */ Schema.declare<Document>(isPlain, { expected: "a document" }))
 )
 
 // -----------------------------------------------------------------------------
@@ -433,7 +436,7 @@ export const Document: Schema.Codec<Document, Schema.Json> = Value.pipe(
 const sameEncoding = (self: unknown, that: unknown): boolean =>
   self === that || JSON.stringify(encodeUnsafe(self)) === JSON.stringify(encodeUnsafe(that))
 
-const exactTransformation = transformation({ numbers: "exact" })
+const exactTransformation = /* @__PURE__ */ transformation({ numbers: "exact" })
 
 /**
  * A schema of values whose `_bsontype` is `type`. Inside a JSON codec of its own (`Schema.toCodecJson`) such a value is
@@ -471,19 +474,19 @@ const uint32 = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 0xffff_f
 const int32 = Schema.Int.check(Schema.isBetween({ minimum: -0x8000_0000, maximum: 0x7fff_ffff }))
 
 /** A decoded `ObjectId`, for your own structs behind {@link Value}. */
-export const ObjectId: Schema.declare<Bson.ObjectId> = bsonValue<Bson.ObjectId>(
+export const ObjectId: Schema.declare<Bson.ObjectId> = /* @__PURE__ */ bsonValue<Bson.ObjectId>(
   "ObjectId",
   () => generated<Bson.ObjectId>()(bytes(12, 12), (seed) => new BsonObjectId(Uint8Array.from(seed)))
 )
 
 /** A decoded `Int32`, which only `numbers: "exact"` yields. */
-export const Int32: Schema.declare<Bson.Int32> = bsonValue<Bson.Int32>(
+export const Int32: Schema.declare<Bson.Int32> = /* @__PURE__ */ bsonValue<Bson.Int32>(
   "Int32",
   () => generated<Bson.Int32>()(int32, (seed) => new BsonInt32(seed))
 )
 
 /** A decoded `Double`, which only `numbers: "exact"` yields. Encode with it to keep whole numbers doubles. */
-export const Double: Schema.declare<Bson.Double> = bsonValue<Bson.Double>(
+export const Double: Schema.declare<Bson.Double> = /* @__PURE__ */ bsonValue<Bson.Double>(
   "Double",
   () => generated<Bson.Double>()(Schema.Number, (seed) => new BsonDouble(seed))
 )
@@ -492,13 +495,13 @@ export const Double: Schema.declare<Bson.Double> = bsonValue<Bson.Double>(
  * A decoded `Long`. With native numbers a value up to 2^53 - 1 is a number instead: use {@link Int64} to have one type
  * for all.
  */
-export const Long: Schema.declare<Bson.Long> = bsonValue<Bson.Long>(
+export const Long: Schema.declare<Bson.Long> = /* @__PURE__ */ bsonValue<Bson.Long>(
   "Long",
   () => generated<Bson.Long>()(Schema.Tuple([uint32, uint32]), ([low, high]) => new BsonLong(low | 0, high | 0))
 )
 
 /** A decoded `Decimal128`. */
-export const Decimal128: Schema.declare<Bson.Decimal128> = bsonValue<Bson.Decimal128>(
+export const Decimal128: Schema.declare<Bson.Decimal128> = /* @__PURE__ */ bsonValue<Bson.Decimal128>(
   "Decimal128",
   () =>
     generated<Bson.Decimal128>()(
@@ -508,7 +511,7 @@ export const Decimal128: Schema.declare<Bson.Decimal128> = bsonValue<Bson.Decima
 )
 
 /** Decoded bytes of any subtype, a {@link Uuid} included. */
-export const Binary: Schema.declare<Bson.Binary> = bsonValue<Bson.Binary>(
+export const Binary: Schema.declare<Bson.Binary> = /* @__PURE__ */ bsonValue<Bson.Binary>(
   "Binary",
   () =>
     generated<Bson.Binary>()(
@@ -518,41 +521,41 @@ export const Binary: Schema.declare<Bson.Binary> = bsonValue<Bson.Binary>(
 )
 
 /** A decoded `UUID`: 16 bytes of subtype 4. */
-export const Uuid: Schema.declare<Bson.UUID> = bsonValue<Bson.UUID>(
+export const Uuid: Schema.declare<Bson.UUID> = /* @__PURE__ */ bsonValue<Bson.UUID>(
   "Binary",
   () => generated<Bson.UUID>()(bytes(16, 16), (seed) => new BsonUuid(Uint8Array.from(seed))),
   (value) => value["sub_type"] === BsonBinary.SUBTYPE_UUID && value["position"] === 16
 )
 
 /** A decoded `Timestamp`: MongoDB's own, of seconds and a counter. */
-export const Timestamp: Schema.declare<Bson.Timestamp> = bsonValue<Bson.Timestamp>(
+export const Timestamp: Schema.declare<Bson.Timestamp> = /* @__PURE__ */ bsonValue<Bson.Timestamp>(
   "Timestamp",
   () => generated<Bson.Timestamp>()(Schema.Struct({ t: uint32, i: uint32 }), (seed) => new BsonTimestamp(seed))
 )
 
 /** A decoded `BSONRegExp`. */
-export const RegExp: Schema.declare<Bson.BSONRegExp> = bsonValue<Bson.BSONRegExp>(
+export const RegExp: Schema.declare<Bson.BSONRegExp> = /* @__PURE__ */ bsonValue<Bson.BSONRegExp>(
   "BSONRegExp"
 )
 
 /** A decoded `BSONSymbol`, a deprecated type of strings. */
-export const BsonSymbol: Schema.declare<Bson.BSONSymbol> = bsonValue<Bson.BSONSymbol>(
+export const BsonSymbol: Schema.declare<Bson.BSONSymbol> = /* @__PURE__ */ bsonValue<Bson.BSONSymbol>(
   "BSONSymbol"
 )
 
 /** Decoded `Code`, with or without a scope. */
-export const Code: Schema.declare<Bson.Code> = bsonValue<Bson.Code>("Code")
+export const Code: Schema.declare<Bson.Code> = /* @__PURE__ */ bsonValue<Bson.Code>("Code")
 
 /** A decoded `DBRef`. */
-export const DBRef: Schema.declare<Bson.DBRef> = bsonValue<Bson.DBRef>("DBRef")
+export const DBRef: Schema.declare<Bson.DBRef> = /* @__PURE__ */ bsonValue<Bson.DBRef>("DBRef")
 
 /** The decoded value below all others. */
-export const MinKey: Schema.declare<Bson.MinKey> = bsonValue<Bson.MinKey>(
+export const MinKey: Schema.declare<Bson.MinKey> = /* @__PURE__ */ bsonValue<Bson.MinKey>(
   "MinKey"
 )
 
 /** The decoded value above all others. */
-export const MaxKey: Schema.declare<Bson.MaxKey> = bsonValue<Bson.MaxKey>(
+export const MaxKey: Schema.declare<Bson.MaxKey> = /* @__PURE__ */ bsonValue<Bson.MaxKey>(
   "MaxKey"
 )
 
