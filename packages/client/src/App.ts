@@ -14,7 +14,6 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import {
   type ExchangeError,
-  InvalidResponseError,
   NotLoggedInError,
   type RequestFailure,
   type ServerFailure,
@@ -179,35 +178,40 @@ export const logIn: {
     app: App
   ) => Effect.Effect<User, LogInError, HttpClient.HttpClient | TokenStore>
   (app: App, credentials: Credentials): Effect.Effect<User, LogInError, HttpClient.HttpClient | TokenStore>
-} = dual(
+} = /* @__PURE__ */ dual(
   2,
-  (app: App, credentials: Credentials): Effect.Effect<User, LogInError, HttpClient.HttpClient | TokenStore> =>
-    Effect.flatMap(TokenStore, ({ departures }) =>
-      departures.arriving(app.id, (settle) =>
-        Effect.gen(function*() {
-          if (credentials._tag === "Anonymous" && credentials.reuse) {
-            const reused = yield* reusable(app)
-            if (Option.isSome(reused) && (yield* makeCurrent(reused.value))) return reused.value
-          }
-          const { deviceId } = yield* TokenStore.use((store) => store.app(app.id))
-          const request = LogIn.send(app, credentials, { deviceId: Option.getOrUndefined(deviceId) })
-          return yield* Effect.uninterruptibleMask((restore) =>
-            Effect.flatMap(restore(request), (answer) => {
-              let committed = false
-              // Whoever is interrupted meanwhile has logged in all the same: the commit and its note belong together.
-              const noted: Settle = (key, commit) =>
-                Effect.uninterruptible(Effect.tap(settle(key, commit), () =>
-                  Effect.sync(() => {
-                    committed = true
-                  })))
-              return Effect.onError(
-                restore(complete(app, credentials, answer, noted)),
-                // The session exists on the server and nobody will ever use it: end it there, and make nobody wait.
-                () => committed ? Effect.void : abandon(app, answer)
-              )
-            })
-          )
-        })))
+  (app: App, credentials: Credentials): Effect.Effect<User, LogInError, HttpClient.HttpClient | TokenStore> => {
+    LogIn.assertCredentials(credentials)
+    return Effect.flatMap(
+      TokenStore,
+      ({ departures }) =>
+        departures.arriving(app.id, (settle) =>
+          Effect.gen(function*() {
+            if (credentials._tag === "Anonymous" && credentials.reuse) {
+              const reused = yield* reusable(app)
+              if (Option.isSome(reused) && (yield* makeCurrent(reused.value))) return reused.value
+            }
+            const { deviceId } = yield* TokenStore.use((store) => store.app(app.id))
+            const request = LogIn.send(app, credentials, { deviceId: Option.getOrUndefined(deviceId) })
+            return yield* Effect.uninterruptibleMask((restore) =>
+              Effect.flatMap(restore(request), (answer) => {
+                let committed = false
+                // Whoever is interrupted meanwhile has logged in all the same: the commit and its note belong together.
+                const noted: Settle = (key, commit) =>
+                  Effect.uninterruptible(Effect.tap(settle(key, commit), () =>
+                    Effect.sync(() => {
+                      committed = true
+                    })))
+                return Effect.onError(
+                  restore(complete(app, credentials, answer, noted)),
+                  // The session exists on the server and nobody will ever use it: end it there, and make nobody wait.
+                  () => committed ? Effect.void : abandon(app, answer)
+                )
+              })
+            )
+          }))
+    )
+  }
 )
 
 type LogInAnswer = typeof Endpoint.LoggedIn.Type
@@ -221,14 +225,7 @@ const complete = Effect.fnUntraced(function*(
   const endpoint = LogIn.endpoint(credentials)
   const { accessToken, deviceId, refreshToken, userId } = answer
   if (refreshToken === undefined || refreshToken === null) {
-    return yield* new InvalidResponseError({
-      method: endpoint.method,
-      route: endpoint.path,
-      status: 200,
-      contentType: "application/json",
-      excerpt: "",
-      detail: "the answer to a log-in has no refresh token"
-    })
+    return yield* Transport.invalid(endpoint, "the answer to a log-in has no refresh token")
   }
   const claims = yield* Sessions.claimsOf(userId, accessToken, endpoint)
   const profile = Session.profile(yield* sendProfile({ baseUrl: app.baseUrl, bearer: accessToken }))
@@ -346,7 +343,7 @@ const makeCurrent = Effect.fnUntraced(function*(
 export const switchUser: {
   (user: User): (app: App) => Effect.Effect<void, SwitchUserError, TokenStore>
   (app: App, user: User): Effect.Effect<void, SwitchUserError, TokenStore>
-} = dual(
+} = /* @__PURE__ */ dual(
   2,
   (app: App, user: User): Effect.Effect<void, SwitchUserError, TokenStore> =>
     Effect.flatMap(
@@ -378,7 +375,7 @@ export const switchUser: {
 export const removeUser: {
   (user: User): (app: App) => Effect.Effect<void, RemoveUserError, HttpClient.HttpClient | TokenStore>
   (app: App, user: User): Effect.Effect<void, RemoveUserError, HttpClient.HttpClient | TokenStore>
-} = dual(
+} = /* @__PURE__ */ dual(
   2,
   (app: App, user: User): Effect.Effect<void, RemoveUserError, HttpClient.HttpClient | TokenStore> =>
     Sessions.end(userOf(app, user.id), Sessions.removed)
@@ -409,7 +406,7 @@ const sendDeleteUser = Transport.make(Endpoint.deleteUser)
 export const deleteUser: {
   (user: User): (app: App) => Effect.Effect<void, DeleteUserError, HttpClient.HttpClient | TokenStore>
   (app: App, user: User): Effect.Effect<void, DeleteUserError, HttpClient.HttpClient | TokenStore>
-} = dual(
+} = /* @__PURE__ */ dual(
   2,
   (app: App, user: User): Effect.Effect<void, DeleteUserError, HttpClient.HttpClient | TokenStore> => {
     const own = userOf(app, user.id)

@@ -60,7 +60,10 @@ const redacted = (secret: string | Redacted.Redacted): Redacted.Redacted =>
  * ```
  */
 export const anonymous = (options?: { readonly reuse?: boolean }): Anonymous =>
-  checked(() => new Anonymous({ reuse: options?.reuse ?? true }))
+  // Other than an object it can be the plain boolean of `Realm.Credentials.anonymous`, or is left for the schema to refuse.
+  checked(() =>
+    new Anonymous({ reuse: options === undefined || typeof options === "object" ? options?.reuse ?? true : options })
+  )
 
 /**
  * Email and password (`Realm.Credentials.emailPassword`). The address is matched exactly: upper and lower case differ.
@@ -81,7 +84,7 @@ export const emailPassword = (options: {
 /**
  * What the app's authentication function gets as its argument (`Realm.Credentials.function`): a document of any BSON
  * values. The key `options` is taken by the protocol and overwritten (protocol section 1.6). Throws an `EjsonError` that
- * names the path of a value without Extended JSON form.
+ * names the path of a value without Extended JSON form, and a `SchemaError` when the payload is no document.
  *
  * ```ts
  * import { Credentials } from "@effect-realm/client"
@@ -92,9 +95,13 @@ export const emailPassword = (options: {
  * ```
  */
 const function_ = (payload: { readonly [key: string]: unknown }): Function =>
-  new Function({
-    // A document encodes to a JSON object, by the rules of Extended JSON.
-    payload: Redacted.make(Ejson.encodeUnsafe(payload, { root: "payload" }) as { readonly [key: string]: Schema.Json })
-  })
+  checked(() =>
+    new Function({
+      // A document encodes to a JSON object, by the rules of Extended JSON; the schema refuses anything else.
+      payload: Redacted.make(
+        Ejson.encodeUnsafe(payload, { root: "payload" }) as { readonly [key: string]: Schema.Json }
+      )
+    })
+  )
 
 export { function_ as function }

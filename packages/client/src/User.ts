@@ -21,13 +21,14 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import {
   type ExchangeError,
-  InvalidResponseError,
+  type InvalidResponseError,
   NotLoggedInError,
   SchemaMismatchError,
   type ServerFailure,
   type TokenStoreError
 } from "./ClientError.ts"
 import type { Linkable } from "./Credentials.ts"
+import { checked } from "./internal/checked.ts"
 import * as LogIn from "./internal/logIn.ts"
 import * as Sessions from "./internal/session.ts"
 import * as Transport from "./internal/transport.ts"
@@ -45,9 +46,11 @@ import type { Snapshot, UserEvent } from "./UserEvent.ts"
  *
  * ```ts
  * import { User } from "@effect-realm/client"
+ * import { Schema } from "effect"
  *
- * const user = new User.User({ appId: "shop-abcde", baseUrl: "http://localhost:9090", id: "636aba021728b6c1c03db7f9" })
- * user.id // => "636aba021728b6c1c03db7f9"
+ * const user = User.make({ appId: "shop-abcde", baseUrl: "http://localhost:9090", id: "636aba021728b6c1c03db7f9" })
+ * const decode = Schema.decodeUnknownSync(User.User)
+ * decode(JSON.parse(JSON.stringify(user))).id // => "636aba021728b6c1c03db7f9"
  * ```
  */
 export class User extends Pipeable.Mixin(
@@ -116,6 +119,25 @@ export type RefreshCustomDataError = ExchangeError | Ejson.EjsonError
 
 /** What {@link profile} can fail with. */
 export type ProfileError = ReadError | Ejson.EjsonError
+
+// -----------------------------------------------------------------------------
+// Constructors
+// -----------------------------------------------------------------------------
+
+/**
+ * A user by id, for a program that was told the id by somebody else: a job, a message. Whether the user is logged in here
+ * the `TokenStore` knows. Throws a `SchemaError` that names the field when one is empty or of another type.
+ *
+ * ```ts
+ * import { TokenStore, User } from "@effect-realm/client"
+ * import { Effect } from "effect"
+ *
+ * const user = User.make({ appId: "shop-abcde", baseUrl: "http://localhost:9090", id: "636aba021728b6c1c03db7f9" })
+ * await Effect.runPromise(Effect.provide(User.isLoggedIn(user), TokenStore.layerMemory)) // => false
+ * ```
+ */
+export const make = (options: { readonly appId: string; readonly baseUrl: string; readonly id: string }): User =>
+  checked(() => new User({ appId: options.appId, baseUrl: options.baseUrl, id: options.id }))
 
 // -----------------------------------------------------------------------------
 // What is known here
@@ -299,7 +321,7 @@ export const customData: {
   <A>(user: User, schema: Schema.Decoder<A>): Effect.Effect<A, CustomDataError | SchemaMismatchError, TokenStore>
   // Last, so that `user.pipe(User.customData)` has this type.
   (user: User): Effect.Effect<Document, CustomDataError, TokenStore>
-} = dual(
+} = /* @__PURE__ */ dual(
   (args) => args[0] instanceof User,
   <A>(user: User, schema?: Schema.Decoder<A>): Effect.Effect<A, CustomDataError | SchemaMismatchError, TokenStore> =>
     Effect.flatMap(
@@ -368,7 +390,7 @@ export const accessToken: {
     AccessTokenError,
     HttpClient.HttpClient | TokenStore
   >
-} = dual(
+} = /* @__PURE__ */ dual(
   (args) => args[0] instanceof User,
   (user: User, options?: { readonly margin?: Duration.Input }): Effect.Effect<
     Redacted.Redacted,
@@ -417,7 +439,7 @@ export const refreshCustomData: {
     schema: Schema.Decoder<A>
   ): Effect.Effect<A, RefreshCustomDataError | SchemaMismatchError, HttpClient.HttpClient | TokenStore>
   (user: User): Effect.Effect<Document, RefreshCustomDataError, HttpClient.HttpClient | TokenStore>
-} = dual(
+} = /* @__PURE__ */ dual(
   (args) => args[0] instanceof User,
   <A>(
     user: User,
@@ -489,7 +511,7 @@ export const callFunction: {
     CallFunctionError | SchemaMismatchError,
     HttpClient.HttpClient | TokenStore
   >
-} = dual(
+} = /* @__PURE__ */ dual(
   (args) => args[0] instanceof User,
   <A>(
     user: User,
@@ -499,8 +521,10 @@ export const callFunction: {
   ): Effect.Effect<A, CallFunctionError | SchemaMismatchError, HttpClient.HttpClient | TokenStore> => {
     const encoded = Ejson.encode(args, { root: "args" })
     if (Result.isFailure(encoded)) return Effect.fail(encoded.failure)
-    // An array encodes to an array.
-    const payload = { name, arguments: encoded.success as ReadonlyArray<unknown> }
+    const payload = checked(() =>
+      // An array encodes to an array.
+      Endpoint.FunctionCall.make({ name, arguments: encoded.success as ReadonlyArray<unknown> })
+    )
     const call = Effect.flatMap(
       Sessions.authorized(user, (session) =>
         sendCall({
@@ -520,16 +544,9 @@ export const callFunction: {
 
 const answer = (value: unknown): Effect.Effect<unknown, InvalidResponseError> => {
   const decoded = Ejson.decode(value)
-  return Result.isSuccess(decoded) ? Effect.succeed(decoded.success) : Effect.fail(
-    new InvalidResponseError({
-      method: Endpoint.callFunction.method,
-      route: Endpoint.callFunction.path,
-      status: 200,
-      contentType: "application/json",
-      excerpt: "",
-      detail: decoded.failure.message
-    })
-  )
+  return Result.isSuccess(decoded)
+    ? Effect.succeed(decoded.success)
+    : Effect.fail(Transport.invalid(Endpoint.callFunction, decoded.failure.message))
 }
 
 /**
@@ -597,14 +614,15 @@ export const linkCredentials: {
     user: User
   ) => Effect.Effect<void, LinkCredentialsError, HttpClient.HttpClient | TokenStore>
   (user: User, credentials: Linkable): Effect.Effect<void, LinkCredentialsError, HttpClient.HttpClient | TokenStore>
-} = dual(
+} = /* @__PURE__ */ dual(
   2,
   (user: User, credentials: Linkable): Effect.Effect<
     void,
     LinkCredentialsError,
     HttpClient.HttpClient | TokenStore
-  > =>
-    Effect.gen(function*() {
+  > => {
+    LogIn.assertCredentials(credentials)
+    return Effect.gen(function*() {
       let asked: Session.LoggedInSession | undefined
       const answer = yield* Sessions.authorized(user, (session) => {
         asked = session
@@ -628,6 +646,7 @@ export const linkCredentials: {
           event: { _tag: "IdentityLinked", identities: profile.identities }
         }))
     })
+  }
 )
 
 /**

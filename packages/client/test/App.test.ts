@@ -204,6 +204,17 @@ describe("App.logIn", () => {
     )
   })
 
+  it("takes credentials and nothing else, which it does not show", () => {
+    // A program without types passes whatever it likes.
+    const logIn: (app: App.App, credentials: never) => unknown = App.logIn
+    for (const wrong of [undefined, {}, "s3cret!", { _tag: "s3cret!" }]) {
+      assert.throws(
+        () => logIn(app, wrong as never),
+        /^credentials: expected a value that the module Credentials made$/
+      )
+    }
+  })
+
   it.effect("refuses with the server's reason", () => {
     const server = Scripted.make(() => Scripted.refusal(401, "unauthorized", "InvalidPassword"))
     return withServer(

@@ -9,13 +9,18 @@ describe("Credentials", () => {
     // A program without types passes whatever it likes.
     const emailPassword: (options: never) => unknown = Credentials.emailPassword
     const anonymous: (options: never) => unknown = Credentials.anonymous
+    const function_: (payload: never) => unknown = Credentials.function
     const wrong: ReadonlyArray<readonly [string, (options: never) => unknown, unknown]> = [
       ["email", emailPassword, { email: "", password: "s3cret!" }],
       ["email", emailPassword, { email: 7, password: "s3cret!" }],
       ["email", emailPassword, { password: "s3cret!" }],
       ["password", emailPassword, { email: "a" }],
       ["password", emailPassword, { email: "a", password: 7 }],
-      ["reuse", anonymous, { reuse: "no" }]
+      ["reuse", anonymous, { reuse: "no" }],
+      ["reuse", anonymous, "s3cret!"],
+      ["payload", function_, "s3cret!"],
+      ["payload", function_, ["s3cret!"]],
+      ["payload", function_, null]
     ]
     for (const [field, make, options] of wrong) {
       const error = thrown(() => make(options as never))
@@ -34,6 +39,9 @@ describe("Credentials", () => {
     assert.isTrue(Credentials.anonymous().reuse)
     assert.isTrue(Credentials.anonymous({}).reuse)
     assert.isFalse(Credentials.anonymous({ reuse: false }).reuse)
+    // What the old SDKs took, and a program without types may still pass.
+    const anonymous: (reuse: never) => Credentials.Anonymous = Credentials.anonymous
+    assert.isFalse(anonymous(false as never).reuse)
   })
 
   it("take a password that is a secret already", () => {

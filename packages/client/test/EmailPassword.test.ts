@@ -3,6 +3,8 @@ import { ObjectId } from "bson"
 import * as Effect from "effect/Effect"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import { inspect } from "node:util"
 import * as App from "../src/App.ts"
 import * as EmailPassword from "../src/EmailPassword.ts"
 import * as Scripted from "./scripted.ts"
@@ -100,6 +102,29 @@ describe("EmailPassword", () => {
         { discard: true }
       ))
   }
+
+  it("names the field that is wrong, when the operation is made and not when it runs", () => {
+    // A program without types passes whatever it likes.
+    const loosely = (operation: (app: App.App, options: never) => unknown, options: unknown): unknown =>
+      operation(app, options as never)
+    const wrong: Readonly<Record<string, () => unknown>> = {
+      email: () => loosely(EmailPassword.registerUser, { email: 7, password }),
+      password: () => loosely(EmailPassword.registerUser, { email, password: { password } }),
+      token: () => loosely(EmailPassword.confirmUser, { token: 7, tokenId: "i" }),
+      tokenId: () => loosely(EmailPassword.resetPassword, { token: "t", password }),
+      arguments: () => loosely(EmailPassword.callResetPasswordFunction, { email, password, args: 7 })
+    }
+    for (const [field, make] of Object.entries(wrong)) {
+      try {
+        make()
+        assert.fail(`${field} was taken`)
+      } catch (error) {
+        assert.instanceOf(error, Schema.SchemaError)
+        assert.include(error.message, `["${field}"]`)
+        assert.notInclude(inspect(error, { depth: 20 }), password)
+      }
+    }
+  })
 
   it.effect("callResetPasswordFunction sends an empty list when there are no arguments", () => {
     const server = Scripted.make()

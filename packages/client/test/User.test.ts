@@ -4,7 +4,8 @@ import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import * as Fiber from "effect/Fiber"
 import * as Hash from "effect/Hash"
-import type * as HttpClient from "effect/http/HttpClient"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
@@ -49,13 +50,16 @@ const withCustomData = (userData: unknown, later?: unknown) =>
 
 describe("A User", () => {
   it("is a value: equal and hashed by what it says, pipeable, checked when it is made", () => {
-    const user = new User.User(fields)
+    const user = User.make(fields)
     assert.isTrue(Equal.equals(user, new User.User(fields)))
     assert.strictEqual(Hash.hash(user), Hash.hash(new User.User(fields)))
     assert.isFalse(Equal.equals(user, new User.User({ ...fields, id: "u2" })))
     assert.isFalse(Equal.equals(user, new User.User({ ...fields, appId: "other" })))
     assert.strictEqual(user.pipe((user) => user.id), "u1")
-    assert.throws(() => new User.User({ ...fields, id: "" }))
+    assert.throws(() => User.make({ ...fields, id: "" }), /\["id"\]/)
+    // A program without types passes whatever it likes.
+    const make: (options: never) => unknown = User.make
+    assert.throws(() => make({ ...fields, appId: 7 } as never), /\["appId"\]/)
   })
 
   it("survives JSON", () => {
@@ -152,6 +156,38 @@ describe("User.callFunction", () => {
         assert.deepStrictEqual(sent(), [])
       }))
   })
+
+  it("names the argument that is wrong, when the call is made and not when it runs", () => {
+    // A program without types passes whatever it likes.
+    const call: (...args: ReadonlyArray<never>) => unknown = User.callFunction
+    const calls: ReadonlyArray<readonly [string, ReadonlyArray<unknown>]> = [
+      ["name", [7]],
+      ["name", [undefined]],
+      ["arguments", ["f", 7]],
+      ["arguments", ["f", { a: 1 }]]
+    ]
+    for (const [field, args] of calls) {
+      assert.throws(
+        () => call(...[new User.User(fields), ...args] as never as ReadonlyArray<never>),
+        new RegExp(`\\["${field}"\\]`)
+      )
+    }
+  })
+
+  it.effect("fails typed when the answer is longer than a text can be", () =>
+    Effect.gen(function*() {
+      const user = yield* App.logIn(app, Credentials.anonymous())
+      // What the decoder of text throws then.
+      const endless = new Response(null, { headers: { "content-type": "application/json" } })
+      Object.defineProperty(endless, "arrayBuffer", { value: () => Promise.resolve(Symbol("too long")) })
+      const client = HttpClient.make((request) => Effect.succeed(HttpClientResponse.fromWeb(request, endless)))
+      const error = yield* User.callFunction(user, "f").pipe(
+        Effect.provideService(HttpClient.HttpClient, client),
+        Effect.flip
+      )
+      assert.strictEqual(error._tag, "InvalidResponseError")
+      assert.isTrue(yield* User.isLoggedIn(user))
+    }).pipe(Effect.provide([Scripted.make().layer, TokenStore.layerMemory])))
 
   it.effect("fails typed when the result is no Extended JSON", () =>
     asUser(

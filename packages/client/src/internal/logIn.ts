@@ -27,15 +27,25 @@ export type Refusal =
 
 /** The endpoint that credentials go to. */
 export const endpoint = (credentials: Credentials): { readonly method: string; readonly path: string } => {
-  switch (credentials._tag) {
+  switch (credentials?._tag) {
     case "Anonymous":
       return Endpoint.logInAnonymous
     case "EmailPassword":
       return Endpoint.logInEmailPassword
     case "Function":
       return Endpoint.logInFunction
+    default:
+      return refuse(credentials)
   }
 }
+
+// Not shown: a caller without types may have put a password where credentials belong.
+const refuse = (_: never): never => {
+  throw new TypeError("credentials: expected a value that the module Credentials made")
+}
+
+/** Throws when a caller without types hands in something else than credentials. */
+export const assertCredentials = (credentials: Credentials): void => void endpoint(credentials)
 
 /** The provider that credentials are for, as identities name it. */
 export const providerType = (credentials: Credentials): string => {

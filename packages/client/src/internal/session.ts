@@ -78,16 +78,10 @@ export const claimsOf = (
   const claims = Token.read(accessToken)
   if (Result.isSuccess(claims) && claims.success.userId === userId) return Effect.succeed(claims.success)
   return Effect.fail(
-    new InvalidResponseError({
-      method: endpoint.method,
-      route: endpoint.path,
-      status: 200,
-      contentType: "application/json",
-      excerpt: "",
-      detail: Result.isSuccess(claims)
-        ? "the access token is for another user"
-        : "the access token cannot be read"
-    })
+    Transport.invalid(
+      endpoint,
+      Result.isSuccess(claims) ? "the access token is for another user" : "the access token cannot be read"
+    )
   )
 }
 

@@ -62,6 +62,8 @@ const deadline = 60_000
 
 const excerptLength = 200
 
+const longestContentType = 100
+
 const isJson = (contentType: string): boolean => /^application\/(?:[\w.+-]+\+)?json\b/i.test(contentType.trim())
 
 // Whatever looks like a token is taken out of what an error may show.
@@ -103,28 +105,30 @@ export const make = <E extends AnyEndpoint>(
   const encode = payloadEncoder(endpoint)
   const decode = answerDecoder(endpoint, options?.secret === true)
 
-  const send = (input: Untyped) =>
-    Effect.flatMap(HttpClient.HttpClient, (client) => {
+  const send = (input: Untyped) => {
+    // A payload of wrong types is refused here and now, with the field named, before there is an effect to run.
+    const body = encode === undefined ? undefined : JSON.stringify(encode(input.payload))
+    return Effect.flatMap(HttpClient.HttpClient, (client) => {
       const pathname = input.params === undefined
         ? path
         : path.replace(/:(\w+)/g, (_, name: string) => encodeURIComponent(input.params?.[name] ?? ""))
       let request = HttpClientRequest.make(method)(input.baseUrl + pathname, { acceptJson: true })
       if (input.query !== undefined) request = HttpClientRequest.setUrlParams(request, input.query)
       if (input.bearer !== undefined) request = HttpClientRequest.bearerToken(request, input.bearer)
-      if (encode !== undefined) {
-        request = HttpClientRequest.bodyText(request, JSON.stringify(encode(input.payload)), "application/json")
-      }
-      return Effect.flatMap(client.execute(request), (response) =>
-        Effect.flatMap(response.text, (text) => decode(response, text, input)))
+      if (body !== undefined) request = HttpClientRequest.bodyText(request, body, "application/json")
+      return Effect.flatMap(
+        client.execute(request),
+        (response) => Effect.flatMap(textOf(endpoint, response), (text) => decode(response, text, input))
+      )
     }).pipe(
-      Effect.catchTag("HttpClientError", (error) =>
-        Effect.fail(unreachable(endpoint, error, input))),
+      Effect.catchTag("HttpClientError", (error) => Effect.fail(unreachable(endpoint, error, input))),
       Effect.timeoutOrElse({
         duration: deadline,
         orElse: () => Effect.fail(new TransportError({ method, route: path, reason: { _tag: "TimedOut", deadline } }))
       }),
       withTracing
     )
+  }
 
   // `Input<E>` is `Untyped` with the parts the endpoint has, and `decode` answers what its schemas say: relations between
   // a value and its type parameters that the compiler cannot follow.
@@ -140,6 +144,32 @@ const withTracing = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, 
     return fiber.getRef(Tracer.Tracer) === Tracer.nativeTracer
       ? Effect.provideService(effect, HttpClient.TracerDisabledWhen, isUntraced)
       : Effect.provideService(effect, HttpClient.TracerPropagationEnabled, false)
+  })
+
+/** The body of an answer. One that is longer than a string can be makes the decoder of text throw. */
+const textOf = (
+  endpoint: AnyEndpoint,
+  { headers, status, text }: HttpClientResponse.HttpClientResponse
+): Effect.Effect<string, HttpClientError.HttpClientError | InvalidResponseError> =>
+  Effect.catchDefect(text, () => Effect.fail(invalid(endpoint, "the body cannot be read as text", { headers, status })))
+
+/** An answer that is not of the protocol; where nothing else is said, one that passed for what was promised at first. */
+export const invalid = (
+  { method, path }: { readonly method: string; readonly path: string },
+  detail: string,
+  { excerpt = "", headers = { "content-type": "application/json" }, status = 200 }: {
+    readonly status?: number
+    readonly headers?: { readonly [name: string]: string | undefined }
+    readonly excerpt?: string
+  } = {}
+): InvalidResponseError =>
+  new InvalidResponseError({
+    method,
+    route: path,
+    status,
+    contentType: (headers["content-type"] ?? "").slice(0, longestContentType),
+    excerpt,
+    detail
   })
 
 const payloadEncoder = (endpoint: AnyEndpoint): ((payload: unknown) => unknown) | undefined => {
@@ -187,40 +217,35 @@ const answerDecoder = (
     : Schema.decodeUnknownEffect(schema as Schema.Codec<unknown, unknown>)
 
   return (response, text, input) => {
-    const { status } = response
-    const contentType = response.headers["content-type"] ?? ""
+    const { headers, status } = response
+    const contentType = headers["content-type"] ?? ""
     const ok = status >= 200 && status < 300
-    const invalid = (detail: string): Answer =>
-      Effect.fail(
-        new InvalidResponseError({
-          method: endpoint.method,
-          route: endpoint.path,
-          status,
-          contentType,
-          excerpt: secret && ok ? "" : excerptOf(input, text.slice(0, 16_384)).slice(0, excerptLength),
-          detail
-        })
-      )
+    const unusable = (detail: string): Answer =>
+      Effect.fail(invalid(endpoint, detail, {
+        status,
+        headers,
+        excerpt: secret && ok ? "" : excerptOf(input, text.slice(0, 16_384)).slice(0, excerptLength)
+      }))
 
     if (ok && decode === undefined) {
       return text === "" || contentType === "" || isJson(contentType)
         ? Effect.void
-        : invalid("expected no body")
+        : unusable("expected no body")
     }
-    if (!isJson(contentType)) return invalid("the answer is not JSON")
+    if (!isJson(contentType)) return unusable("the answer is not JSON")
     let body: unknown
     try {
       // Refusals are shown in the server's own words, which may quote the request.
       body = JSON.parse(ok ? text : without(input, text))
     } catch {
-      return invalid(text === "" ? "the body is empty" : "the body is not valid JSON")
+      return unusable(text === "" ? "the body is empty" : "the body is not valid JSON")
     }
     if (ok && decode !== undefined) {
-      return Effect.catch(decode(body), () => invalid("the answer has another shape than the protocol says"))
+      return Effect.catch(decode(body), () => unusable("the answer has another shape than the protocol says"))
     }
     const error = RealmError.fromWire(status, body)
     return Option.isNone(error)
-      ? invalid("the refusal has another shape than the protocol says")
+      ? unusable("the refusal has another shape than the protocol says")
       : Effect.fail(RealmError.narrow(error.value, endpoint.error))
   }
 }
