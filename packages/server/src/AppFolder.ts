@@ -58,7 +58,23 @@ export const AppFolderErrorReason = Schema.TaggedUnion({
 /** The type of {@link AppFolderErrorReason}. */
 export type AppFolderErrorReason = typeof AppFolderErrorReason.Type
 
-/** An app folder could not be loaded; the message says what to do, error by error. */
+/**
+ * An app folder could not be loaded; the message says what to do, error by error.
+ *
+ * ```ts
+ * import { AppFolder } from "@effect-realm/server"
+ * import * as NodeServices from "@effect/platform-node/NodeServices"
+ * import { Effect } from "effect"
+ *
+ * const error = await AppFolder.load("no/such/folder").pipe(
+ *   Effect.flip,
+ *   Effect.provide(NodeServices.layer),
+ *   Effect.runPromise
+ * )
+ * error instanceof AppFolder.AppFolderError // => true
+ * error.message // => "no/such/folder is not an exported app: there is no such folder"
+ * ```
+ */
 export class AppFolderError extends Schema.TaggedError<AppFolderError>("@effect-realm/server/AppFolderError")(
   "AppFolderError",
   { directory: Schema.String, reason: AppFolderErrorReason }
