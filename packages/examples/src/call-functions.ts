@@ -1,5 +1,5 @@
 /**
- * Calls functions of the app, with and without a schema. Run it: `node packages/examples/src/call-functions.ts`
+ * Calls functions of the app, with and without a schema. Run it: `npx node packages/examples/src/call-functions.ts`
  */
 import { App, Credentials, User } from "@effect-realm/client"
 import { ObjectId } from "bson"

@@ -1,6 +1,6 @@
 /**
  * Handles what a function call can fail with: some of it, all of it, and by trying again. Run it:
- * `node packages/examples/src/handle-errors.ts`
+ * `npx node packages/examples/src/handle-errors.ts`
  */
 import { App, Credentials, User } from "@effect-realm/client"
 import { Effect, Schedule } from "effect"

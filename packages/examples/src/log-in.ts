@@ -1,5 +1,5 @@
 /**
- * Logs in in three ways, and links one to another. Run it: `node packages/examples/src/log-in.ts`
+ * Logs in in three ways, and links one to another. Run it: `npx node packages/examples/src/log-in.ts`
  */
 import { App, Credentials, EmailPassword, User } from "@effect-realm/client"
 import { Effect, Redacted } from "effect"

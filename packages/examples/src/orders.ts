@@ -1,6 +1,6 @@
 /**
  * A service of your own over `App` and `User`: the rest of the program knows orders and no users, tokens or function
- * names. `test/orders.test.ts` tests it. Run it: `node packages/examples/src/orders.ts`
+ * names. `test/orders.test.ts` tests it. Run it: `npx node packages/examples/src/orders.ts`
  */
 import { App, type ClientError, Credentials, type TokenStore, User } from "@effect-realm/client"
 import { Context, Effect, Layer, Schema } from "effect"

@@ -1,6 +1,6 @@
 /**
  * Works for many users in one process: each has a session of their own, a failure of one harms no other, and all are
- * logged out in the end. Run it: `node packages/examples/src/pipeline.ts`
+ * logged out in the end. Run it: `npx node packages/examples/src/pipeline.ts`
  */
 import { App, Credentials, User } from "@effect-realm/client"
 import { Effect, Schema } from "effect"
