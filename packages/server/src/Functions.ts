@@ -19,7 +19,8 @@
  * **Limits.** A call ends after the time limit, endless loops too. While a function does not yield, calls that its worker has
  * not begun begin elsewhere. Its worker is stopped when its time is over, and calls that had begun there and waited for
  * something fail with `FunctionExecutionError`, as they cannot be begun again. A function that blocked has a worker for
- * itself from then on. The memory limit is that of JavaScript's heap; the bytes of a `Buffer` are outside of it.
+ * itself from then on. A worker that goes on using more memory than the limit, or uses more than twice as much, is stopped
+ * likewise: heap and buffers count, and looks are taken every 50 milliseconds.
  */
 import * as Ejson from "@effect-realm/protocol/Ejson"
 import * as RealmError from "@effect-realm/protocol/RealmError"
@@ -85,7 +86,7 @@ export const server: Caller = { origin: "server", user: Option.none(), request: 
 export interface Options {
   /** How long a call may take; default: 300 seconds. */
   readonly timeLimit?: Duration.Input
-  /** JavaScript heap of one worker, in MB; default: 350. */
+  /** Heap and buffers of one worker, in MB; default: 350. For a moment it may use more, see above. */
   readonly memoryLimit?: number
   /** Worker threads; default: as many as the machine runs in parallel, at most 4. */
   readonly workers?: number

@@ -17,6 +17,11 @@ const runaways: Sources = {
   endlessGetter: "exports = () => ({ get a() { for (;;); } })",
   mayLoop: "exports = (loop) => { while (loop); return 'done' }",
   never: "exports = () => new Promise(() => {})",
+  hoardOneArray: "exports = () => { const all = []; for (;;) all.push(1) }",
+  hoardBigArrays: "exports = () => { const all = []; for (;;) all.push(new Array(1e6).fill(1.5)) }",
+  hoardKeys: "exports = () => { const all = {}; for (let n = 0;; n++) all['key' + n] = n }",
+  hoardText: "exports = () => { const all = []; for (let n = 0;; n++) all.push(`${n} `.repeat(1000).split('')) }",
+  hoardBuffers: "exports = () => { const all = []; for (;;) all.push(Buffer.alloc(1e7)) }",
   hoard: "exports = () => { const all = []; for (;;) all.push(new Array(100000).fill(all.length)) }",
   sum: "exports = (...numbers) => numbers.reduce((a, b) => a + b, 0)"
 }
@@ -88,6 +93,27 @@ describe("limits", { concurrent: false }, () => {
     Effect.gen(function*() {
       assert.strictEqual((yield* reason(call("hoard")))._tag, "ExecutionMemoryLimitExceeded")
       assert.deepStrictEqual(yield* call("sum", 1, 2), new Int32(3))
+    }).pipe(Effect.provide(withFunctions(runaways, { memoryLimit: 64 }))))
+
+  // Big pieces of memory are what V8 ends a process for when it cannot get one.
+  for (const name of ["hoardOneArray", "hoardBigArrays", "hoardKeys", "hoardText", "hoardBuffers"]) {
+    it.live(`${name}: memory in whatever pieces ends the call and not the server`, () =>
+      Effect.gen(function*() {
+        assert.strictEqual((yield* reason(call(name)))._tag, "ExecutionMemoryLimitExceeded")
+        assert.deepStrictEqual(yield* call("sum", 1, 2), new Int32(3))
+      }).pipe(Effect.provide(withFunctions(runaways, { memoryLimit: 128 }))))
+  }
+
+  it.live("a function that used up the memory has a worker for itself from then on", () =>
+    Effect.gen(function*() {
+      yield* reason(call("hoardBuffers"))
+      const waiting = yield* Effect.forkChild(Effect.exit(call("never")), { startImmediately: true })
+      yield* call("sum", 1)
+      for (let round = 0; round < 2; round++) {
+        assert.strictEqual((yield* reason(call("hoardBuffers")))._tag, "ExecutionMemoryLimitExceeded")
+      }
+      assert.isUndefined(waiting.pollUnsafe())
+      yield* Fiber.interrupt(waiting)
     }).pipe(Effect.provide(withFunctions(runaways, { memoryLimit: 64 }))))
 
   it.live("a call whose worker is stopped because of another says so", () =>

@@ -26,7 +26,7 @@ import {
 export interface Settings extends Omit<WorkerSetup, "shared"> {
   /** Real time a call may take, in milliseconds. */
   readonly timeLimit: number
-  /** Old-generation heap of one worker, in MB. */
+  /** Heap and buffers of one worker, in MB. */
   readonly memoryLimit: number
   /** Workers for calls that yield; as many again may be busy with calls that do not. */
   readonly workers: number
@@ -81,6 +81,9 @@ interface Member {
   exclusive: boolean
   pings: number
   pingedAt: number
+  weighing: boolean
+  /** How often in a row it was found to use more memory than it may. */
+  timesTooHeavy: number
 }
 
 /** The number of workers when nobody says another. */
@@ -93,6 +96,11 @@ const rememberBlocking = 60_000
 const crowded = 8
 const maxStartFailures = 3
 const spareWorkers = 4
+// Garbage counts until it is collected: half a second over the limit says that it is no garbage.
+const tooHeavyFor = 10
+const mebibyte = 2 ** 20
+// V8 ends the whole process when it fails to get a big piece of memory, so its own limit is far above ours.
+const headroom = 2048
 
 // The worker stands beside this module: as source when this is source, as emitted code when this is.
 const isSource = import.meta.url.endsWith(".ts")
@@ -114,6 +122,7 @@ export const make = (settings: Settings): Pool => {
   let startFailures = 0
   let closed = false
   let watch: NodeJS.Timeout | undefined
+  const tooHeavy = `another function used more than the ${memoryLimit} MB of memory that are allowed`
 
   const finish = (job: Job, settlement: Settlement): void => {
     if (pending.delete(job.id)) job.settle(settlement)
@@ -139,7 +148,7 @@ export const make = (settings: Settings): Pool => {
       stdin: false,
       stdout: true,
       stderr: true,
-      resourceLimits: { maxOldGenerationSizeMb: memoryLimit, stackSizeMb: 4 }
+      resourceLimits: { maxOldGenerationSizeMb: memoryLimit + headroom, stackSizeMb: 4 }
     })
     // The watch keeps the process alive while calls are waited for; a worker with nothing to do must not.
     worker.unref()
@@ -156,7 +165,9 @@ export const make = (settings: Settings): Pool => {
       blockedSince: 0,
       exclusive: false,
       pings: 0,
-      pingedAt: 0
+      pingedAt: 0,
+      weighing: false,
+      timesTooHeavy: 0
     }
     members.add(member)
     let reason = "its worker stopped"
@@ -179,9 +190,7 @@ export const make = (settings: Settings): Pool => {
     })
     worker.on("error", (error: Error & { readonly code?: unknown }) => {
       outOfMemory = error.code === "ERR_WORKER_OUT_OF_MEMORY"
-      reason = outOfMemory
-        ? `another function used more than the ${memoryLimit} MB of memory that are allowed`
-        : `its worker stopped: ${error.message}`
+      reason = outOfMemory ? tooHeavy : `its worker stopped: ${error.message}`
     })
     worker.on("exit", () => {
       if (!members.has(member)) return
@@ -222,6 +231,7 @@ export const make = (settings: Settings): Pool => {
     takeBack(member)
     const running = Atomics.load(member.shared, runningWord)
     const lost = [...member.jobs.values()]
+    if (outOfMemory) remember(member, running)
     for (const job of lost) {
       release(job)
       const own = outOfMemory && (job.id === running || lost.length === 1)
@@ -229,8 +239,8 @@ export const make = (settings: Settings): Pool => {
     }
   }
 
-  const stop = (member: Member, reason: string): void => {
-    remove(member, reason, false)
+  const stop = (member: Member, reason: string, outOfMemory = false): void => {
+    remove(member, reason, outOfMemory)
     void member.worker.terminate()
   }
 
@@ -247,6 +257,14 @@ export const make = (settings: Settings): Pool => {
     member.jobs.delete(job.id)
     member.freeSlots.push(slot)
     if (member.jobs.size === 0) member.exclusive = false
+  }
+
+  /** Lets the function that has a worker for itself, or keeps it from all others, have the next one alone. */
+  const remember = (member: Member, running: number): void => {
+    // Code that goes on after a wait does not say whose it is, unless all that has begun is of one function.
+    const names = new Set([...member.jobs.values()].map((job) => job.name))
+    const name = member.jobs.get(running)?.name ?? (names.size === 1 ? [...names][0] : undefined)
+    if (name !== undefined) blockers.set(name, performance.now() + rememberBlocking)
   }
 
   const blocks = (name: string): boolean => {
@@ -356,8 +374,32 @@ export const make = (settings: Settings): Pool => {
   // Watch
   // ---------------------------------------------------------------------------
 
+  /** Stops a worker that uses more memory than it may, whatever it is doing. */
+  const weigh = (member: Member): void => {
+    if (member.jobs.size === 0 && member.abandoned.size === 0) {
+      member.timesTooHeavy = 0
+      return
+    }
+    if (member.weighing) return
+    member.weighing = true
+    member.worker.getHeapStatistics().then(
+      ({ external_memory: buffers, used_heap_size: heap }) => {
+        member.weighing = false
+        if (!members.has(member)) return
+        const share = (heap + buffers) / (memoryLimit * mebibyte)
+        member.timesTooHeavy = share > 1 ? member.timesTooHeavy + 1 : 0
+        if (share <= 2 && member.timesTooHeavy < tooHeavyFor) return
+        stop(member, tooHeavy, true)
+        dispatch()
+      },
+      // It has ended by itself.
+      () => {}
+    )
+  }
+
   const look = (member: Member, now: number): void => {
     if (!member.ready) return
+    weigh(member)
     const answered = Atomics.load(member.shared, pongWord)
     for (const [id, ping] of member.abandoned) if (answered >= ping) member.abandoned.delete(id)
     if (answered === member.pings) {
@@ -377,10 +419,7 @@ export const make = (settings: Settings): Pool => {
     if (member.blockedSince === 0) {
       member.blockedSince = now
       takeBack(member)
-      // Code that goes on after a wait does not say whose it is, unless all that has begun is of one function.
-      const names = new Set([...member.jobs.values()].map((job) => job.name))
-      const name = member.jobs.get(running)?.name ?? (names.size === 1 ? [...names][0] : undefined)
-      if (name !== undefined) blockers.set(name, now + rememberBlocking)
+      remember(member, running)
     }
     const forsaken = running === 0 ? member.abandoned.size > 0 : member.abandoned.has(running)
     if (forsaken || member.jobs.size === 0) {
