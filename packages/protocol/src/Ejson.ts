@@ -69,8 +69,8 @@ export interface Limits {
    */
   readonly maxDepth?: number | undefined
   /**
-   * How many values (documents, array elements and members, counted each time they are met) are allowed. Default
-   * 5,000,000, about what fits into the largest request App Services took (18 MB).
+   * How many values (documents, array elements and members, counted each time they are met) are allowed. A decimal that
+   * is decoded counts as ten. Default 5,000,000, about what fits into the largest request App Services took (18 MB).
    */
   readonly maxNodes?: number | undefined
   /** What the value is called in errors: with `"args"` a path reads `args[0].when`. Default: nothing. */

@@ -552,6 +552,12 @@ describe("bounds", () => {
     assert.deepStrictEqual(failure(Ejson.encode(value, { maxNodes: 4 })).reason, { _tag: "TooLarge", limit: 4 })
   })
 
+  it("decimals, which are slow to read, are allowed in smaller numbers", () => {
+    const value = [{ $numberDecimal: "1" }, { $numberDecimal: "2" }]
+    assert.isTrue(Result.isSuccess(Ejson.decode(value, { maxNodes: 21 })))
+    assert.deepStrictEqual(failure(Ejson.decode(value, { maxNodes: 20 })).reason, { _tag: "TooLarge", limit: 20 })
+  })
+
   it("a small value that unfolds without end is cut off", () => {
     const unfolding = nest(150, (inner) => [inner, inner])
     assert.strictEqual(failure(Ejson.encode(unfolding, { maxNodes: 10_000 })).reason._tag, "TooLarge")

@@ -18,7 +18,7 @@ import { createHash, randomBytes, timingSafeEqual } from "node:crypto"
 import * as Accounts from "./Accounts.ts"
 import { Database } from "./Database.ts"
 import type { DatabaseError } from "./DatabaseError.ts"
-import { Password } from "./Password.ts"
+import * as Password from "./Password.ts"
 
 // -----------------------------------------------------------------------------
 // Model
@@ -139,9 +139,9 @@ const sha256 = (token: Redacted.Redacted): Buffer => createHash("sha256").update
 
 const checkPassword = (password: Redacted.Redacted): Effect.Effect<void, RealmError.RequestError> => {
   const { length } = Redacted.value(password)
-  return length >= 6 && length <= 128
+  return length >= 6 && length <= Password.maxLength
     ? Effect.void
-    : Effect.fail(badRequest("password must be between 6 and 128 characters"))
+    : Effect.fail(badRequest(`password must be between 6 and ${Password.maxLength} characters`))
 }
 
 const decode = Schema.decodeUnknownEffect(Schema.toType(Stored))
@@ -174,11 +174,11 @@ export const layer = (options: {
   readonly database: string
   readonly confirmation: Confirmation
   readonly reset: Reset
-}): Layer.Layer<EmailAccounts, DatabaseError, Database | Password> =>
+}): Layer.Layer<EmailAccounts, DatabaseError, Database | Password.Password> =>
   Layer.effect(
     EmailAccounts,
     Effect.gen(function*() {
-      const passwords = yield* Password
+      const passwords = yield* Password.Password
       const database = yield* Database
       const accounts = database.collection({ database: options.database, collection: "email_accounts" })
       const tokens = database.collection({ database: options.database, collection: "email_tokens" })

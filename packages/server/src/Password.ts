@@ -38,6 +38,9 @@ export interface Options {
   readonly concurrency?: number
 }
 
+/** Longest password, in UTF-16 code units. */
+export const maxLength = 128
+
 interface Hash {
   readonly cost: number
   readonly blockSize: number
@@ -67,11 +70,14 @@ interface Hash {
  * ```
  */
 export class Password extends Context.Service<Password, {
-  /** A new salted hash; the text says how it was made (`$scrypt$ln=15,r=8,p=3$salt$key`), so settings may change later. */
+  /**
+   * A new salted hash of a password, which is not to be longer than {@link maxLength}. The text says how it was made
+   * (`$scrypt$ln=15,r=8,p=3$salt$key`), so settings may change later.
+   */
   readonly hash: (password: Redacted.Redacted) => Effect.Effect<string>
   /**
-   * `true` when the hash was made of this password. Without a hash the answer is `false` after the same work, so that the
-   * time an answer takes does not tell whether there is an account.
+   * `true` when the hash was made of this password. Without a hash, and for a password beyond {@link maxLength}, the answer
+   * is `false` after the same work, so that the time an answer takes does not tell whether there is an account.
    */
   readonly verify: (password: Redacted.Redacted, hash: string | undefined) => Effect.Effect<boolean>
 }>()("@effect-realm/server/Password") {}
@@ -81,6 +87,7 @@ export class Password extends Context.Service<Password, {
 // -----------------------------------------------------------------------------
 
 const keyLength = 32
+const empty = Redacted.make("")
 
 const derive = (
   password: Redacted.Redacted,
@@ -134,9 +141,11 @@ export const layer = (options: Options = {}): Layer.Layer<Password> => {
       })
 
       const verify = Effect.fnUntraced(function*(password: Redacted.Redacted, text: string | undefined) {
-        const known = text === undefined ? undefined : parse(text)
+        // To normalise a text can take time by the square of its length: megabytes of accents would stop the server.
+        const isTooLong = Redacted.value(password).length > maxLength
+        const known = text === undefined || isTooLong ? undefined : parse(text)
         const expected = known ?? absent
-        const key = yield* semaphore.withPermit(derive(password, expected))
+        const key = yield* semaphore.withPermit(derive(isTooLong ? empty : password, expected))
         return timingSafeEqual(key, expected.key) && known !== undefined
       })
 

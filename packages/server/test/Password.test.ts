@@ -45,3 +45,13 @@ it.effect("no account and a damaged hash are no password at all", () =>
     assert.isFalse(yield* passwords.verify(Redacted.make(""), ""))
     assert.isFalse(yield* passwords.verify(Redacted.make(""), "$scrypt$ln=2,r=8,p=1$AA"))
   }).pipe(Effect.provide(layer)))
+
+it.effect("a password of megabytes of accents is refused like any other wrong one", () =>
+  Effect.gen(function*() {
+    const passwords = yield* Password.Password
+    const hash = yield* passwords.hash(Redacted.make("correct horse"))
+    // To normalise this would take more than an hour.
+    const endless = Redacted.make(`a${"\u0301\u0323".repeat(4_000_000)}`)
+    assert.isFalse(yield* passwords.verify(endless, hash))
+    assert.isFalse(yield* passwords.verify(endless, undefined))
+  }).pipe(Effect.provide(layer)))

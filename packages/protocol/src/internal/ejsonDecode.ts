@@ -3,6 +3,9 @@ import { Code, DBRef, type ObjectId } from "bson"
 import { enter, inside, put, spend, unsupported, type Walk } from "./ejsonFailure.ts"
 import { exactNumber, isCode, none, readWrapper, type Source } from "./ejsonWrapper.ts"
 
+/** Its text is read and written digit by digit: megabytes of them would stop a server for seconds. */
+const decimalCost = 10
+
 export const decodeValue = (walk: Walk, value: unknown, depth: number, exact: boolean): unknown => {
   switch (typeof value) {
     case "string":
@@ -44,6 +47,7 @@ const decodeObject = (walk: Walk, source: Source, depth: number, exact: boolean)
     if (!Object.hasOwn(source, key)) continue
     if (key.charCodeAt(0) === 36) {
       const value = readWrapper(source, key, exact)
+      if (key === "$numberDecimal") spend(walk, decimalCost - 1)
       if (value !== none) return value
       if (isCode(source, key)) return decodeCode(walk, source, depth, exact)
       if (key === "$ref" && isReference(source)) return decodeReference(walk, source, depth, exact)

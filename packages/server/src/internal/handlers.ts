@@ -92,12 +92,16 @@ const anonymousCredentials = Effect.fnUntraced(function*(request: HttpServerRequ
   )
 })
 
+// Reading a value takes a hundred times the memory of its text and a function's worker has only so much; and while one
+// request is read, all others wait.
+const bodyOptions: Ejson.DecodeOptions = { numbers: "exact", maxNodes: 500_000 }
+
 /** Extended JSON of a body, as the values that a function gets; each is what it was, a document or a list. */
 const decodeEjson = <A extends Ejson.Document | ReadonlyArray<unknown>>(
   json: A
 ): Effect.Effect<A, RealmError.RequestError> =>
   Effect.try({
-    try: () => Ejson.decodeUnsafe(json, { numbers: "exact" }) as A,
+    try: () => Ejson.decodeUnsafe(json, bodyOptions) as A,
     catch: () => RealmError.make("BadRequest", "invalid request body: not Extended JSON")
   })
 
@@ -214,7 +218,7 @@ const readCall = (text: string): Wanted | undefined => {
   try {
     const call = Option.getOrUndefined(decodeCall(JSON.parse(text)))
     if (call === undefined) return undefined
-    const args = call.arguments.map((argument) => Ejson.decodeUnsafe(argument, { numbers: "exact" }))
+    const args = Ejson.decodeUnsafe(call.arguments, bodyOptions) as ReadonlyArray<unknown>
     return { name: call.name, args, service: call.service }
   } catch {
     return undefined
