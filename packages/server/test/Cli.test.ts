@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { spawn } from "node:child_process"
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises"
+import { execFile, spawn } from "node:child_process"
+import { copyFile, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -75,6 +75,32 @@ const assertMessage = ({ code, error, out }: Ended, message: RegExp) => {
 }
 
 const timeout = 60_000
+
+describe("the installed command", () => {
+  const launcher = fileURLToPath(new URL("../bin/effect-realm.js", import.meta.url))
+
+  const launch = (path: string, ...options: ReadonlyArray<string>) =>
+    Effect.promise(() =>
+      new Promise<Ended>((resolve) => {
+        execFile(process.execPath, [...options, path, "--help"], (error, out, text) => {
+          resolve({ code: error === null ? 0 : 1, out, error: text })
+        })
+      })
+    )
+
+  it.live("says that Node.js is too old before anything of it is used", () =>
+    Effect.gen(function*() {
+      const old = "data:text/javascript,Object.defineProperty(process,'versions',{value:{node:'20.20.2'}})"
+      assertMessage(yield* launch(launcher, "--import", old), /^effect-realm: this is Node.js 20.20.2, and 22.19/)
+    }), { timeout })
+
+  it.live("says that it is not built", () =>
+    Effect.gen(function*() {
+      const copy = join(yield* folder, "effect-realm.mjs")
+      yield* Effect.promise(() => copyFile(launcher, copy))
+      assertMessage(yield* launch(copy), /^effect-realm: it is not built yet/)
+    }), { timeout })
+})
 
 describe("serve", () => {
   it.live("prints its URL, answers, and ends with 0 when told to", () =>
