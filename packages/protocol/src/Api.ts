@@ -100,7 +100,7 @@ export class LogIn extends HttpApiGroup.make("logIn").add(
   )),
   Endpoint.logInEmailPassword.annotateMerge(describe(
     "Log in with email and password",
-    "No token, or the access token of the user to extend with `link=true`. Opens a session; not sent again on its own. Attempts are counted."
+    "No token, or the access token of the user to extend with `link=true`. Opens a session; not sent again on its own."
   )),
   Endpoint.logInFunction.annotateMerge(describe(
     "Log in by function",

@@ -54,7 +54,7 @@ const port = Flag.Int("port").pipe(
 )
 
 const host = Flag.String("host").pipe(
-  Flag.withDescription("Address to listen on (EFFECT_REALM_HOST, all addresses)"),
+  Flag.withDescription("Address to listen on, 0.0.0.0 for all of the machine (EFFECT_REALM_HOST, 127.0.0.1)"),
   Flag.withFallbackConfig(Config.String("EFFECT_REALM_HOST")),
   Flag.optional
 )

@@ -1,6 +1,7 @@
 /**
  * The server of an app on a port of this machine.
  */
+import * as RealmError from "@effect-realm/protocol/RealmError"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
@@ -9,7 +10,7 @@ import type * as HttpServerError from "effect/http/HttpServerError"
 import * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
-import { createServer, type Server } from "node:http"
+import { createServer, type Server, STATUS_CODES } from "node:http"
 import type { Database } from "./Database.ts"
 import type { DatabaseError } from "./DatabaseError.ts"
 import * as RealmServer from "./RealmServer.ts"
@@ -22,7 +23,10 @@ import * as RealmServer from "./RealmServer.ts"
 export interface Options extends RealmServer.Options {
   /** TCP port; 0, the default, takes one that is free. */
   readonly port?: number
-  /** Address to listen on; every one of the machine by default. */
+  /**
+   * Address to listen on; `127.0.0.1` by default, which this machine alone can reach. `0.0.0.0` is all of its addresses,
+   * `::` those of IPv6 too.
+   */
   readonly host?: string
   /** How long requests in flight may go on once the server is told to stop, in milliseconds; 20 seconds by default. */
   readonly gracePeriod?: number
@@ -121,6 +125,25 @@ const endIdleConnections = (server: Server): Server =>
     })
   })
 
+const refusals: { readonly [code: string]: RealmError.RealmError | undefined } = {
+  HPE_HEADER_OVERFLOW: new RealmError.UnknownServiceError({ detail: "request headers are too large", status: 431 }),
+  ERR_HTTP_REQUEST_TIMEOUT: new RealmError.UnknownServiceError({ detail: "the request took too long", status: 408 })
+}
+const noHttp = RealmError.make("BadRequest", "the request is not HTTP/1.1")
+
+// What is no request of HTTP never gets to the routes: Node.js would answer it without a body.
+const answerBrokenRequests = (server: Server): Server =>
+  server.on("clientError", (error: Error & { readonly code?: string }, socket) => {
+    if (error.code === "ECONNRESET" || !socket.writable) return socket.destroy()
+    const refusal = refusals[error.code ?? ""] ?? noHttp
+    const status = RealmError.status(refusal)
+    const body = JSON.stringify(RealmError.toWire(refusal))
+    return socket.end(
+      `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nconnection: close\r\ncontent-type: application/json\r\n` +
+        `content-length: ${body.length}\r\n\r\n${body}`
+    )
+  })
+
 /**
  * Serves an app on a port until the scope closes. Then it accepts no more connections, finishes the answers in flight,
  * and frees the port. `HttpServer` tells the address, see {@link origin}.
@@ -151,14 +174,22 @@ export const layer = (
   return Layer.unwrap(Effect.sync(() => listen(routes, options)))
 }
 
-const listen = (routes: ReturnType<typeof RealmServer.layer>, { gracePeriod = 20_000, host, port = 0 }: Options) => {
-  const server = createServer({ keepAliveTimeout: 65_000 })
+// An access token carries the custom data of its user, for which the usual 16 KiB of headers may be too little.
+const maxHeaderSize = 64 * 1024
+
+const listen = (
+  routes: ReturnType<typeof RealmServer.layer>,
+  { gracePeriod = 20_000, host = "127.0.0.1", port = 0 }: Options
+) => {
+  const server = answerBrokenRequests(
+    createServer({ keepAliveTimeout: 65_000, maxHeaderSize, requireHostHeader: false })
+  )
   const listening = NodeHttpServer.layerServer(() => endIdleConnections(server), {
     port,
-    ...(host === undefined ? undefined : { host }),
+    host,
     gracefulShutdownTimeout: gracePeriod
   }).pipe(
-    Layer.catch((error) => Layer.effect(HttpServer.HttpServer, Effect.fail(listenError(port, host ?? "", error))))
+    Layer.catch((error) => Layer.effect(HttpServer.HttpServer, Effect.fail(listenError(port, host, error))))
   )
   // What is still open after the grace period would keep the port for as long as it likes.
   const bounded = Layer.effectDiscard(Effect.addFinalizer(() => Effect.sync(() => server.closeAllConnections()))).pipe(

@@ -1,6 +1,6 @@
 /**
  * The server of one app: every endpoint of the protocol, as routes of an `HttpRouter`. Where they are served is another
- * matter: on a port ({@link layerHttp}), or in the process of a test with no socket at all.
+ * matter: on a port (`Listener`), or in the process of a test with no socket at all.
  */
 import { Api } from "@effect-realm/protocol/Api"
 import * as Duration from "effect/Duration"

@@ -64,7 +64,7 @@ it.live("a client that neither ends its request nor its connection does not keep
     const context = yield* Layer.buildWithScope(server({ gracePeriod: 50 }), scope)
     const origin = yield* Effect.provideContext(Listener.origin, context)
     const closed = yield* Effect.callback<Promise<void>>((resume) => {
-      const socket = connect(Number(new URL(origin).port))
+      const socket = connect(Number(new URL(origin).port), "127.0.0.1")
       const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()))
       socket.on("error", () => {})
       socket.write(
@@ -76,6 +76,57 @@ it.live("a client that neither ends its request nor its connection does not keep
     yield* Scope.close(scope, Exit.void)
     yield* Effect.promise(() => closed)
   }))
+
+/** What comes back for bytes that no client library would send. */
+const exchange = (origin: string, text: string) =>
+  Effect.callback<string>((resume) => {
+    const { hostname, port } = new URL(origin)
+    const socket = connect(Number(port), hostname)
+    let answer = ""
+    socket.on("data", (chunk) => {
+      answer += chunk.toString()
+    })
+    socket.on("close", () => resume(Effect.succeed(answer)))
+    socket.on("error", () => {})
+    socket.write(text)
+  })
+
+it.live("what is no HTTP is answered in the shape of every other refusal", () =>
+  Effect.gen(function*() {
+    const origin = yield* Listener.origin
+    const cases: ReadonlyArray<readonly [text: string, status: number, body: string]> = [
+      ["nonsense\r\n\r\n", 400, `{"error":"the request is not HTTP/1.1","error_code":"BadRequest"}`],
+      [
+        `GET / HTTP/1.1\r\nhost: x\r\nx: ${"y".repeat(100_000)}\r\n\r\n`,
+        431,
+        `{"error":"request headers are too large"}`
+      ]
+    ]
+    for (const [text, status, body] of cases) {
+      const answer = yield* exchange(origin, text)
+      assert.match(answer, new RegExp(`^HTTP/1.1 ${status} `))
+      assert.match(answer, /content-type: application\/json/)
+      assert.isTrue(answer.endsWith(body), answer)
+    }
+    assert.match(
+      yield* exchange(origin, "GET /api/client/v2.0/app/shop-abcde/location HTTP/1.1\r\nconnection: close\r\n\r\n"),
+      /^HTTP\/1.1 200 /
+    )
+  }).pipe(Effect.provide(server())))
+
+it.live("a token with much custom data fits into a header", () =>
+  Effect.gen(function*() {
+    const origin = yield* Listener.origin
+    const response = yield* request(`${origin}/api/client/v2.0/auth/profile`, {
+      headers: { authorization: `Bearer ${"x".repeat(40_000)}` }
+    })
+    assert.strictEqual(response.status, 401)
+  }).pipe(Effect.provide(server())))
+
+it.live("only this machine reaches a server that was not told where to listen", () =>
+  Effect.gen(function*() {
+    assert.match(yield* Listener.origin, /^http:\/\/127\.0\.0\.1:\d+$/)
+  }).pipe(Effect.provide(server())))
 
 it.live("a port in use is refused by name", () =>
   Effect.gen(function*() {
