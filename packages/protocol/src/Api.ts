@@ -105,6 +105,10 @@ export class LogIn extends HttpApiGroup.make("logIn").add(
   Endpoint.logInFunction.annotateMerge(describe(
     "Log in by function",
     "No token, or the access token of the user to extend with `link=true`. Runs the app's authentication function once; not sent again on its own."
+  )),
+  Endpoint.logInApiKey.annotateMerge(describe(
+    "Log in with an API key",
+    "No token, or the access token of the user to extend with `link=true`. Opens a session of the key's owner, or of the user that a server key has for itself; not sent again on its own. A key that is disabled, deleted or unknown answers 401 `AuthError`."
   ))
 ) {}
 
@@ -114,8 +118,8 @@ export class LogIn extends HttpApiGroup.make("logIn").add(
  * ```ts
  * import { Api } from "@effect-realm/protocol"
  *
- * const ofTokens = [Api.Sessions, Api.Users, Api.Functions]
- * ofTokens.map((group) => group.identifier) // => ["sessions", "users", "functions"]
+ * const ofTokens = [Api.Sessions, Api.Users, Api.ApiKeys, Api.Functions]
+ * ofTokens.map((group) => group.identifier) // => ["sessions", "users", "apiKeys", "functions"]
  * ```
  */
 export class Sessions extends HttpApiGroup.make("sessions").add(
@@ -158,6 +162,34 @@ export class EmailPassword extends HttpApiGroup.make("emailPassword").add(
   )
 ) {}
 
+/** The API keys of a user. */
+export class ApiKeys extends HttpApiGroup.make("apiKeys").add(
+  Endpoint.createApiKey.annotateMerge(describe(
+    "Create API key",
+    "Refresh token, of a session that no API key has opened, of a user who is not anonymous. Answers the secret this once. Not sent again on its own: a second key of this name answers 409 `APIKeyAlreadyExists`. A user has at most 20."
+  )),
+  Endpoint.fetchApiKeys.annotateMerge(describe(
+    "List API keys",
+    "Refresh token, of a session that no API key has opened. A read: may be sent again. Without secrets, in the order they were made."
+  )),
+  Endpoint.fetchApiKey.annotateMerge(describe(
+    "API key",
+    "Refresh token, of a session that no API key has opened. A read: may be sent again. Another user's key is 404 `APIKeyNotFound`, as one that does not exist."
+  )),
+  Endpoint.deleteApiKey.annotateMerge(describe(
+    "Delete API key",
+    "Refresh token, of a session that no API key has opened. Ends the sessions that the key has opened. Sent twice, the second answer is 404 `APIKeyNotFound`, which means done."
+  )),
+  Endpoint.enableApiKey.annotateMerge(describe(
+    "Enable API key",
+    "Refresh token, of a session that no API key has opened. Idempotent: an enabled key stays enabled."
+  )),
+  Endpoint.disableApiKey.annotateMerge(describe(
+    "Disable API key",
+    "Refresh token, of a session that no API key has opened. Idempotent: a disabled key stays disabled. Ends the sessions that the key has opened."
+  ))
+).middleware(RefreshAuthorization) {}
+
 /** The app's functions. */
 export class Functions extends HttpApiGroup.make("functions").add(
   Endpoint.callFunction.annotateMerge(describe(
@@ -178,7 +210,7 @@ export class Functions extends HttpApiGroup.make("functions").add(
  * ```
  */
 export class Api extends HttpApi.make("effect-realm")
-  .add(Apps, LogIn, Sessions, Users, EmailPassword, Functions)
+  .add(Apps, LogIn, Sessions, Users, EmailPassword, ApiKeys, Functions)
   .annotateMerge(OpenApi.annotations({
     title: "App Services client API",
     version: "2.0",

@@ -135,6 +135,16 @@ export const logInFunction = HttpApiEndpoint.post("logInFunction", `${providers}
   error: logInErrors
 })
 
+/** Log in, or link, with an API key (protocol section 3.2, `api-key`). */
+export const logInApiKey = HttpApiEndpoint.post("logInApiKey", `${providers}/api-key/login`, {
+  disableCodecs,
+  params: AppParams,
+  query: LogInQuery,
+  payload: Schema.Struct({ key: Secret, options }),
+  success: LoggedIn,
+  error: logInErrors
+})
+
 // -----------------------------------------------------------------------------
 // Session and user
 // -----------------------------------------------------------------------------
@@ -257,6 +267,69 @@ export const callReset = HttpApiEndpoint.post("callReset", `${emailPassword}/res
   payload: Schema.Struct({ email: Schema.String, password: Secret, arguments: Schema.Array(ExtendedJson) }),
   success: HttpApiSchema.NoContent,
   error: emailPasswordErrors
+})
+
+// -----------------------------------------------------------------------------
+// API keys
+// -----------------------------------------------------------------------------
+
+const apiKeys = `${base}/auth/api_keys`
+const apiKeyErrors = RealmError.responses(["ApiKeyError", "AuthError", "SessionError"])
+const ApiKeyParams = { id: Schema.String }
+
+const apiKeyFields = { id: Schema.NonEmptyString, name: Schema.String, disabled: Schema.Boolean }
+
+/** An API key without its secret, which is shown once (protocol section 7). */
+export const ApiKey = Schema.Struct(apiKeyFields).pipe(Schema.encodeKeys({ id: "_id" }))
+
+/** An API key as its maker sees it, once: with the secret. */
+export const NewApiKey = Schema.Struct({ ...apiKeyFields, key: Secret }).pipe(Schema.encodeKeys({ id: "_id" }))
+
+/** Make an API key for the user of the refresh token (protocol section 7). */
+export const createApiKey = HttpApiEndpoint.post("createApiKey", apiKeys, {
+  disableCodecs,
+  payload: Schema.Struct({ name: Schema.String }),
+  success: NewApiKey.pipe(HttpApiSchema.status(201)),
+  error: apiKeyErrors
+})
+
+/** The API keys of the user of the refresh token, in the order they were made (protocol section 7). */
+export const fetchApiKeys = HttpApiEndpoint.get("fetchApiKeys", apiKeys, {
+  disableCodecs,
+  success: Schema.Array(ApiKey),
+  error: apiKeyErrors
+})
+
+/** One API key of the user of the refresh token (protocol section 7). */
+export const fetchApiKey = HttpApiEndpoint.get("fetchApiKey", `${apiKeys}/:id`, {
+  disableCodecs,
+  params: ApiKeyParams,
+  success: ApiKey,
+  error: apiKeyErrors
+})
+
+/** Delete an API key of the user of the refresh token (protocol section 7). */
+export const deleteApiKey = HttpApiEndpoint.delete("deleteApiKey", `${apiKeys}/:id`, {
+  disableCodecs,
+  params: ApiKeyParams,
+  success: HttpApiSchema.NoContent,
+  error: apiKeyErrors
+})
+
+/** Let an API key log in again (protocol section 7). */
+export const enableApiKey = HttpApiEndpoint.put("enableApiKey", `${apiKeys}/:id/enable`, {
+  disableCodecs,
+  params: ApiKeyParams,
+  success: HttpApiSchema.NoContent,
+  error: apiKeyErrors
+})
+
+/** Refuse an API key until it is enabled again (protocol section 7). */
+export const disableApiKey = HttpApiEndpoint.put("disableApiKey", `${apiKeys}/:id/disable`, {
+  disableCodecs,
+  params: ApiKeyParams,
+  success: HttpApiSchema.NoContent,
+  error: apiKeyErrors
 })
 
 // -----------------------------------------------------------------------------

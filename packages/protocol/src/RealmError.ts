@@ -123,6 +123,7 @@ export const requestCodes = {
   MissingParameter: { status: 400, advice: "Add the parameter that the message names." },
   InvalidJSON: { status: 400, advice: "Send a JSON body." },
   EndpointNotFound: { status: 404, advice: "Check the base URL: the server does not know this path." },
+  Forbidden: { status: 403, advice: "This session may not do that; the message says why.", ...withoutCode },
   PayloadTooLarge: { status: 413, advice: "Send less at once.", ...withoutCode },
   UnsupportedMediaType: { status: 415, advice: "Send Content-Type: application/json.", ...withoutCode },
   TooManyRequests: { status: 429, advice: "Wait, then try again.", ...withoutCode }
@@ -440,6 +441,8 @@ const codelessReason = (status: number, message: string): ErrorCode | undefined 
       return "BadRequest"
     case 401:
       return "Unauthorized"
+    case 403:
+      return "Forbidden"
     case 404:
       return message.startsWith("cannot find app using Client App ID") ? "AppNotFound" : undefined
     case 413:

@@ -41,6 +41,7 @@ interface Row {
 const base = "/api/client/v2.0"
 const app = `${base}/app/:appId`
 const userpass = `${app}/auth/providers/local-userpass`
+const apiKeys = `${base}/auth/api_keys`
 
 /** The answer to a log-in, with and without the refresh token that a link does not bring. */
 const loggedIn: Row["answers"] = [
@@ -103,6 +104,16 @@ const rows: Readonly<Record<string, Row>> = {
     endpoint: Endpoint.logInFunction,
     route: `POST ${app}/auth/providers/custom-function/login`,
     payloads: [[{ ticket: { $oid: oid }, options: { device } }, { ticket: { $oid: oid }, options: { device } }]],
+    status: 200,
+    answers: loggedIn
+  },
+  logInApiKey: {
+    endpoint: Endpoint.logInApiKey,
+    route: `POST ${app}/auth/providers/api-key/login`,
+    payloads: [[{ key: secret, options: { device: ourDevice } }, { key: "s3cret!", options: { device } }], [
+      { key: secret },
+      { key: "s3cret!" }
+    ]],
     status: 200,
     answers: loggedIn
   },
@@ -193,6 +204,31 @@ const rows: Readonly<Record<string, Row>> = {
     }]],
     status: 204
   },
+  createApiKey: {
+    endpoint: Endpoint.createApiKey,
+    route: `POST ${apiKeys}`,
+    payloads: [[{ name: "my-key" }, { name: "my-key" }]],
+    status: 201,
+    answers: [[
+      { id: oid, key: secret, name: "my-key", disabled: false },
+      { _id: oid, key: "s3cret!", name: "my-key", disabled: false }
+    ]]
+  },
+  fetchApiKeys: {
+    endpoint: Endpoint.fetchApiKeys,
+    route: `GET ${apiKeys}`,
+    status: 200,
+    answers: [[[{ id: oid, name: "my-key", disabled: true }], [{ _id: oid, name: "my-key", disabled: true }]], [[], []]]
+  },
+  fetchApiKey: {
+    endpoint: Endpoint.fetchApiKey,
+    route: `GET ${apiKeys}/:id`,
+    status: 200,
+    answers: [[{ id: oid, name: "my-key", disabled: false }, { _id: oid, name: "my-key", disabled: false }]]
+  },
+  deleteApiKey: { endpoint: Endpoint.deleteApiKey, route: `DELETE ${apiKeys}/:id`, status: 204 },
+  enableApiKey: { endpoint: Endpoint.enableApiKey, route: `PUT ${apiKeys}/:id/enable`, status: 204 },
+  disableApiKey: { endpoint: Endpoint.disableApiKey, route: `PUT ${apiKeys}/:id/disable`, status: 204 },
   callFunction: {
     endpoint: Endpoint.callFunction,
     route: `POST ${app}/functions/call`,
@@ -225,8 +261,8 @@ const roundTrip = (schema: Schema.Top, ours: unknown, wire: unknown): void => {
 
 /** The operations of the API as the OpenAPI document has them, by method and path. */
 const operations = new Map<string, OpenApi.OpenAPISpecOperation>(
-  Object.entries(OpenApi.fromApi(Api).paths).flatMap(([path, { delete: delete_, get, post }]) =>
-    Object.entries({ DELETE: delete_, GET: get, POST: post }).flatMap(([method, operation]) =>
+  Object.entries(OpenApi.fromApi(Api).paths).flatMap(([path, { delete: delete_, get, post, put }]) =>
+    Object.entries({ DELETE: delete_, GET: get, POST: post, PUT: put }).flatMap(([method, operation]) =>
       operation === undefined ? [] : [[`${method} ${path.replaceAll(/\{(\w+)\}/g, ":$1")}`, operation] as const]
     )
   )

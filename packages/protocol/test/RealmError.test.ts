@@ -176,7 +176,7 @@ describe("A refusal", () => {
       [415, "unsupported", "RequestError.UnsupportedMediaType"],
       [429, "slow down", "RequestError.TooManyRequests"],
       [500, "error processing request", "UnknownServiceError"],
-      [403, "linking forbidden without first specifying allowed request origins", "UnknownServiceError"]
+      [403, "linking forbidden without first specifying allowed request origins", "RequestError.Forbidden"]
     ]
     for (const [status, error, expected] of told) {
       for (const body of [{ error }, { error, error_code: "" }, { error, error_code: null }]) {

@@ -33,5 +33,11 @@ describe("secrets are redacted once decoded", () => {
     expect<Payload<typeof Endpoint.logInEmailPassword>["password"]>().type.toBe<Redacted.Redacted<string>>()
     expect<Payload<typeof Endpoint.register>["password"]>().type.toBe<Redacted.Redacted<string>>()
     expect<Payload<typeof Endpoint.confirm>["token"]>().type.toBe<Redacted.Redacted<string>>()
+    expect<Payload<typeof Endpoint.logInApiKey>["key"]>().type.toBe<Redacted.Redacted<string>>()
+    expect<Success<typeof Endpoint.createApiKey>["key"]>().type.toBe<Redacted.Redacted<string>>()
+  })
+
+  test("an API key that was not just made has none", () => {
+    expect<keyof Success<typeof Endpoint.fetchApiKey>>().type.toBe<"id" | "name" | "disabled">()
   })
 })

@@ -27,7 +27,7 @@ export type IdentityData = { readonly [name: string]: Schema.Json }
 /** One way in which a user can prove who they are. */
 export interface Identity {
   readonly id: string
-  /** Such as `anon-user`, `local-userpass` or `custom-function`. */
+  /** Such as `anon-user`, `local-userpass`, `custom-function` or `api-key`. */
   readonly providerType: string
   /** Id of the provider's configuration. */
   readonly providerId: string
@@ -38,6 +38,7 @@ export interface Identity {
 export interface User {
   /** 24 hex digits. */
   readonly id: string
+  /** `server` for the user that a server key has for itself. */
   readonly type: "normal" | "server"
   /** In the order of linking, the first log-in's first. */
   readonly identities: ReadonlyArray<Identity>
@@ -64,7 +65,8 @@ const Stored = Schema.Struct({
 })
 
 /**
- * The data of all identities of a user in one; of two that name the same thing, the one linked last counts.
+ * The data of all identities of a user in one; of two that name the same thing, the one linked last counts. What a key is
+ * called never hides what its owner is called.
  *
  * ```ts
  * import { Accounts } from "@effect-realm/server"
@@ -81,7 +83,11 @@ const Stored = Schema.Struct({
  * Accounts.data(user) // => { name: "Anna", age: 4 }
  * ```
  */
-export const data = (user: User): IdentityData => Object.assign({}, ...user.identities.map((identity) => identity.data))
+export const data = (user: User): IdentityData => {
+  const isKey = ({ providerType }: Identity) => providerType === "api-key"
+  const ordered = [...user.identities.filter(isKey), ...user.identities.filter((identity) => !isKey(identity))]
+  return Object.assign({}, ...ordered.map((identity) => identity.data))
+}
 
 /** A new id for an identity of a provider that has none of its own: 24 hex digits, `-`, 24 letters. */
 export const makeIdentityId: Effect.Effect<string> = Effect.sync(() => {
@@ -120,11 +126,15 @@ export class Accounts extends Context.Service<Accounts, {
    * The user who owns the identity, made now when there is none. What the provider tells is brought up to date.
    *
    * @param onCreation runs once, before a new account exists; when it fails there is no account
+   * @param type what a new account is; `normal` unless told otherwise
    */
   readonly authenticate: <E, R>(
     identity: Identity,
-    onCreation: (user: User) => Effect.Effect<void, E, R>
+    onCreation: (user: User) => Effect.Effect<void, E, R>,
+    type?: User["type"]
   ) => Effect.Effect<User, E | DatabaseError, R>
+  /** Like `authenticate`, for an identity that can be of this user only; `undefined` when there is no such user. */
+  readonly authenticateAs: (userId: string, identity: Identity) => Effect.Effect<User | undefined, DatabaseError>
   /**
    * Adds an identity to a user, at the end. Adding one that the user already has changes nothing. Fails with
    * `InvalidSession` when another user owns it, and with an unnamed 500 when it is a second email address
@@ -134,6 +144,11 @@ export class Accounts extends Context.Service<Accounts, {
     userId: string,
     identity: Identity
   ) => Effect.Effect<User, RealmError.SessionError | RealmError.UnknownServiceError | DatabaseError>
+  /**
+   * Takes an identity from its owner, if it has one, for good: an identity of this id must not come back. A `server` user
+   * without any identity left is deleted.
+   */
+  readonly unlink: (identity: Pick<Identity, "id" | "providerType">) => Effect.Effect<void, DatabaseError>
   /** Enables or disables a user; `false` when there is none. */
   readonly setDisabled: (userId: string, disabled: boolean) => Effect.Effect<boolean, DatabaseError>
   /** Deletes a user; `false` when there is none. */
@@ -144,7 +159,7 @@ export class Accounts extends Context.Service<Accounts, {
 // Layers
 // -----------------------------------------------------------------------------
 
-const keyOf = (identity: Identity): string => `${identity.providerType}:${identity.id}`
+const keyOf = (identity: Pick<Identity, "id" | "providerType">): string => `${identity.providerType}:${identity.id}`
 
 const toStored = (identity: Identity) => ({ key: keyOf(identity), ...identity })
 
@@ -191,24 +206,25 @@ export const layer = (options: { readonly database: string }): Layer.Layer<Accou
       const owner = (identity: Identity) => find({ "identities.key": keyOf(identity) })
 
       const seen = Effect.fnUntraced(function*(user: User, identity: Identity) {
-        // Identities are only ever added at the end, so the position of one stays what it was.
-        const position = user.identities.findIndex((known) => keyOf(known) === keyOf(identity))
+        const key = keyOf(identity)
         const lastAuthenticatedAt = yield* now
+        // By its key and not by its position, which changes when an identity before it is taken away.
         yield* users.updateOne(
           { _id: user.id },
-          { $set: { lastAuthenticatedAt, [`identities.${position}.data`]: identity.data } }
+          { $set: { lastAuthenticatedAt, "identities.$[seen].data": identity.data } },
+          { arrayFilters: [{ "seen.key": key }] }
         )
         return {
           ...user,
           lastAuthenticatedAt,
-          identities: user.identities.map((known, index) => index === position ? identity : known)
+          identities: user.identities.map((known) => keyOf(known) === key ? identity : known)
         }
       })
 
-      const prepared = (identity: Identity): Effect.Effect<User> =>
+      const prepared = (identity: Identity, type: User["type"]): Effect.Effect<User> =>
         Effect.map(now, (createdAt) => ({
           id: new ObjectId().toHexString(),
-          type: "normal" as const,
+          type,
           identities: [identity],
           disabled: false,
           createdAt,
@@ -224,7 +240,8 @@ export const layer = (options: { readonly database: string }): Layer.Layer<Accou
       // is the index's work, so another process may win all the same: then its user is the one.
       const authenticate = <E, R>(
         identity: Identity,
-        onCreation: (user: User) => Effect.Effect<void, E, R>
+        onCreation: (user: User) => Effect.Effect<void, E, R>,
+        type: User["type"] = "normal"
       ): Effect.Effect<User, E | DatabaseError, R> =>
         Effect.gen(function*() {
           const known = yield* owner(identity)
@@ -232,7 +249,7 @@ export const layer = (options: { readonly database: string }): Layer.Layer<Accou
           return yield* withLock(keyOf(identity))(Effect.gen(function*() {
             const made = yield* owner(identity)
             if (made !== undefined) return yield* seen(made, identity)
-            const user = yield* prepared(identity)
+            const user = yield* prepared(identity, type)
             yield* onCreation(user)
             return yield* insert(user).pipe(
               Effect.catchReason("DatabaseError", "DuplicateKey", (_, error) =>
@@ -241,6 +258,24 @@ export const layer = (options: { readonly database: string }): Layer.Layer<Accou
             )
           }))
         })
+
+      const authenticateAs = Effect.fnUntraced(function*(userId: string, identity: Identity) {
+        yield* users.updateOne(
+          // A disabled user is about to be refused, and that leaves no trace.
+          { _id: userId, disabled: false, "identities.key": { $ne: keyOf(identity) } },
+          { $push: { identities: toStored(identity) } }
+        )
+        const user = yield* get(userId)
+        return user === undefined ? undefined : yield* seen(user, identity)
+      })
+
+      const unlink = Effect.fnUntraced(function*(identity: Pick<Identity, "id" | "providerType">) {
+        const key = keyOf(identity)
+        const found = yield* users.findOneAndUpdate({ "identities.key": key }, { $pull: { identities: { key } } })
+        if (Option.isSome(found)) {
+          yield* users.deleteOne({ _id: found.value["_id"], type: "server", identities: { $size: 0 } })
+        }
+      })
 
       const link = Effect.fnUntraced(function*(userId: string, identity: Identity) {
         const key = keyOf(identity)
@@ -273,7 +308,9 @@ export const layer = (options: { readonly database: string }): Layer.Layer<Accou
       return Accounts.of({
         get,
         authenticate,
+        authenticateAs,
         link,
+        unlink,
         setDisabled: (userId, disabled) =>
           Effect.map(users.updateOne({ _id: userId }, { $set: { disabled } }), (result) => result.matchedCount === 1),
         remove: (userId) => Effect.map(users.deleteOne({ _id: userId }), (result) => result.deletedCount === 1)

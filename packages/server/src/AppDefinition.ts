@@ -66,6 +66,8 @@ export interface AppFunction {
 
 const AnonymousFields = Schema.Struct({ enabled: Switch(true) })
 
+const ApiKeyFields = Schema.Struct({ enabled: Switch(true) })
+
 const EmailPasswordFields = Schema.Struct({
   enabled: Switch(true),
   autoConfirm: Switch(false),
@@ -83,6 +85,11 @@ const CustomFunctionFields = Schema.Struct({ enabled: Switch(true), authFunction
 
 /** The provider `anon-user`. */
 export interface AnonymousProvider {
+  readonly enabled: boolean
+}
+
+/** The provider `api-key`: keys of users, and keys of the app's own programs. */
+export interface ApiKeyProvider {
   readonly enabled: boolean
 }
 
@@ -112,6 +119,7 @@ export interface CustomFunctionProvider {
 
 const ProviderFields = Schema.Struct({
   anonymous: Schema.optionalKey(AnonymousFields),
+  apiKey: Schema.optionalKey(ApiKeyFields),
   emailPassword: Schema.optionalKey(EmailPasswordFields),
   customFunction: Schema.optionalKey(CustomFunctionFields),
   unsupported: Schema.Array(Schema.String).pipe(Schema.withConstructorDefault(defaultTo([])))
@@ -120,6 +128,7 @@ const ProviderFields = Schema.Struct({
 /** The ways to log in (`auth/providers.json`); one that is missing or not enabled refuses every log-in. */
 export interface AuthProviders {
   readonly anonymous?: AnonymousProvider
+  readonly apiKey?: ApiKeyProvider
   readonly emailPassword?: EmailPasswordProvider
   readonly customFunction?: CustomFunctionProvider
   /** Providers the app has and this server does not serve yet, by their name on the wire. */
@@ -288,6 +297,7 @@ export interface Options {
   readonly allowedRequestOrigins?: ReadonlyArray<string>
   readonly authProviders?: {
     readonly anonymous?: Partial<AnonymousProvider>
+    readonly apiKey?: Partial<ApiKeyProvider>
     readonly emailPassword?: Partial<EmailPasswordProvider>
     readonly customFunction?: Partial<CustomFunctionProvider> & Pick<CustomFunctionProvider, "authFunctionName">
     readonly unsupported?: ReadonlyArray<string>

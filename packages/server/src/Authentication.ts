@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import { Accounts, type Identity, type User } from "./Accounts.ts"
+import * as ApiKeys from "./ApiKeys.ts"
 import { CustomUserData } from "./CustomUserData.ts"
 import type { DatabaseError } from "./DatabaseError.ts"
 import * as EmailAccounts from "./EmailAccounts.ts"
@@ -82,7 +83,11 @@ export class Authentication extends Context.Service<Authentication, {
     readonly identity: Identity
   }) => Effect.Effect<
     Linked,
-    RealmError.AuthError | RealmError.SessionError | RealmError.UnknownServiceError | DatabaseError
+    | RealmError.AuthError
+    | RealmError.SessionError
+    | RealmError.RequestError
+    | RealmError.UnknownServiceError
+    | DatabaseError
   >
   /** A new access token of a session, with the custom user data of now. */
   readonly refresh: (active: Active) => Effect.Effect<Redacted.Redacted, DatabaseError>
@@ -96,7 +101,7 @@ export class Authentication extends Context.Service<Authentication, {
   ) => Effect.Effect<Active, RealmError.SessionError | DatabaseError>
   /** Ends a session; `false` when it had ended before. */
   readonly logOut: (sessionId: string) => Effect.Effect<boolean, DatabaseError>
-  /** Deletes a user with all identities and sessions; `false` when there is none. Documents of the app stay. */
+  /** Deletes a user with all identities, API keys and sessions; `false` when there is none. Documents of the app stay. */
   readonly deleteUser: (userId: string) => Effect.Effect<boolean, DatabaseError>
   /** Refuses a user from the next request on, and ends all their sessions; `false` when there is none. */
   readonly disableUser: (userId: string) => Effect.Effect<boolean, DatabaseError>
@@ -114,13 +119,14 @@ const anonymous = "anon-user"
  * Log-in over the services that keep users, sessions and tokens. {@link RealmServer} puts them together.
  *
  * ```ts no-run
- * import { Accounts, Authentication, CustomUserData, EmailAccounts, Sessions, Tokens } from "@effect-realm/server"
+ * import { Accounts, ApiKeys, Authentication, CustomUserData, EmailAccounts, Sessions, Tokens } from "@effect-realm/server"
  * import { Duration, Effect, type Layer } from "effect"
  *
  * const layer: Layer.Layer<
  *   Authentication.Authentication,
  *   never,
  *   | Accounts.Accounts
+ *   | ApiKeys.ApiKeys
  *   | CustomUserData.CustomUserData
  *   | EmailAccounts.EmailAccounts
  *   | Sessions.Sessions
@@ -147,12 +153,13 @@ export const layer = (options: {
 }): Layer.Layer<
   Authentication,
   never,
-  Accounts | CustomUserData | EmailAccounts.EmailAccounts | Sessions | Tokens
+  Accounts | ApiKeys.ApiKeys | CustomUserData | EmailAccounts.EmailAccounts | Sessions | Tokens
 > =>
   Layer.effect(
     Authentication,
     Effect.gen(function*() {
       const accounts = yield* Accounts
+      const apiKeys = yield* ApiKeys.ApiKeys
       const customUserData = yield* CustomUserData
       const emailAccounts = yield* EmailAccounts.EmailAccounts
       const sessions = yield* Sessions
@@ -186,8 +193,19 @@ export const layer = (options: {
           identity: session.identity
         })
 
-      const logIn: Authentication["Service"]["logIn"] = Effect.fnUntraced(function*({ device, identity }) {
-        const user = yield* accounts.authenticate(identity, onUserCreation)
+      const isKey = ({ providerType }: Identity) => providerType === ApiKeys.providerType
+
+      // A key belongs to somebody before it is used for the first time.
+      const userOf = Effect.fnUntraced(function*(identity: Identity) {
+        if (!isKey(identity)) return yield* accounts.authenticate(identity, onUserCreation)
+        const owner = yield* apiKeys.ownerOf(identity.id)
+        if (owner === "server") return yield* accounts.authenticate(identity, onUserCreation, "server")
+        const user = yield* accounts.authenticateAs(owner.userId, identity)
+        return user ?? (yield* RealmError.make("AuthError", "unauthorized"))
+      })
+
+      const open: Authentication["Service"]["logIn"] = Effect.fnUntraced(function*({ device, identity }) {
+        const user = yield* userOf(identity)
         if (user.disabled) return yield* RealmError.make("UserDisabled", "unauthorized")
         const { data: _, ...proof } = identity
         const session = yield* sessions.open({
@@ -196,6 +214,15 @@ export const layer = (options: {
           device,
           lifetime: identity.providerType === anonymous ? lifetimes.anonymousRefreshToken : lifetimes.refreshToken
         })
+        if (isKey(identity)) {
+          const standing = yield* apiKeys.standing(identity.id)
+          if (standing !== "Enabled") {
+            // Whoever took the key away has ended its sessions, perhaps before there was this one.
+            yield* sessions.end(session.id)
+            if (standing === "Deleted") yield* accounts.unlink(identity)
+            return yield* RealmError.make("AuthError", "unauthorized")
+          }
+        }
         const active = { session, user }
         return {
           accessToken: yield* accessToken(active),
@@ -206,7 +233,18 @@ export const layer = (options: {
       })
 
       const link: Authentication["Service"]["link"] = Effect.fnUntraced(function*({ active, identity }) {
+        if (isKey(identity)) {
+          const owner = yield* apiKeys.ownerOf(identity.id)
+          const isOwn = owner === "server"
+            ? active.user.identities.some((known) => isKey(known) && known.id === identity.id)
+            : owner.userId === active.user.id
+          if (!isOwn) return yield* RealmError.make("InvalidParameter", "invalid user link request")
+        }
         const user = yield* accounts.link(active.user.id, identity)
+        if (isKey(identity) && (yield* apiKeys.standing(identity.id)) === "Deleted") {
+          yield* accounts.unlink(identity)
+          return yield* RealmError.make("AuthError", "unauthorized")
+        }
         return {
           accessToken: yield* accessToken({ session: active.session, user }),
           userId: user.id,
@@ -221,14 +259,16 @@ export const layer = (options: {
         for (const identity of user.identities) {
           if (identity.providerType === EmailAccounts.providerType) yield* emailAccounts.remove(identity.id)
         }
+        yield* apiKeys.removeAll(user)
         const removed = yield* accounts.remove(userId)
         yield* sessions.endAll(userId)
         return removed
       })
 
       return Authentication.of({
-        logIn,
-        link,
+        // Interrupted half-way a key could leave a session behind that its deletion did not end.
+        logIn: (options) => isKey(options.identity) ? Effect.uninterruptible(open(options)) : open(options),
+        link: (options) => isKey(options.identity) ? Effect.uninterruptible(link(options)) : link(options),
         refresh: (active) => Effect.andThen(sessions.touch(active.session.id), accessToken(active)),
         authorizeAccess: Effect.fnUntraced(function*(token) {
           const claims = yield* tokens.verifyAccess(token)

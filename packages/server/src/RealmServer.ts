@@ -12,6 +12,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Accounts from "./Accounts.ts"
+import * as ApiKeys from "./ApiKeys.ts"
 import { AppDefinition } from "./AppDefinition.ts"
 import * as Authentication from "./Authentication.ts"
 import * as CustomUserData from "./CustomUserData.ts"
@@ -119,6 +120,7 @@ export const warnings = (app: AppDefinition): ReadonlyArray<string> => {
 /** The services behind the endpoints, for programs that look after users. */
 export type Services =
   | Accounts.Accounts
+  | ApiKeys.ApiKeys
   | Authentication.Authentication
   | EmailAccounts.EmailAccounts
   | Functions.Functions
@@ -178,7 +180,7 @@ const services = (options: Options, ids: AppIds.AppIds) => {
   return authentication.pipe(
     Layer.provideMerge(Layer.mergeAll(
       emailAccounts,
-      Sessions.layer(ids),
+      Layer.provideMerge(ApiKeys.layer(ids), Sessions.layer(ids)),
       CustomUserData.layer(app.customUserData),
       Tokens.layer(ids)
     )),

@@ -111,6 +111,8 @@ export class Sessions extends Context.Service<Sessions, {
   readonly end: (sessionId: string) => Effect.Effect<boolean, DatabaseError>
   /** Ends all sessions of a user and answers how many there were. */
   readonly endAll: (userId: string) => Effect.Effect<number, DatabaseError>
+  /** Ends all sessions that were opened with an API key and answers how many there were. */
+  readonly endOfKey: (keyId: string) => Effect.Effect<number, DatabaseError>
   /** The sessions of a user, the oldest first. */
   readonly list: (userId: string) => Effect.Effect<ReadonlyArray<Session>, DatabaseError>
 }>()("@effect-realm/server/Sessions") {}
@@ -168,7 +170,9 @@ export const layer = (options: {
     Effect.gen(function*() {
       const accounts = yield* Accounts
       const sessions = (yield* Database).collection({ database: options.database, collection: "sessions" })
+      const ofKeys = { "identity.providerType": "api-key" }
       yield* sessions.createIndex({ userId: 1 })
+      yield* sessions.createIndex({ "identity.id": 1 }, { partial: ofKeys })
 
       const open: Sessions["Service"]["open"] = Effect.fnUntraced(function*({ device, identity, lifetime, userId }) {
         const millis = yield* Clock.currentTimeMillis
@@ -212,6 +216,8 @@ export const layer = (options: {
         }),
         end: (sessionId) => Effect.map(sessions.deleteOne({ _id: sessionId }), (result) => result.deletedCount === 1),
         endAll: (userId) => Effect.map(sessions.deleteMany({ userId }), (result) => result.deletedCount),
+        endOfKey: (keyId) =>
+          Effect.map(sessions.deleteMany({ ...ofKeys, "identity.id": keyId }), (result) => result.deletedCount),
         list: (userId) =>
           Effect.flatMap(sessions.find({ userId }, { sort: { _id: 1 } }), (found) => Effect.forEach(found, decode))
       })

@@ -1,4 +1,5 @@
 export * as Accounts from "./Accounts.ts"
+export * as ApiKeys from "./ApiKeys.ts"
 export * as AppDefinition from "./AppDefinition.ts"
 export * as AppFolder from "./AppFolder.ts"
 export * as Authentication from "./Authentication.ts"

@@ -97,7 +97,10 @@ it.layer(NodeServices.layer)("AppFolder", (it) => {
   it.effect("a loaded app equals the same app made in TypeScript", () =>
     Effect.gen(function*() {
       const { app } = yield* load({
-        "auth/providers.json": { "anon-user": { name: "anon-user", type: "anon-user", disabled: false } },
+        "auth/providers.json": {
+          "anon-user": { name: "anon-user", type: "anon-user", disabled: false },
+          "api-key": { name: "api-key", type: "api-key", disabled: false }
+        },
         "functions/orders/place.js": "exports = () => 1"
       })
       assert.isTrue(Equal.equals(
@@ -105,7 +108,7 @@ it.layer(NodeServices.layer)("AppFolder", (it) => {
         AppDefinition.make({
           appId: "shop-abcde",
           name: "shop",
-          authProviders: { anonymous: {} },
+          authProviders: { anonymous: {}, apiKey: {} },
           functions: [{ name: "orders/place", source: "exports = () => 1" }]
         })
       ))
@@ -237,7 +240,7 @@ it.layer(NodeServices.layer)("AppFolder", (it) => {
           "root_config.json": { ...root, sync: {}, colour: "red" },
           "auth/providers.json": {
             ...userpass({ autoConfirm: true, theme: "dark" }, { metadata_fields: [] }),
-            "api-key": { name: "api-key", type: "api-key", disabled: true },
+            "api-key": { name: "api-key", type: "api-key", disabled: false },
             "oauth2-google": { name: "oauth2-google", type: "oauth2-google", disabled: false }
           }
         }),

@@ -201,7 +201,7 @@ describe("apps and providers that are not there", () => {
       assertRefusal(yield* Wire.send("GET", `${elsewhere}/location`), 404, undefined, unknown)
       assertRefusal(yield* Wire.send("POST", `${elsewhere}/auth/providers/anon-user/login`), 404, undefined, unknown)
       assertRefusal(
-        yield* Wire.send("POST", `${elsewhere}/auth/providers/api-key/login`, { body: {} }),
+        yield* Wire.send("POST", `${elsewhere}/auth/providers/api-key/login`, { body: { key: "x" } }),
         404,
         undefined,
         unknown

@@ -433,10 +433,12 @@ const nearest = (
   return undefined
 }
 
-const ourName = (provider: string): "anonymous" | "emailPassword" | "customFunction" | undefined => {
+const ourName = (provider: string): "anonymous" | "apiKey" | "emailPassword" | "customFunction" | undefined => {
   switch (provider) {
     case "anon-user":
       return "anonymous"
+    case "api-key":
+      return "apiKey"
     case "local-userpass":
       return "emailPassword"
     case "custom-function":
@@ -448,6 +450,7 @@ const ourName = (provider: string): "anonymous" | "emailPassword" | "customFunct
 
 const configFields: { readonly [provider: string]: { readonly [name: string]: Field } } = {
   "anon-user": {},
+  "api-key": {},
   "local-userpass": {
     autoConfirm: { as: "autoConfirm" },
     emailConfirmationUrl: { as: "emailConfirmationUrl", optional: true },

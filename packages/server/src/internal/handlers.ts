@@ -14,6 +14,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Accounts from "../Accounts.ts"
+import * as ApiKeys from "../ApiKeys.ts"
 import { Authentication } from "../Authentication.ts"
 import type { DatabaseError } from "../DatabaseError.ts"
 import { EmailAccounts } from "../EmailAccounts.ts"
@@ -77,6 +78,16 @@ const logIn = ({ app, place }: Served) =>
               link: query.link === "true",
               device,
               prove: Effect.flatMap(decodeEjson(credentials), logIns.customFunction)
+            })
+          }).pipe(Refusal.handle(place)))
+        .handle("logInApiKey", ({ params, payload, query, request }) =>
+          Effect.gen(function*() {
+            yield* LogIns.known(app.appId, params.appId)
+            return yield* logIns.settle({
+              request,
+              link: query.link === "true",
+              device: payload.options?.device,
+              prove: logIns.apiKey(payload.key)
             })
           }).pipe(Refusal.handle(place)))))
 
@@ -176,6 +187,34 @@ const emailPassword = ({ app, place }: Served) =>
       })
     }))
 
+const apiKeys = ({ app, place }: Served) =>
+  HttpApiBuilder.group(Api, "apiKeys", (handlers) =>
+    Effect.map(ApiKeys.ApiKeys, (keys) => {
+      // A key that got into wrong hands must not make others, nor take away those of its owner.
+      const owner = Effect.flatMap(
+        Bearer.active,
+        ({ session, user }): Effect.Effect<ApiKeys.Owner, RealmError.AuthError | RealmError.RequestError> => {
+          if (app.authProviders.apiKey?.enabled !== true) return Effect.fail(LogIns.unsupported(ApiKeys.providerType))
+          return session.identity.providerType === ApiKeys.providerType
+            ? Effect.fail(RealmError.make("Forbidden", "a session of an API key may not manage API keys"))
+            : Effect.succeed({ userId: user.id })
+        }
+      )
+
+      const serve = <A, E extends RealmError.RealmError | DatabaseError>(
+        use: (owner: ApiKeys.Owner) => Effect.Effect<A, E>
+      ) => Effect.flatMap(owner, use).pipe(Refusal.handle(place))
+
+      return handlers.handleAll({
+        createApiKey: ({ payload }) => serve((owner) => keys.create(owner, payload.name)),
+        fetchApiKeys: () => serve(keys.list),
+        fetchApiKey: ({ params }) => serve((owner) => keys.get(owner, params.id)),
+        deleteApiKey: ({ params }) => serve((owner) => keys.remove(owner, params.id)),
+        enableApiKey: ({ params }) => serve((owner) => keys.setDisabled(owner, params.id, false)),
+        disableApiKey: ({ params }) => serve((owner) => keys.setDisabled(owner, params.id, true))
+      })
+    }))
+
 const functions = ({ app, place }: Served) =>
   HttpApiBuilder.group(Api, "functions", (handlers) =>
     Effect.map(Functions, ({ call }) =>
@@ -260,5 +299,6 @@ export const layer = (served: Served) =>
     sessions(served),
     users(served),
     emailPassword(served),
+    apiKeys(served),
     functions(served)
   )

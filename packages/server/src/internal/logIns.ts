@@ -8,6 +8,7 @@ import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import * as Accounts from "../Accounts.ts"
+import * as ApiKeys from "../ApiKeys.ts"
 import { Authentication, type Linked, type LoggedIn } from "../Authentication.ts"
 import type { DatabaseError } from "../DatabaseError.ts"
 import * as EmailAccounts from "../EmailAccounts.ts"
@@ -28,6 +29,7 @@ type Proof = Effect.Effect<Accounts.Identity, RealmError.AuthError | RealmError.
 export class LogIns extends Context.Service<LogIns, {
   readonly anonymous: (link: boolean) => Proof
   readonly emailPassword: (options: { readonly email: string; readonly password: Redacted.Redacted }) => Proof
+  readonly apiKey: (key: Redacted.Redacted) => Proof
   readonly customFunction: (credentials: { readonly [field: string]: unknown }) => Proof
   /** Logs in with what `prove` proves; for a link, adds it to the owner of the request's access token. */
   readonly settle: (options: {
@@ -60,15 +62,16 @@ export const unsupported = (providerType: string): RealmError.AuthError =>
 export const layer = ({ app, ids, place }: Served): Layer.Layer<
   LogIns,
   never,
-  Authentication | AppFunctions | EmailAccounts.EmailAccounts
+  ApiKeys.ApiKeys | Authentication | AppFunctions | EmailAccounts.EmailAccounts
 > =>
   Layer.effect(
     LogIns,
     Effect.gen(function*() {
+      const apiKeys = yield* ApiKeys.ApiKeys
       const authentication = yield* Authentication
       const emailAccounts = yield* EmailAccounts.EmailAccounts
       const functions = yield* AppFunctions
-      const { anonymous, customFunction, emailPassword } = app.authProviders
+      const { anonymous, apiKey, customFunction, emailPassword } = app.authProviders
 
       const when = <A, E, R>(
         enabled: boolean | undefined,
@@ -113,6 +116,17 @@ export const layer = ({ app, ids, place }: Served): Layer.Layer<
             Effect.map(emailAccounts.logIn(credentials), (identity) => ({
               ...identity,
               providerId: ids.providerId(EmailAccounts.providerType)
+            }))
+          ),
+        apiKey: (key) =>
+          when(
+            apiKey?.enabled,
+            ApiKeys.providerType,
+            Effect.map(apiKeys.verify(key), ({ id, name }) => ({
+              id,
+              providerType: ApiKeys.providerType,
+              providerId: ids.providerId(ApiKeys.providerType),
+              data: { name }
             }))
           ),
         customFunction: (credentials) =>
