@@ -51,6 +51,8 @@ import * as SchemaTransformation from "effect/SchemaTransformation"
 import { decodeValue } from "./internal/ejsonDecode.ts"
 import { diagnose, encodeValue } from "./internal/ejsonEncode.ts"
 import { Failure, fromUnknown, walk } from "./internal/ejsonFailure.ts"
+import * as Native from "./internal/ejsonNative.ts"
+import * as ValuePath from "./internal/valuePath.ts"
 
 // -----------------------------------------------------------------------------
 // Model
@@ -160,24 +162,8 @@ const describe = (reason: EjsonErrorReason): string => {
   }
 }
 
-const identifier = /^[A-Za-z_$][\w$]*$/
-const longestPath = 300
-const longestKey = 60
-
-/** `path` runs from the innermost key outwards. Keys are the sender's, so both they and the whole are cut. */
-const formatPath = (root: string, path: ReadonlyArray<string | number>): string => {
-  let text = root
-  for (const key of path.toReversed()) {
-    if (text.length > longestPath) return `${text}…`
-    if (typeof key === "number") text += `[${key}]`
-    else if (identifier.test(key) && key.length <= longestKey) text += text === "" ? key : `.${key}`
-    else text += `[${JSON.stringify(key.length > longestKey ? `${key.slice(0, longestKey)}…` : key)}]`
-  }
-  return text
-}
-
 const toError = (failure: Failure, root: string | undefined): EjsonError =>
-  new EjsonError({ reason: failure.reason, path: formatPath(root ?? "", failure.path) })
+  new EjsonError({ reason: failure.reason, path: ValuePath.format(root ?? "", failure.path.toReversed()) })
 
 // -----------------------------------------------------------------------------
 // Decoding and encoding
@@ -445,7 +431,8 @@ const exactTransformation = /* @__PURE__ */ transformation({ numbers: "exact" })
 const bsonValue = <A>(
   type: Bson.BSONTypeTag,
   arbitrary?: () => SchemaAST.Link,
-  is: (value: Document) => boolean = () => true
+  is: (value: Document) => boolean = () => true,
+  fromNative?: (value: unknown) => unknown
 ): Schema.declare<A> =>
   Schema.declare<A>(
     (value): value is A => isInstance(value) && value["_bsontype"] === type && is(value),
@@ -455,6 +442,7 @@ const bsonValue = <A>(
         // the declaration checks what comes out of the decoder, so `unknown` in between is safe
         Schema.link<A>()(Wire, exactTransformation as SchemaTransformation.Transformation<A, Schema.Json>),
       toEquivalence: () => sameEncoding,
+      [Native.annotation]: fromNative satisfies Native.FromNative,
       ...(arbitrary === undefined ? undefined : { toCodecArbitrary: arbitrary })
     }
   )
@@ -471,6 +459,7 @@ const bytes = (minimum: number, maximum: number) =>
   )
 
 const uint32 = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 0xffff_ffff }))
+const isInt32 = (value: unknown): value is number => typeof value === "number" && (value | 0) === value
 const int32 = Schema.Int.check(Schema.isBetween({ minimum: -0x8000_0000, maximum: 0x7fff_ffff }))
 
 /** A decoded `ObjectId`, for your own structs behind {@link Value}. */
@@ -482,13 +471,17 @@ export const ObjectId: Schema.declare<Bson.ObjectId> = /* @__PURE__ */ bsonValue
 /** A decoded `Int32`, which only `numbers: "exact"` yields. */
 export const Int32: Schema.declare<Bson.Int32> = /* @__PURE__ */ bsonValue<Bson.Int32>(
   "Int32",
-  () => generated<Bson.Int32>()(int32, (seed) => new BsonInt32(seed))
+  () => generated<Bson.Int32>()(int32, (seed) => new BsonInt32(seed)),
+  undefined,
+  (value) => isInt32(value) ? new BsonInt32(value) : value
 )
 
 /** A decoded `Double`, which only `numbers: "exact"` yields. Encode with it to keep whole numbers doubles. */
 export const Double: Schema.declare<Bson.Double> = /* @__PURE__ */ bsonValue<Bson.Double>(
   "Double",
-  () => generated<Bson.Double>()(Schema.Number, (seed) => new BsonDouble(seed))
+  () => generated<Bson.Double>()(Schema.Number, (seed) => new BsonDouble(seed)),
+  undefined,
+  (value) => typeof value === "number" ? new BsonDouble(value) : value
 )
 
 /**
@@ -497,7 +490,9 @@ export const Double: Schema.declare<Bson.Double> = /* @__PURE__ */ bsonValue<Bso
  */
 export const Long: Schema.declare<Bson.Long> = /* @__PURE__ */ bsonValue<Bson.Long>(
   "Long",
-  () => generated<Bson.Long>()(Schema.Tuple([uint32, uint32]), ([low, high]) => new BsonLong(low | 0, high | 0))
+  () => generated<Bson.Long>()(Schema.Tuple([uint32, uint32]), ([low, high]) => new BsonLong(low | 0, high | 0)),
+  undefined,
+  (value) => typeof value === "number" && Number.isSafeInteger(value) ? BsonLong.fromNumber(value) : value
 )
 
 /** A decoded `Decimal128`. */

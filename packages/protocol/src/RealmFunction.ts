@@ -1,0 +1,320 @@
+/**
+ * Contracts: a function of the app declared once, by schemas, where client and server both see it. The client calls it
+ * with typed arguments and gets typed results and errors; the server implements it as an Effect, or as JavaScript.
+ *
+ * **Values.** Each schema is used down to BSON values: dates, bytes, ids, `bigint` and the types of `Ejson` travel as what
+ * they are, an `Option` or a `URL` in the form it has in JSON. A `number` and a `bigint` of the same size are the same
+ * int64 on the wire, so a union of both cannot be told apart.
+ *
+ * **A function's own errors** travel as what App Services made of a JavaScript object that was thrown (protocol section
+ * 8.2): a `FunctionExecutionError` whose message is the Extended JSON of the encoded error. A client without the contract
+ * shows that text; exported JavaScript can throw a contract's errors as plain objects.
+ */
+import * as Effect from "effect/Effect"
+import { constant } from "effect/Function"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as SchemaIssue from "effect/SchemaIssue"
+import * as SchemaParser from "effect/SchemaParser"
+import * as Ejson from "./Ejson.ts"
+import * as BsonCodec from "./internal/bsonCodec.ts"
+import * as ValuePath from "./internal/valuePath.ts"
+import * as RealmError from "./RealmError.ts"
+
+// -----------------------------------------------------------------------------
+// Model
+// -----------------------------------------------------------------------------
+
+/** A schema that needs no services. */
+export interface ValueSchema extends Schema.ConstraintCodec<unknown, unknown> {}
+
+/** A schema of a list of arguments that needs no services. */
+export interface ArgsSchema extends Schema.ConstraintCodec<ReadonlyArray<unknown>, unknown> {}
+
+const TypeId = "~effect-realm/protocol/RealmFunction"
+
+/** What a function takes, answers and fails with. Made by {@link make}. */
+export interface RealmFunction<
+  Name extends string,
+  Args extends ArgsSchema,
+  Success extends ValueSchema,
+  Error extends ValueSchema
+> {
+  readonly [TypeId]: typeof TypeId
+  /** The name it is called by, with `/` for folders. */
+  readonly name: Name
+  /** The schema of the whole list of arguments. */
+  readonly args: Args
+  readonly success: Success
+  /** The schema of the function's own errors; `Schema.Never` when it has none. */
+  readonly error: Error
+}
+
+/** Any contract. */
+export interface Any extends RealmFunction<string, ArgsSchema, ValueSchema, ValueSchema> {}
+
+/** Contracts that belong together, each under the name of its method. A module that exports only contracts is one too. */
+export interface Group {
+  readonly [method: string]: Any
+}
+
+/** The arguments of a contract's function. */
+export type Args<F extends Any> = F["args"]["Type"]
+
+/** What a contract's function answers. */
+export type Success<F extends Any> = F["success"]["Type"]
+
+/** The own errors of a contract's function. */
+export type OwnError<F extends Any> = F["error"]["Type"]
+
+/**
+ * Whether a value is a contract.
+ *
+ * ```ts
+ * import { RealmFunction } from "@effect-realm/protocol"
+ *
+ * RealmFunction.isRealmFunction(RealmFunction.make("ping")) // => true
+ * RealmFunction.isRealmFunction("ping") // => false
+ * ```
+ */
+export const isRealmFunction = (value: unknown): value is Any => Predicate.hasProperty(value, TypeId)
+
+// -----------------------------------------------------------------------------
+// Errors
+// -----------------------------------------------------------------------------
+
+/**
+ * A value does not fit the contract of its function: client and server do not have the same one, or a check that types
+ * cannot express failed.
+ *
+ * - `part` `args`: the function did not run. `by` says whether the client refused them, and sent nothing, or the server.
+ * - `part` `result` or `error`: it ran, and what came of it does not fit.
+ *
+ * ```ts
+ * import { RealmFunction } from "@effect-realm/protocol"
+ *
+ * const error = new RealmFunction.ContractError({
+ *   function: "sum",
+ *   part: "args",
+ *   by: "Server",
+ *   path: "args[1]",
+ *   detail: "Expected an integer"
+ * })
+ * error.message // => "args[1] does not fit the contract of sum: Expected an integer. Give client and server the same contract."
+ * ```
+ */
+export class ContractError
+  extends Schema.TaggedError<ContractError>("@effect-realm/protocol/ContractError")("ContractError", {
+    /** Name of the function. */
+    function: Schema.String,
+    part: Schema.Literals(["args", "result", "error"]),
+    /** Who found it. */
+    by: Schema.Literals(["Client", "Server"]),
+    /** Where, like `args[0].when`; never the value itself. */
+    path: Schema.String,
+    /** What was expected there. */
+    detail: Schema.String
+  })
+{
+  override get message(): string {
+    return `${this.path} does not fit the contract of ${this.function}: ${this.detail}. ` +
+      "Give client and server the same contract."
+  }
+}
+
+type Part = ContractError["part"]
+type Side = ContractError["by"]
+
+const issues = SchemaIssue.makeFormatterStandardSchemaV1()
+
+const mismatch = (contract: Any, part: Part, by: Side, path: string, detail: string): ContractError =>
+  new ContractError({ function: contract.name, part, by, path, detail })
+
+const fromIssue = (contract: Any, part: Part, by: Side) => (issue: SchemaIssue.Issue): ContractError => {
+  const first = issues(issue).issues[0]
+  const path = (first?.path ?? []).map((key) => Predicate.hasProperty(key, "key") ? key.key : key)
+  // A formatter answers one issue at least.
+  return mismatch(contract, part, by, ValuePath.format(part, path), first?.message ?? "Expected another value")
+}
+
+// -----------------------------------------------------------------------------
+// Constructors
+// -----------------------------------------------------------------------------
+
+/** What {@link make} takes for the arguments: one schema each, or one for the whole list. */
+export type ArgsOption = ReadonlyArray<ValueSchema> | ArgsSchema
+
+/** The schema that {@link make} makes of its arguments. */
+export type ArgsOf<A extends ArgsOption> = A extends ReadonlyArray<ValueSchema> ? Schema.Tuple<A>
+  : A extends ArgsSchema ? A
+  : never
+
+const FunctionName = Schema.String.check(
+  Schema.isPattern(/^[A-Za-z0-9_-]+(\/[A-Za-z0-9_-]+)*$/, {
+    expected: "a function name of letters, digits, \"_\" and \"-\", with \"/\" between folders"
+  })
+)
+
+const checkName = Schema.decodeUnknownSync(FunctionName)
+
+/**
+ * Declares a function.
+ *
+ * Throws a `SchemaError` when the name is none that a function can have.
+ *
+ * @param name what the function is called by, with `/` for folders
+ * @param options.args one schema for each argument, or one for the whole list: `Schema.Array(Schema.Int)`; none by default
+ * @param options.success what it answers; nothing by default
+ * @param options.error its own errors; none by default
+ *
+ * ```ts
+ * import { RealmFunction } from "@effect-realm/protocol"
+ * import { Schema } from "effect"
+ *
+ * class OutOfStock extends Schema.TaggedError<OutOfStock>()("OutOfStock", { left: Schema.Int }) {}
+ *
+ * const order = RealmFunction.make("orders/place", {
+ *   args: [Schema.String, Schema.Int],
+ *   success: Schema.Struct({ at: Schema.Date, total: Schema.Int }),
+ *   error: OutOfStock
+ * })
+ * order.name // => "orders/place"
+ * ```
+ */
+export const make = <
+  const Name extends string,
+  const A extends ArgsOption = readonly [],
+  S extends ValueSchema = Schema.Void,
+  E extends ValueSchema = Schema.Never
+>(
+  name: Name,
+  options?: { readonly args?: A; readonly success?: S; readonly error?: E }
+): RealmFunction<Name, ArgsOf<A>, S, E> => {
+  checkName(name)
+  const args: ArgsOption = options?.args ?? []
+  const contract: Any = {
+    [TypeId]: TypeId,
+    name,
+    args: isList(args) ? Schema.Tuple(args) : args,
+    success: options?.success ?? Schema.Void,
+    error: options?.error ?? Schema.Never
+  }
+  // What is left out has the type that is its default.
+  return Object.freeze(contract) as RealmFunction<Name, ArgsOf<A>, S, E>
+}
+
+const isList = (args: ArgsOption): args is ReadonlyArray<ValueSchema> => Array.isArray(args)
+
+// -----------------------------------------------------------------------------
+// Codec
+// -----------------------------------------------------------------------------
+
+/** How the values of a contract travel: to BSON values, which `Ejson` encodes, and from those that it decodes. */
+export interface Codec<F extends Any> {
+  /** On the client. */
+  readonly encodeArgs: (args: Args<F>) => Effect.Effect<ReadonlyArray<unknown>, ContractError>
+  /** On the server, from values with native numbers. */
+  readonly decodeArgs: (values: ReadonlyArray<unknown>) => Effect.Effect<Args<F>, ContractError>
+  /** On the server. */
+  readonly encodeResult: (result: Success<F>) => Effect.Effect<unknown, ContractError>
+  /** On the client, from a value with native numbers. */
+  readonly decodeResult: (value: unknown) => Effect.Effect<Success<F>, ContractError>
+  /** On the server: the refusal that an own error travels as. */
+  readonly encodeError: (error: OwnError<F>) => Effect.Effect<RealmError.FunctionError, ContractError>
+  /** On the server: the refusal of arguments that do not fit. */
+  readonly refuseArgs: (error: ContractError) => RealmError.FunctionError
+  /** On the client: what a refusal means by this contract. Always fails. */
+  readonly decodeError: (
+    refusal: RealmError.FunctionError
+  ) => Effect.Effect<never, OwnError<F> | ContractError | RealmError.FunctionError>
+}
+
+const codecs = new WeakMap<Any, Codec<Any>>()
+
+/**
+ * The codec of a contract. Clients call through `User.callFunction` and servers implement with `FunctionGroup.layer`, both
+ * of which use it.
+ *
+ * ```ts
+ * import { RealmFunction } from "@effect-realm/protocol"
+ * import { Effect, Schema } from "effect"
+ *
+ * const sum = RealmFunction.make("sum", { args: [Schema.Int, Schema.Int], success: Schema.Int })
+ * const codec = RealmFunction.codec(sum)
+ * Effect.runSync(codec.decodeArgs([1, 2])) // => [1, 2]
+ * Effect.runSync(Effect.flip(codec.decodeArgs([1, "2"]))).path // => "args[1]"
+ * ```
+ */
+export const codec = <F extends Any>(contract: F): Codec<F> => {
+  const known = codecs.get(contract)
+  // Each codec is kept under the contract that it was made for.
+  if (known !== undefined) return known as unknown as Codec<F>
+  const made = makeCodec(contract)
+  codecs.set(contract, made as unknown as Codec<Any>)
+  return made
+}
+
+const argsRefusal = / does not fit the contract: /
+
+const makeCodec = <F extends Any>(contract: F): Codec<F> => {
+  const args = BsonCodec.make<Args<F>>(contract.args)
+  const success = BsonCodec.make<Success<F>>(contract.success)
+  const error = BsonCodec.make<OwnError<F>>(contract.error)
+
+  const encoder = <A>(schema: Schema.Codec<A, unknown>, part: Part, by: Side) => {
+    const encode = SchemaParser.encodeUnknownEffect(schema)
+    const toError = fromIssue(contract, part, by)
+    return (value: A) => Effect.mapError(encode(value), toError)
+  }
+  const decoder = <A>(schema: Schema.Codec<A, unknown>, part: Part, by: Side) => {
+    const decode = SchemaParser.decodeUnknownEffect(schema)
+    const toError = fromIssue(contract, part, by)
+    return (value: unknown) => Effect.mapError(decode(value), toError)
+  }
+
+  const encodeError = encoder(error, "error", "Server")
+  const decodeError = decoder(error, "error", "Client")
+  const hasErrors = contract.error !== Schema.Never
+
+  const own = (text: string): Option.Option<unknown> => {
+    const value = hasErrors ? Result.getOrUndefined(Ejson.parse(text)) : undefined
+    return value === undefined ? Option.none() : Option.some(value)
+  }
+
+  return {
+    // A schema of a list of arguments encodes to a list.
+    encodeArgs: encoder(args, "args", "Client") as Codec<F>["encodeArgs"],
+    decodeArgs: decoder(args, "args", "Server"),
+    encodeResult: encoder(success, "result", "Server"),
+    decodeResult: decoder(success, "result", "Client"),
+    encodeError: (error) =>
+      Effect.flatMap(encodeError(error), (value) =>
+        Result.match(Ejson.stringify(value, { root: "error" }), {
+          onFailure: ({ message, path }) => Effect.fail(mismatch(contract, "error", "Server", path, message)),
+          onSuccess: (text) => Effect.succeed(RealmError.make("FunctionExecutionError", text))
+        })),
+    refuseArgs: ({ detail, path }) =>
+      RealmError.make("ArgumentsNotAllowed", `${path} does not fit the contract: ${detail}`),
+    decodeError: (refusal) => {
+      const { _tag, message } = refusal.reason
+      if (_tag === "ArgumentsNotAllowed") {
+        const [path = "", ...detail] = message.split(argsRefusal)
+        return Effect.fail(
+          detail.length === 0 ? refusal : mismatch(contract, "args", "Server", path, detail.join(""))
+        )
+      }
+      if (_tag !== "FunctionExecutionError") return Effect.fail(refusal)
+      return Option.match(own(message), {
+        onNone: constant(Effect.fail(refusal)),
+        // Words that happen to be JSON, such as `12`, are words; a document that does not fit was meant to be an error.
+        onSome: (value) =>
+          Effect.matchEffect(decodeError(value), {
+            onFailure: (mismatch) => Effect.fail(typeof value === "object" ? mismatch : refusal),
+            onSuccess: (error) => Effect.fail(error)
+          })
+      })
+    }
+  }
+}
