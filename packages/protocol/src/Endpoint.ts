@@ -343,11 +343,14 @@ export const FunctionCall = Schema.Struct({
   service: Schema.optionalKey(Schema.String)
 })
 
-/** Call a function of the app (protocol section 8.1). Arguments and result are Extended JSON. */
+/**
+ * Call a function of the app, or one of a named service (protocol section 8.1). Arguments and result are Extended JSON.
+ * `ServiceError` and `DataError` are answers to calls that name a service.
+ */
 export const callFunction = HttpApiEndpoint.post("callFunction", `${app}/functions/call`, {
   disableCodecs,
   params: AppParams,
   payload: FunctionCall,
   success: ExtendedJson,
-  error: RealmError.responses(["FunctionError", "SessionError"])
+  error: RealmError.responses(["FunctionError", "SessionError", "ServiceError", "DataError"])
 })

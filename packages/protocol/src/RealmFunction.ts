@@ -11,7 +11,6 @@
  * shows that text; exported JavaScript can throw a contract's errors as plain objects.
  */
 import * as Effect from "effect/Effect"
-import { constant } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
@@ -50,6 +49,28 @@ export interface RealmFunction<
   readonly success: Success
   /** The schema of the function's own errors; `Schema.Never` when it has none. */
   readonly error: Error
+  /** How its values travel. Clients call through `User.callFunction`, servers implement by `FunctionGroup.layer`. */
+  readonly codec: Codec<Args["Type"], Success["Type"], Error["Type"]>
+}
+
+/** How the values of a contract travel, as Extended JSON. A contract makes its codec when it is first used. */
+export interface Codec<out Args, out Success, out Error> {
+  /** On the client. */
+  readonly encodeArgs: (args: ReadonlyArray<unknown>) => Effect.Effect<ReadonlyArray<Schema.Json>, ContractError>
+  /** On the server. */
+  readonly decodeArgs: (json: ReadonlyArray<unknown>) => Effect.Effect<Args, ContractError>
+  /** On the server. */
+  readonly encodeResult: (result: unknown) => Effect.Effect<Schema.Json, ContractError>
+  /** On the client. */
+  readonly decodeResult: (json: unknown) => Effect.Effect<Success, ContractError>
+  /** On the server: the refusal that an own error travels as. */
+  readonly encodeError: (error: unknown) => Effect.Effect<RealmError.FunctionError, ContractError>
+  /** On the server: the refusal of arguments that do not fit. */
+  readonly refuseArgs: (error: ContractError) => RealmError.FunctionError
+  /** On the client: what a refusal means by this contract. Always fails. */
+  readonly decodeError: (
+    refusal: RealmError.FunctionError
+  ) => Effect.Effect<never, Error | ContractError | RealmError.FunctionError>
 }
 
 /** Any contract. */
@@ -129,16 +150,6 @@ type Side = ContractError["by"]
 
 const issues = SchemaIssue.makeFormatterStandardSchemaV1()
 
-const mismatch = (contract: Any, part: Part, by: Side, path: string, detail: string): ContractError =>
-  new ContractError({ function: contract.name, part, by, path, detail })
-
-const fromIssue = (contract: Any, part: Part, by: Side) => (issue: SchemaIssue.Issue): ContractError => {
-  const first = issues(issue).issues[0]
-  const path = (first?.path ?? []).map((key) => Predicate.hasProperty(key, "key") ? key.key : key)
-  // A formatter answers one issue at least.
-  return mismatch(contract, part, by, ValuePath.format(part, path), first?.message ?? "Expected another value")
-}
-
 // -----------------------------------------------------------------------------
 // Constructors
 // -----------------------------------------------------------------------------
@@ -171,7 +182,7 @@ const checkName = Schema.decodeUnknownSync(FunctionName)
  *
  * ```ts
  * import { RealmFunction } from "@effect-realm/protocol"
- * import { Schema } from "effect"
+ * import { Effect, Schema } from "effect"
  *
  * class OutOfStock extends Schema.TaggedError<OutOfStock>()("OutOfStock", { left: Schema.Int }) {}
  *
@@ -181,6 +192,9 @@ const checkName = Schema.decodeUnknownSync(FunctionName)
  *   error: OutOfStock
  * })
  * order.name // => "orders/place"
+ *
+ * const wrong = Effect.runSync(Effect.flip(order.codec.decodeArgs(["tea", "two"])))
+ * wrong.path // => "args[1]"
  * ```
  */
 export const make = <
@@ -194,12 +208,19 @@ export const make = <
 ): RealmFunction<Name, ArgsOf<A>, S, E> => {
   checkName(name)
   const args: ArgsOption = options?.args ?? []
-  const contract: Any = {
+  const fields = {
     [TypeId]: TypeId,
     name,
     args: isList(args) ? Schema.Tuple(args) : args,
     success: options?.success ?? Schema.Void,
     error: options?.error ?? Schema.Never
+  } as const
+  let codec: Any["codec"] | undefined
+  const contract: Any = {
+    ...fields,
+    get codec() {
+      return codec ??= makeCodec(fields)
+    }
   }
   // What is left out has the type that is its default.
   return Object.freeze(contract) as RealmFunction<Name, ArgsOf<A>, S, E>
@@ -211,107 +232,83 @@ const isList = (args: ArgsOption): args is ReadonlyArray<ValueSchema> => Array.i
 // Codec
 // -----------------------------------------------------------------------------
 
-/** How the values of a contract travel: to BSON values, which `Ejson` encodes, and from those that it decodes. */
-export interface Codec<F extends Any> {
-  /** On the client. */
-  readonly encodeArgs: (args: Args<F>) => Effect.Effect<ReadonlyArray<unknown>, ContractError>
-  /** On the server, from values with native numbers. */
-  readonly decodeArgs: (values: ReadonlyArray<unknown>) => Effect.Effect<Args<F>, ContractError>
-  /** On the server. */
-  readonly encodeResult: (result: Success<F>) => Effect.Effect<unknown, ContractError>
-  /** On the client, from a value with native numbers. */
-  readonly decodeResult: (value: unknown) => Effect.Effect<Success<F>, ContractError>
-  /** On the server: the refusal that an own error travels as. */
-  readonly encodeError: (error: OwnError<F>) => Effect.Effect<RealmError.FunctionError, ContractError>
-  /** On the server: the refusal of arguments that do not fit. */
-  readonly refuseArgs: (error: ContractError) => RealmError.FunctionError
-  /** On the client: what a refusal means by this contract. Always fails. */
-  readonly decodeError: (
-    refusal: RealmError.FunctionError
-  ) => Effect.Effect<never, OwnError<F> | ContractError | RealmError.FunctionError>
-}
-
-const codecs = new WeakMap<Any, Codec<Any>>()
-
-/**
- * The codec of a contract. Clients call through `User.callFunction` and servers implement with `FunctionGroup.layer`, both
- * of which use it.
- *
- * ```ts
- * import { RealmFunction } from "@effect-realm/protocol"
- * import { Effect, Schema } from "effect"
- *
- * const sum = RealmFunction.make("sum", { args: [Schema.Int, Schema.Int], success: Schema.Int })
- * const codec = RealmFunction.codec(sum)
- * Effect.runSync(codec.decodeArgs([1, 2])) // => [1, 2]
- * Effect.runSync(Effect.flip(codec.decodeArgs([1, "2"]))).path // => "args[1]"
- * ```
- */
-export const codec = <F extends Any>(contract: F): Codec<F> => {
-  const known = codecs.get(contract)
-  // Each codec is kept under the contract that it was made for.
-  if (known !== undefined) return known as unknown as Codec<F>
-  const made = makeCodec(contract)
-  codecs.set(contract, made as unknown as Codec<Any>)
-  return made
-}
-
 const argsRefusal = / does not fit the contract: /
 
-const makeCodec = <F extends Any>(contract: F): Codec<F> => {
-  const args = BsonCodec.make<Args<F>>(contract.args)
-  const success = BsonCodec.make<Success<F>>(contract.success)
-  const error = BsonCodec.make<OwnError<F>>(contract.error)
+const makeCodec = (contract: Omit<Any, "codec">): Any["codec"] => {
+  const failure = (part: Part, by: Side) => (path: string, detail: string): ContractError =>
+    new ContractError({ function: contract.name, part, by, path, detail })
 
-  const encoder = <A>(schema: Schema.Codec<A, unknown>, part: Part, by: Side) => {
-    const encode = SchemaParser.encodeUnknownEffect(schema)
-    const toError = fromIssue(contract, part, by)
-    return (value: A) => Effect.mapError(encode(value), toError)
-  }
-  const decoder = <A>(schema: Schema.Codec<A, unknown>, part: Part, by: Side) => {
-    const decode = SchemaParser.decodeUnknownEffect(schema)
-    const toError = fromIssue(contract, part, by)
-    return (value: unknown) => Effect.mapError(decode(value), toError)
+  const fromEjson = (toError: ReturnType<typeof failure>) => (error: Ejson.EjsonError): ContractError =>
+    toError(error.path, error.message)
+
+  const fromIssue = (part: Part, toError: ReturnType<typeof failure>) => (issue: SchemaIssue.Issue): ContractError => {
+    const first = issues(issue).issues[0]
+    const path = (first?.path ?? []).map((key) => Predicate.hasProperty(key, "key") ? key.key : key)
+    // A formatter answers one issue at least.
+    return toError(ValuePath.format(part, path), first?.message ?? "Expected another value")
   }
 
-  const encodeError = encoder(error, "error", "Server")
-  const decodeError = decoder(error, "error", "Client")
+  const encoder = (schema: ValueSchema, part: Part, by: Side) => {
+    const encode = SchemaParser.encodeUnknownEffect(BsonCodec.make(schema))
+    const toError = failure(part, by)
+    const ofIssue = fromIssue(part, toError)
+    const ofEjson = fromEjson(toError)
+    return (value: unknown): Effect.Effect<Schema.Json, ContractError> =>
+      Effect.flatMap(
+        Effect.mapError(encode(value), ofIssue),
+        (bson) => Effect.fromResult(Result.mapError(Ejson.encode(bson, { root: part }), ofEjson))
+      )
+  }
+
+  const decoder = (schema: ValueSchema, part: Part, by: Side) => {
+    const decode = SchemaParser.decodeUnknownEffect(BsonCodec.make(schema))
+    const toError = failure(part, by)
+    const ofIssue = fromIssue(part, toError)
+    const ofEjson = fromEjson(toError)
+    return (json: unknown): Effect.Effect<unknown, ContractError> => {
+      const bson = Ejson.decode(json, { root: part })
+      return Result.isFailure(bson)
+        ? Effect.fail(ofEjson(bson.failure))
+        : Effect.mapError(decode(bson.success), ofIssue)
+    }
+  }
+
+  const encodeError = encoder(contract.error, "error", "Server")
+  const decodeError = decoder(contract.error, "error", "Client")
   const hasErrors = contract.error !== Schema.Never
 
   const own = (text: string): Option.Option<unknown> => {
-    const value = hasErrors ? Result.getOrUndefined(Ejson.parse(text)) : undefined
-    return value === undefined ? Option.none() : Option.some(value)
+    if (!hasErrors) return Option.none()
+    try {
+      return Option.some(JSON.parse(text))
+    } catch {
+      return Option.none()
+    }
   }
 
   return {
-    // A schema of a list of arguments encodes to a list.
-    encodeArgs: encoder(args, "args", "Client") as Codec<F>["encodeArgs"],
-    decodeArgs: decoder(args, "args", "Server"),
-    encodeResult: encoder(success, "result", "Server"),
-    decodeResult: decoder(success, "result", "Client"),
+    // A schema of a list of arguments encodes to a list, and decodes to one.
+    encodeArgs: encoder(contract.args, "args", "Client") as Any["codec"]["encodeArgs"],
+    decodeArgs: decoder(contract.args, "args", "Server") as Any["codec"]["decodeArgs"],
+    encodeResult: encoder(contract.success, "result", "Server"),
+    decodeResult: decoder(contract.success, "result", "Client"),
     encodeError: (error) =>
-      Effect.flatMap(encodeError(error), (value) =>
-        Result.match(Ejson.stringify(value, { root: "error" }), {
-          onFailure: ({ message, path }) => Effect.fail(mismatch(contract, "error", "Server", path, message)),
-          onSuccess: (text) => Effect.succeed(RealmError.make("FunctionExecutionError", text))
-        })),
+      Effect.map(encodeError(error), (json) => RealmError.make("FunctionExecutionError", JSON.stringify(json))),
     refuseArgs: ({ detail, path }) =>
       RealmError.make("ArgumentsNotAllowed", `${path} does not fit the contract: ${detail}`),
     decodeError: (refusal) => {
       const { _tag, message } = refusal.reason
       if (_tag === "ArgumentsNotAllowed") {
         const [path = "", ...detail] = message.split(argsRefusal)
-        return Effect.fail(
-          detail.length === 0 ? refusal : mismatch(contract, "args", "Server", path, detail.join(""))
-        )
+        return Effect.fail(detail.length === 0 ? refusal : failure("args", "Server")(path, detail.join("")))
       }
       if (_tag !== "FunctionExecutionError") return Effect.fail(refusal)
       return Option.match(own(message), {
-        onNone: constant(Effect.fail(refusal)),
+        onNone: () => Effect.fail(refusal),
         // Words that happen to be JSON, such as `12`, are words; a document that does not fit was meant to be an error.
-        onSome: (value) =>
-          Effect.matchEffect(decodeError(value), {
-            onFailure: (mismatch) => Effect.fail(typeof value === "object" ? mismatch : refusal),
+        onSome: (json) =>
+          Effect.matchEffect(decodeError(json), {
+            onFailure: (mismatch) => Effect.fail(Predicate.isObject(json) ? mismatch : refusal),
             onSuccess: (error) => Effect.fail(error)
           })
       })

@@ -75,7 +75,7 @@ const everything = RealmFunction.make("everything", {
 })
 
 /** Over the wire: as text, read as a client or a server reads it. */
-const overTheWire = (value: unknown) => Ejson.decodeUnsafe(JSON.parse(JSON.stringify(Ejson.encodeUnsafe(value))))
+const overTheWire = (value: unknown) => JSON.parse(JSON.stringify(value))
 
 describe("A contract", () => {
   it.effect.prop(
@@ -83,10 +83,10 @@ describe("A contract", () => {
     [Schema.toType(everything.args)],
     ([args]) =>
       Effect.gen(function*() {
-        const codec = RealmFunction.codec(everything)
+        const codec = everything.codec
         const equivalent = Schema.toEquivalence(everything.args)
         const sent = overTheWire(yield* codec.encodeArgs(args))
-        const got = yield* codec.decodeArgs(sent as ReadonlyArray<unknown>)
+        const got = yield* codec.decodeArgs(sent)
         assert.deepStrictEqual(got, args)
         assert.isTrue(equivalent(got, args))
         const result = yield* codec.decodeResult(overTheWire(yield* codec.encodeResult(args[0])))
@@ -102,7 +102,7 @@ describe("A contract", () => {
         args: [Schema.Date, Ejson.ObjectId, Schema.Uint8Array, Schema.BigInt, Schema.Option(Schema.Date), Line]
       })
       const id = new ObjectId("65f000000000000000000001")
-      const sent = yield* RealmFunction.codec(contract).encodeArgs([
+      const sent = yield* contract.codec.encodeArgs([
         new Date(0),
         id,
         Uint8Array.of(1),
@@ -110,7 +110,7 @@ describe("A contract", () => {
         Option.some(new Date(1)),
         new Line({ item: "tea", count: 2 })
       ])
-      assert.deepStrictEqual(Ejson.encodeUnsafe(sent), [
+      assert.deepStrictEqual(sent, [
         { $date: { $numberLong: "0" } },
         { $oid: "65f000000000000000000001" },
         { $binary: { base64: "AQ==", subType: "00" } },
@@ -127,7 +127,7 @@ describe("A contract", () => {
         success: Schema.Struct({ total: Schema.Int }),
         error: OutOfStock
       })
-      const codec = RealmFunction.codec(place)
+      const codec = place.codec
       const wrong = yield* Effect.flip(codec.decodeArgs([{ lines: [{ item: "tea", count: "s3cret" }] }]))
       assert.instanceOf(wrong, RealmFunction.ContractError)
       assert.deepInclude(wrong, {
@@ -152,7 +152,7 @@ describe("A contract", () => {
   it.effect("reads its own errors in what JavaScript has thrown as an object, and leaves other refusals alone", () =>
     Effect.gen(function*() {
       const contract = RealmFunction.make("f", { error: OutOfStock })
-      const { decodeError, encodeError } = RealmFunction.codec(contract)
+      const { decodeError, encodeError } = contract.codec
       const error = new OutOfStock({ item: "tea", left: 1, until: new Date(0) })
       const refusal = yield* encodeError(error)
       assert.strictEqual(
@@ -185,15 +185,15 @@ describe("A contract", () => {
       ) {
         assert.strictEqual(yield* Effect.flip(decodeError(other)), other)
       }
-      const without = RealmFunction.codec(RealmFunction.make("f"))
+      const without = RealmFunction.make("f").codec
       assert.strictEqual(yield* Effect.flip(without.decodeError(refusal)), refusal)
     }))
 
   it.effect("answers nothing unless it says what", () =>
     Effect.gen(function*() {
-      const { decodeResult, encodeResult } = RealmFunction.codec(RealmFunction.make("f"))
-      assert.isUndefined(yield* encodeResult())
-      assert.isUndefined(yield* decodeResult(undefined))
+      const { decodeResult, encodeResult } = RealmFunction.make("f").codec
+      assert.deepStrictEqual(yield* encodeResult(undefined), { $undefined: true })
+      assert.isUndefined(yield* decodeResult({ $undefined: true }))
       assert.isUndefined(yield* decodeResult(null))
     }))
 
