@@ -8,9 +8,12 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import type * as HttpClient from "effect/http/HttpClient"
+import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Pipeable from "effect/Pipeable"
+import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import {
   type ExchangeError,
@@ -19,15 +22,16 @@ import {
   type ServerFailure,
   type TokenStoreError
 } from "./ClientError.ts"
-import type { Credentials } from "./Credentials.ts"
+import { anonymous, type Credentials } from "./Credentials.ts"
 import { checked } from "./internal/checked.ts"
-import type { Settle } from "./internal/departures.ts"
 import * as LogIn from "./internal/logIn.ts"
+import * as Operation from "./internal/operation.ts"
+import * as RealmWeb from "./internal/realmWeb.ts"
 import * as Sessions from "./internal/session.ts"
 import * as Transport from "./internal/transport.ts"
 import * as Session from "./Session.ts"
 import { TokenStore } from "./TokenStore.ts"
-import { User } from "./User.ts"
+import { events as userEvents, User } from "./User.ts"
 import type { Snapshot, UserEvent } from "./UserEvent.ts"
 
 // -----------------------------------------------------------------------------
@@ -61,6 +65,9 @@ export class App extends Pipeable.Mixin(
 export interface AppState {
   readonly currentUser: Option.Option<User>
 }
+
+/** What of `localStorage` {@link importRealmWeb} uses. */
+export type RealmWebStorage = RealmWeb.WebStorage
 
 /** Where an app is served (protocol section 1.2). */
 export type Location = typeof Endpoint.Location.Type
@@ -124,13 +131,15 @@ const userOf = (app: App, id: string): User => new User({ appId: app.id, baseUrl
  * await Effect.runPromise(traced(App.TracePropagation)) // => true
  * ```
  */
-export const TracePropagation: Context.Reference<boolean> = Transport.TracePropagation
+export const TracePropagation: Context.Reference<boolean> = Operation.TracePropagation
 
 // -----------------------------------------------------------------------------
 // Log-in
 // -----------------------------------------------------------------------------
 
-const sendProfile = Transport.make(Endpoint.profile)
+const aroundLogIn = Operation.make("App.logIn")
+
+const sendProfile = Transport.make(Endpoint.profile, { repeat: "always" })
 
 /** An anonymous user who is still logged in here and has no other identity, or none. */
 const reusable = Effect.fnUntraced(function*(app: App): Effect.fn.Return<
@@ -182,37 +191,53 @@ export const logIn: {
   2,
   (app: App, credentials: Credentials): Effect.Effect<User, LogInError, HttpClient.HttpClient | TokenStore> => {
     LogIn.assertCredentials(credentials)
-    return Effect.flatMap(
-      TokenStore,
-      ({ departures }) =>
-        departures.arriving(app.id, (settle) =>
-          Effect.gen(function*() {
-            if (credentials._tag === "Anonymous" && credentials.reuse) {
-              const reused = yield* reusable(app)
-              if (Option.isSome(reused) && (yield* makeCurrent(reused.value))) return reused.value
-            }
-            const { deviceId } = yield* TokenStore.use((store) => store.app(app.id))
-            const request = LogIn.send(app, credentials, { deviceId: Option.getOrUndefined(deviceId) })
-            return yield* Effect.uninterruptibleMask((restore) =>
-              Effect.flatMap(restore(request), (answer) => {
-                let committed = false
-                // Whoever is interrupted meanwhile has logged in all the same: the commit and its note belong together.
-                const noted: Settle = (key, commit) =>
-                  Effect.uninterruptible(Effect.tap(settle(key, commit), () =>
-                    Effect.sync(() => {
-                      committed = true
-                    })))
-                return Effect.onError(
-                  restore(complete(app, credentials, answer, noted)),
-                  // The session exists on the server and nobody will ever use it: end it there, and make nobody wait.
-                  () => committed ? Effect.void : abandon(app, answer)
-                )
-              })
-            )
-          }))
-    )
+    return loggingIn(app, credentials, () => {})
   }
 )
+
+/** @param committed called at once when the log-in has happened, whoever is interrupted then */
+const loggingIn = (
+  app: App,
+  credentials: Credentials,
+  committed: (user: User, tokens: Session.Tokens) => void
+): Effect.Effect<User, LogInError, HttpClient.HttpClient | TokenStore> =>
+  aroundLogIn(
+    Effect.flatMap(TokenStore, ({ departures }) =>
+      departures.arriving(app.id, (settle) =>
+        Effect.gen(function*() {
+          if (credentials._tag === "Anonymous" && credentials.reuse) {
+            const reused = yield* reusable(app)
+            if (Option.isSome(reused) && (yield* makeCurrent(reused.value))) return reused.value
+          }
+          const { deviceId } = yield* TokenStore.use((store) => store.app(app.id))
+          const request = LogIn.send(app, credentials, { deviceId: Option.getOrUndefined(deviceId) })
+          return yield* Effect.uninterruptibleMask((restore) =>
+            Effect.flatMap(restore(request), (answer) => {
+              let isCommitted = false
+              // Whoever is interrupted meanwhile has logged in all the same: the commit and its note belong together.
+              const noted: Noted = (user, tokens, commit) =>
+                Effect.uninterruptible(Effect.tap(settle(Sessions.key(user), commit), () =>
+                  Effect.sync(() => {
+                    isCommitted = true
+                    committed(user, tokens)
+                  })))
+              return Effect.onError(
+                restore(complete(app, credentials, answer, noted)),
+                // The session exists on the server and nobody will ever use it: end it there, and make nobody wait.
+                () => isCommitted ? Effect.void : abandon(app, answer)
+              )
+            })
+          )
+        }))),
+    { endpoint: LogIn.endpoint(credentials), appId: app.id }
+  )
+
+/** Runs the commit of a log-in, and notes that it happened. */
+type Noted = <A, E, R>(
+  user: User,
+  tokens: Session.Tokens,
+  commit: (hasLeft: boolean) => Effect.Effect<A, E, R>
+) => Effect.Effect<A, E, R>
 
 type LogInAnswer = typeof Endpoint.LoggedIn.Type
 
@@ -220,7 +245,7 @@ const complete = Effect.fnUntraced(function*(
   app: App,
   credentials: Credentials,
   answer: LogInAnswer,
-  settle: Settle
+  noted: Noted
 ): Effect.fn.Return<User, LogInError, HttpClient.HttpClient | TokenStore> {
   const endpoint = LogIn.endpoint(credentials)
   const { accessToken, deviceId, refreshToken, userId } = answer
@@ -232,8 +257,9 @@ const complete = Effect.fnUntraced(function*(
   const tokens = yield* Sessions.received(claims, accessToken, refreshToken)
   const providerType = LogIn.providerType(credentials)
   const user = userOf(app, userId)
-  yield* settle(
-    Sessions.key(user),
+  yield* noted(
+    user,
+    tokens,
     (hasLeft): Effect.Effect<unknown, NotLoggedInError | TokenStoreError, TokenStore> =>
       hasLeft
         ? Effect.fail(new NotLoggedInError({ userId, state: "LoggedOut" }))
@@ -264,6 +290,161 @@ const abandon = (app: App, { refreshToken }: LogInAnswer): Effect.Effect<void, n
   refreshToken === undefined || refreshToken === null
     ? Effect.void
     : Effect.asVoid(Effect.forkDetach(Effect.ignore(Sessions.endOnServer(app, { refreshToken }))))
+
+/**
+ * Logs in for the life of a scope: the user is logged out when it ends, however it ends. A log-in that is interrupted
+ * leaves nobody logged in. A log-out that fails is logged as a warning and fails nothing; here the user is logged out all
+ * the same.
+ *
+ * Anonymous credentials make a new user, whatever their `reuse` says: nobody else's session is ended. For the same
+ * reason a user who has logged in anew by other means stays logged in when the scope ends.
+ *
+ * ```ts
+ * import { App, Credentials, User } from "@effect-realm/client"
+ * import { AppDefinition } from "@effect-realm/server"
+ * import { RealmTest } from "@effect-realm/testing"
+ * import { Effect } from "effect"
+ *
+ * const shop = AppDefinition.make({ appId: "shop-abcde", authProviders: { anonymous: {} } })
+ * const program = Effect.gen(function*() {
+ *   const { app } = yield* RealmTest.RealmTest
+ *   const [user, during] = yield* Effect.scoped(Effect.gen(function*() {
+ *     const user = yield* App.logInScoped(app, Credentials.anonymous())
+ *     return [user, yield* User.state(user)] as const
+ *   }))
+ *   return [during, yield* User.state(user)]
+ * })
+ * await Effect.runPromise(Effect.provide(program, RealmTest.layer({ app: shop }))) // => ["LoggedIn", "LoggedOut"]
+ * ```
+ */
+export const logInScoped: {
+  (credentials: Credentials): (
+    app: App
+  ) => Effect.Effect<User, LogInError, HttpClient.HttpClient | TokenStore | Scope.Scope>
+  (app: App, credentials: Credentials): Effect.Effect<
+    User,
+    LogInError,
+    HttpClient.HttpClient | TokenStore | Scope.Scope
+  >
+} = /* @__PURE__ */ dual(
+  2,
+  (app: App, credentials: Credentials): Effect.Effect<
+    User,
+    LogInError,
+    HttpClient.HttpClient | TokenStore | Scope.Scope
+  > => Effect.flatMap(holding(app, credentials), (logIn) => logIn)
+)
+
+/** A log-in that may be repeated, and whose last session ends with the scope. */
+const holding = (
+  app: App,
+  credentials: Credentials
+): Effect.Effect<
+  Effect.Effect<User, LogInError, HttpClient.HttpClient | TokenStore>,
+  never,
+  HttpClient.HttpClient | TokenStore | Scope.Scope
+> =>
+  Effect.suspend(() => {
+    let held: { readonly user: User; readonly tokens: Session.Tokens } | undefined
+    const own = credentials._tag === "Anonymous" ? anonymous({ reuse: false }) : credentials
+    const logIn = loggingIn(app, own, (user, tokens) => {
+      held = { user, tokens }
+    })
+    // In place before there is anybody to log out, so that no interruption comes between.
+    return Effect.as(
+      Effect.addFinalizer(() => held === undefined ? Effect.void : letGo(held.user, held.tokens)),
+      logIn
+    )
+  })
+
+const letGo = (
+  user: User,
+  tokens: Session.Tokens
+): Effect.Effect<void, never, HttpClient.HttpClient | TokenStore> =>
+  Sessions.end(
+    user,
+    (found) =>
+      found !== "Damaged" && Option.isSome(found) && Sessions.hasRefreshToken(found.value, tokens)
+        ? Sessions.loggedOut(found)
+        : Option.none()
+  ).pipe(
+    Effect.catch((error) => Effect.logWarning(`User ${user.id} could not be logged out: ${error.message}`)),
+    (logOut) => aroundLogOut(logOut, { endpoint: Endpoint.deleteSession, appId: user.appId })
+  )
+
+const aroundLogOut = Operation.make("User.logOut")
+
+/**
+ * Provides a user who stays logged in while the layer is in use: for services that work as a user of their own. Logs in
+ * when the layer is built, and out when it is released, like {@link logInScoped}.
+ *
+ * When the server ends the session, after sixty days for instance, the layer logs in again in the background: one
+ * operation fails with `SessionError`, later ones go on. It tries until it succeeds, at most once a minute, and gives up,
+ * with an error in the log, when the credentials are refused. A log-out that the program asks for is no such end, and
+ * an anonymous user is not replaced by another.
+ *
+ * Keep the layer in a constant: two calls make two log-ins.
+ *
+ * @param service the key that the user is provided under, with the type `User`
+ *
+ * ```ts
+ * import { App, Credentials, User } from "@effect-realm/client"
+ * import { AppDefinition } from "@effect-realm/server"
+ * import { RealmTest } from "@effect-realm/testing"
+ * import { Context, Effect } from "effect"
+ *
+ * class Importer extends Context.Service<Importer, User.User>()("shop/Importer") {}
+ *
+ * const shop = AppDefinition.make({ appId: "shop-abcde", authProviders: { anonymous: {} } })
+ * const program = Effect.gen(function*() {
+ *   const { app } = yield* RealmTest.RealmTest
+ *   const state = Effect.flatMap(Importer, (user) => User.state(user))
+ *   return yield* Effect.provide(state, App.layerUser(Importer, app, Credentials.anonymous()))
+ * })
+ * await Effect.runPromise(Effect.provide(program, RealmTest.layer({ app: shop }))) // => "LoggedIn"
+ * ```
+ */
+export const layerUser = <Id>(
+  service: Context.Key<Id, User>,
+  app: App,
+  credentials: Credentials
+): Layer.Layer<Id, LogInError, HttpClient.HttpClient | TokenStore> =>
+  Layer.effect(
+    service,
+    Effect.gen(function*() {
+      const logIn = yield* holding(app, credentials)
+      const user = yield* logIn
+      if (credentials._tag !== "Anonymous") yield* Effect.forkScoped(stayLoggedIn(user, logIn))
+      return user
+    })
+  )
+
+const relogIns = () =>
+  Schedule.min([Schedule.exponential("1 second"), Schedule.spaced("1 minute")]).pipe(Schedule.jittered)
+
+// What another try of the same log-in will not change.
+const isFinal = (error: LogInError): boolean =>
+  error._tag === "AuthError" || error._tag === "SessionError" || error._tag === "NotLoggedInError" ||
+  (error._tag === "AppError" && error.reason._tag === "AppNotFound")
+
+const stayLoggedIn = (
+  user: User,
+  logIn: Effect.Effect<User, LogInError, HttpClient.HttpClient | TokenStore>
+): Effect.Effect<void, never, HttpClient.HttpClient | TokenStore> =>
+  userEvents(user).pipe(
+    Stream.filter((event) => event._tag === "LoggedOut" && event.reason === "SessionEnded"),
+    Stream.runForEach(() =>
+      logIn.pipe(
+        Effect.retry({ schedule: relogIns(), while: (error) => !isFinal(error) }),
+        Effect.tap((again) =>
+          again.id === user.id
+            ? Effect.void
+            : Effect.logError(`User ${user.id} could not log in again: the credentials are now those of ${again.id}.`)
+        )
+      )
+    ),
+    Effect.catch((error) => Effect.logError(`User ${user.id} could not log in again: ${error.message}`))
+  )
 
 // -----------------------------------------------------------------------------
 // Users
@@ -318,6 +499,51 @@ const makeCurrent = Effect.fnUntraced(function*(
   })
   return isLoggedIn
 })
+
+/**
+ * Takes over the users that realm-web 2.0.1 has left in `localStorage` (protocol section 12.1), so that who is logged in
+ * stays logged in: tokens, profiles, custom data, the id of the device, and who is current. Sends nothing, and leaves what
+ * realm-web wrote as it is. Call it when the program starts, before the first log-in.
+ *
+ * Each user is taken over once: a second call changes nothing, and a user who was logged out or removed since does not
+ * come back. Users who are in the `TokenStore` already stay as they are, and so does a current user. An entry that cannot
+ * be read costs its user, who has to log in again, and is logged as a warning.
+ *
+ * Answers the users that this call has taken over, the one who logged in last first. Fails with `TokenStoreError`, reason
+ * `Unavailable`, when a storage fails.
+ *
+ * @param storage `localStorage`, or what has its `getItem` and `setItem`
+ *
+ * ```ts
+ * import { App, TokenStore, User } from "@effect-realm/client"
+ * import { Effect } from "effect"
+ *
+ * const items = new Map([
+ *   ["realm-web:app(shop-abcde):userIds", "[\"636aba021728b6c1c03db7f9\"]"],
+ *   ["realm-web:app(shop-abcde):user(636aba021728b6c1c03db7f9):providerType", "anon-user"]
+ * ])
+ * const localStorage = {
+ *   getItem: (key: string) => items.get(key) ?? null,
+ *   setItem: (key: string, value: string) => void items.set(key, value)
+ * }
+ *
+ * const app = App.make({ id: "shop-abcde", baseUrl: "http://localhost:9090" })
+ * const program = Effect.gen(function*() {
+ *   const users = yield* App.importRealmWeb(app, localStorage)
+ *   return yield* Effect.forEach(users, User.state)
+ * })
+ * // Without tokens in the storage the user is known and logged out.
+ * await Effect.runPromise(Effect.provide(program, TokenStore.layerMemory)) // => ["LoggedOut"]
+ * ```
+ */
+export const importRealmWeb: {
+  (storage: RealmWebStorage): (app: App) => Effect.Effect<Array<User>, TokenStoreError, TokenStore>
+  (app: App, storage: RealmWebStorage): Effect.Effect<Array<User>, TokenStoreError, TokenStore>
+} = /* @__PURE__ */ dual(
+  2,
+  (app: App, storage: RealmWebStorage): Effect.Effect<Array<User>, TokenStoreError, TokenStore> =>
+    Effect.map(RealmWeb.takeOver(app, storage), (ids) => ids.map((id) => userOf(app, id)))
+)
 
 /**
  * Makes another logged-in user current (`Realm.App.switchUser`). Fails with `NotLoggedInError` for a user who is logged
@@ -378,8 +604,15 @@ export const removeUser: {
 } = /* @__PURE__ */ dual(
   2,
   (app: App, user: User): Effect.Effect<void, RemoveUserError, HttpClient.HttpClient | TokenStore> =>
-    Sessions.end(userOf(app, user.id), Sessions.removed)
+    aroundRemoveUser(
+      Sessions.end(userOf(app, user.id), Sessions.removed),
+      { endpoint: Endpoint.deleteSession, appId: app.id }
+    )
 )
+
+const aroundRemoveUser = Operation.make("App.removeUser")
+
+const aroundDeleteUser = Operation.make("App.deleteUser")
 
 const sendDeleteUser = Transport.make(Endpoint.deleteUser)
 
@@ -410,14 +643,17 @@ export const deleteUser: {
   2,
   (app: App, user: User): Effect.Effect<void, DeleteUserError, HttpClient.HttpClient | TokenStore> => {
     const own = userOf(app, user.id)
-    return Effect.uninterruptibleMask((restore) =>
-      Effect.andThen(
-        restore(Sessions.authorized(
-          own,
-          (session) => sendDeleteUser({ baseUrl: own.baseUrl, bearer: session.tokens.accessToken })
-        )),
-        Sessions.leave(own, Sessions.removed)
-      )
+    return aroundDeleteUser(
+      Effect.uninterruptibleMask((restore) =>
+        Effect.andThen(
+          restore(Sessions.authorized(
+            own,
+            (session) => sendDeleteUser({ baseUrl: own.baseUrl, bearer: session.tokens.accessToken })
+          )),
+          Sessions.leave(own, Sessions.removed)
+        )
+      ),
+      { endpoint: Endpoint.deleteUser, appId: app.id }
     )
   }
 )
@@ -426,7 +662,9 @@ export const deleteUser: {
 // The app itself
 // -----------------------------------------------------------------------------
 
-const sendLocation = Transport.make(Endpoint.location)
+const aroundLocation = Operation.make("App.location")
+
+const sendLocation = Transport.make(Endpoint.location, { repeat: "always" })
 
 /**
  * Where the server says the app is served (protocol section 1.2). The old clients asked before their first request; here
@@ -445,7 +683,10 @@ const sendLocation = Transport.make(Endpoint.location)
  * ```
  */
 export const location = (app: App): Effect.Effect<Location, LocationError, HttpClient.HttpClient> =>
-  sendLocation({ baseUrl: app.baseUrl, params: { appId: app.id } })
+  aroundLocation(
+    sendLocation({ baseUrl: app.baseUrl, params: { appId: app.id } }),
+    { endpoint: Endpoint.location, appId: app.id }
+  )
 
 /**
  * What happens to the users of the app, from now on (`Realm.App.addListener`): first a `Snapshot` of who is current, then

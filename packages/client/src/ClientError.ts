@@ -11,8 +11,9 @@ const endpoint = {
 }
 
 /**
- * No answer arrived: the server could not be reached, the connection broke, or the deadline passed. Whether the server
- * ran the request is unknown. Trying again later can help; nothing was forgotten.
+ * No answer arrived: the server could not be reached, the connection broke, or the deadline passed; then whether the
+ * server ran the request is unknown. Or the program's own policy kept it from being sent (`CircuitOpen`, `RateLimited`).
+ * Trying again later can help; nothing was forgotten.
  *
  * ```ts
  * import { ClientError } from "@effect-realm/client"
@@ -28,15 +29,27 @@ export class TransportError
       /** The request could not be sent, or its connection broke before the answer was whole. */
       Unreachable: { detail: Schema.String },
       /** Headers and body did not arrive within the deadline, in milliseconds. */
-      TimedOut: { deadline: Schema.Finite }
+      TimedOut: { deadline: Schema.Finite },
+      /** Not sent: the circuit breaker keeps requests from a server in trouble, for so many milliseconds more. */
+      CircuitOpen: { retryAfter: Schema.Finite },
+      /** Not sent: the rate limit was reached, for so many milliseconds more. */
+      RateLimited: { retryAfter: Schema.Finite }
     })
   })
 {
   override get message(): string {
-    const what = this.reason._tag === "TimedOut"
-      ? `no whole answer within ${this.reason.deadline} ms`
-      : this.reason.detail
-    return `${this.method} ${this.route}: ${what}. Check the base URL and the network, then try again.`
+    const request = `${this.method} ${this.route}`
+    switch (this.reason._tag) {
+      case "Unreachable":
+        return `${request}: ${this.reason.detail}. Check the base URL and the network, then try again.`
+      case "TimedOut":
+        return `${request}: no whole answer within ${this.reason.deadline} ms. ` +
+          "Check the base URL and the network, then try again."
+      case "CircuitOpen":
+        return `${request}: not sent, because the server was in trouble. Try again in ${this.reason.retryAfter} ms.`
+      case "RateLimited":
+        return `${request}: not sent, because of the program's own rate limit. Try again in ${this.reason.retryAfter} ms.`
+    }
   }
 }
 

@@ -12,6 +12,7 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type { App } from "./App.ts"
 import type { ServerFailure } from "./ClientError.ts"
+import * as Operation from "./internal/operation.ts"
 import * as Transport from "./internal/transport.ts"
 
 // -----------------------------------------------------------------------------
@@ -35,13 +36,20 @@ export type CallResetPasswordFunctionError = EmailPasswordError | Ejson.EjsonErr
 
 const redacted = (secret: Secret): Redacted.Redacted => typeof secret === "string" ? Redacted.make(secret) : secret
 
-const sendRegister = Transport.make(Endpoint.register)
-const sendConfirm = Transport.make(Endpoint.confirm)
-const sendConfirmation = Transport.make(Endpoint.sendConfirmation)
-const sendCallConfirmation = Transport.make(Endpoint.callConfirmation)
-const sendReset = Transport.make(Endpoint.sendReset)
-const sendSetPassword = Transport.make(Endpoint.reset)
-const sendCallReset = Transport.make(Endpoint.callReset)
+/** Sends the request that an operation is. */
+const operation = <E extends Transport.AnyEndpoint>(name: string, endpoint: E) => {
+  const send = Transport.make(endpoint)
+  const around = Operation.make(`EmailPassword.${name}`)
+  return (app: App, input: Transport.Input<E>) => around(send(input), { endpoint, appId: app.id })
+}
+
+const sendRegister = operation("registerUser", Endpoint.register)
+const sendConfirm = operation("confirmUser", Endpoint.confirm)
+const sendConfirmation = operation("resendConfirmationEmail", Endpoint.sendConfirmation)
+const sendCallConfirmation = operation("retryCustomConfirmation", Endpoint.callConfirmation)
+const sendReset = operation("sendResetPasswordEmail", Endpoint.sendReset)
+const sendSetPassword = operation("resetPassword", Endpoint.reset)
+const sendCallReset = operation("callResetPasswordFunction", Endpoint.callReset)
 
 const to = (app: App) => ({ baseUrl: app.baseUrl, params: { appId: app.id } })
 
@@ -87,7 +95,7 @@ export const registerUser: {
 } = /* @__PURE__ */ dual(
   2,
   (app: App, { email, password }: { readonly email: string; readonly password: Secret }) =>
-    sendRegister({ ...to(app), payload: { email, password: redacted(password) } })
+    sendRegister(app, { ...to(app), payload: { email, password: redacted(password) } })
 )
 
 /**
@@ -119,7 +127,8 @@ export const confirmUser: {
   (app: App, link: LinkToken): Effect.Effect<void, EmailPasswordError, HttpClient.HttpClient>
 } = /* @__PURE__ */ dual(
   2,
-  (app: App, { token, tokenId }: LinkToken) => sendConfirm({ ...to(app), payload: { token: redacted(token), tokenId } })
+  (app: App, { token, tokenId }: LinkToken) =>
+    sendConfirm(app, { ...to(app), payload: { token: redacted(token), tokenId } })
 )
 
 /**
@@ -151,7 +160,7 @@ export const resendConfirmationEmail: {
   (app: App, account: { readonly email: string }): Effect.Effect<void, EmailPasswordError, HttpClient.HttpClient>
 } = /* @__PURE__ */ dual(
   2,
-  (app: App, { email }: { readonly email: string }) => sendConfirmation({ ...to(app), payload: { email } })
+  (app: App, { email }: { readonly email: string }) => sendConfirmation(app, { ...to(app), payload: { email } })
 )
 
 /**
@@ -183,7 +192,7 @@ export const retryCustomConfirmation: {
   (app: App, account: { readonly email: string }): Effect.Effect<void, EmailPasswordError, HttpClient.HttpClient>
 } = /* @__PURE__ */ dual(
   2,
-  (app: App, { email }: { readonly email: string }) => sendCallConfirmation({ ...to(app), payload: { email } })
+  (app: App, { email }: { readonly email: string }) => sendCallConfirmation(app, { ...to(app), payload: { email } })
 )
 
 // -----------------------------------------------------------------------------
@@ -216,10 +225,7 @@ export const retryCustomConfirmation: {
 export const sendResetPasswordEmail: {
   (account: { readonly email: string }): (app: App) => Effect.Effect<void, EmailPasswordError, HttpClient.HttpClient>
   (app: App, account: { readonly email: string }): Effect.Effect<void, EmailPasswordError, HttpClient.HttpClient>
-} = /* @__PURE__ */ dual(
-  2,
-  (app: App, { email }: { readonly email: string }) => sendReset({ ...to(app), payload: { email } })
-)
+} = /* @__PURE__ */ dual(2, (app: App, { email }: { readonly email: string }) => sendReset(app, { ...to(app), payload: { email } }))
 
 /**
  * Sets a new password with the halves of the mailed link (`resetPassword`). Fails with `AuthError.UserpassTokenInvalid`
@@ -257,7 +263,7 @@ export const resetPassword: {
 } = /* @__PURE__ */ dual(
   2,
   (app: App, { password, token, tokenId }: LinkToken & { readonly password: Secret }) =>
-    sendSetPassword({ ...to(app), payload: { token: redacted(token), tokenId, password: redacted(password) } })
+    sendSetPassword(app, { ...to(app), payload: { token: redacted(token), tokenId, password: redacted(password) } })
 )
 
 /** What the app's reset function gets. */
@@ -305,7 +311,7 @@ export const callResetPasswordFunction: {
   > => {
     const encoded = Ejson.encode(args ?? [], { root: "args" })
     if (Result.isFailure(encoded)) return Effect.fail(encoded.failure)
-    return sendCallReset({
+    return sendCallReset(app, {
       ...to(app),
       // An array encodes to an array.
       payload: { email, password: redacted(password), arguments: encoded.success as ReadonlyArray<unknown> }

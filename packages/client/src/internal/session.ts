@@ -23,6 +23,7 @@ import {
 import { isLoggedIn, type LoggedInSession, type Session, type Tokens } from "../Session.ts"
 import { type Commit, type SessionKey, TokenStore } from "../TokenStore.ts"
 import type { Uncommitted } from "../UserEvent.ts"
+import * as Series from "./series.ts"
 import * as Transport from "./transport.ts"
 
 /** What the laws need to know of a user. */
@@ -34,6 +35,8 @@ export interface UserRef {
 
 const sendRefresh = Transport.make(Endpoint.refreshSession, { secret: true })
 const sendDelete = Transport.make(Endpoint.deleteSession)
+
+const exchanges = Series.exchanges()
 
 /** How long before its end an access token is exchanged, in milliseconds, when nobody says otherwise. */
 const margin = 30_000
@@ -47,7 +50,11 @@ const same = (self: Redacted.Redacted, that: Redacted.Redacted): boolean =>
 
 // A log-in is known by its refresh token: each has its own, and none is used twice.
 const isSameLogIn = (session: Session, asked: LoggedInSession): session is LoggedInSession =>
-  isLoggedIn(session) && same(session.tokens.refreshToken, asked.tokens.refreshToken)
+  hasRefreshToken(session, asked.tokens)
+
+/** Whether a session is of the log-in that these tokens came with. */
+export const hasRefreshToken = (session: Session, tokens: Tokens): session is LoggedInSession =>
+  isLoggedIn(session) && same(session.tokens.refreshToken, tokens.refreshToken)
 
 const notLoggedIn = (user: UserRef, session: Option.Option<Session>): NotLoggedInError =>
   new NotLoggedInError({ userId: user.id, state: Option.isSome(session) ? "LoggedOut" : "Removed" })
@@ -221,6 +228,7 @@ const exchangeNow = (
     const asked = yield* loggedIn(user)
     // Somebody else was faster: theirs is as good as ours (law 1).
     if (Option.isSome(stale) && !same(asked.tokens.accessToken, stale.value)) return asked
+    exchanges.updateUnsafe(1, yield* Effect.context<never>())
     const answer = yield* Effect.tapError(
       sendRefresh({ baseUrl: user.baseUrl, bearer: asked.tokens.refreshToken }),
       (error) => isRefusal(error) ? endSession(user, asked) : Effect.void
@@ -296,7 +304,7 @@ const isStale = (error: unknown): boolean => {
 
 /**
  * Sends a request with the user's own access token (law 7): at most twice, with at most one exchange between or before
- * (law 2).
+ * (law 2). What a policy repeats (law 10) is inside of `send`; an exchange is never repeated.
  */
 export const authorized = <A, E, R>(
   user: UserRef,
@@ -356,8 +364,8 @@ export const end = (
       let ended: Tokens | undefined
       let isLost = false
       const left = yield* Effect.exit(leave(user, (found) => {
-        ended = found !== "Damaged" && Option.isSome(found) ? found.value.tokens : undefined
         const next = compute(found)
+        ended = found !== "Damaged" && Option.isSome(found) && Option.isSome(next) ? found.value.tokens : undefined
         isLost = found === "Damaged" && Option.isNone(next)
         return next
       }))

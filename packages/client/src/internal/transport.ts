@@ -3,8 +3,11 @@
  * module sends it and reads what comes back, whatever that is (law 12).
  */
 import * as RealmError from "@effect-realm/protocol/RealmError"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import type * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
 import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
 import * as HttpClient from "effect/http/HttpClient"
@@ -14,10 +17,15 @@ import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import type { HttpMethod } from "effect/http/HttpMethod"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
+import * as Pull from "effect/Pull"
 import * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
-import * as Tracer from "effect/Tracer"
 import { InvalidResponseError, type RequestFailure, TransportError } from "../ClientError.ts"
+import * as Policy from "../Policy.ts"
+import * as Guards from "./guards.ts"
+import * as Operation from "./operation.ts"
+import * as Series from "./series.ts"
 
 type Success<E> = HttpApiEndpoint.Success<E>["Type"]
 type Refusal<E> = HttpApiEndpoint.Error<E>["Type"]
@@ -26,7 +34,8 @@ type Payload<E> = HttpApiEndpoint.Payload<E>["Type"]
 type Query<E> = HttpApiEndpoint.Query<E>["Type"]
 
 /** The parts of an endpoint that sending a request needs. */
-interface AnyEndpoint extends HttpApiEndpoint.ConstraintRequest {
+export interface AnyEndpoint extends HttpApiEndpoint.ConstraintRequest {
+  readonly name: string
   readonly method: HttpMethod
   readonly path: string
   readonly payload: HttpApiEndpoint.PayloadMap
@@ -50,15 +59,6 @@ export type Input<E> =
 export type Send<E> = (
   input: Input<E>
 ) => Effect.Effect<Success<E>, Refusal<E> | RequestFailure, HttpClient.HttpClient>
-
-/** Trace headers tell a stranger's server about the caller: they go out only when asked for (`App.TracePropagation`). */
-export const TracePropagation: Context.Reference<boolean> = Context.Reference<boolean>(
-  "@effect-realm/client/TracePropagation",
-  { defaultValue: () => false }
-)
-
-/** Milliseconds until headers and body must have arrived. */
-const deadline = 60_000
 
 const excerptLength = 200
 
@@ -92,42 +92,107 @@ interface Untyped {
   readonly secrets?: ReadonlyArray<string>
 }
 
-/**
- * A sender for an endpoint.
- *
- * @param options.secret the answer holds tokens, so no excerpt of it may be shown
- */
-export const make = <E extends AnyEndpoint>(
-  endpoint: E,
-  options?: { readonly secret?: true }
-): Send<E> => {
+/** How an endpoint may be asked. */
+export interface Options {
+  /** The answer holds tokens, so no excerpt of it may be shown. */
+  readonly secret?: true
+  /**
+   * Whether a request may be repeated by policy (law 10): always, because it only reads; or where the caller declares
+   * that it does no harm (`Policy.idempotent`). Without it a request is sent once.
+   */
+  readonly repeat?: "always" | "declared"
+}
+
+/** A sender for an endpoint. */
+export const make = <E extends AnyEndpoint>(endpoint: E, options?: Options): Send<E> => {
   const { method, path } = endpoint
   const encode = payloadEncoder(endpoint)
   const decode = answerDecoder(endpoint, options?.secret === true)
+  const attributes = { method, route: path }
+  const requests = Series.requests(attributes)
+  const latency = Series.latency(attributes)
+  const repeat = options?.repeat
+
+  const requestOf = (input: Untyped, body: string | undefined): HttpClientRequest.HttpClientRequest => {
+    const pathname = input.params === undefined
+      ? path
+      : path.replace(/:(\w+)/g, (_, name: string) => encodeURIComponent(input.params?.[name] ?? ""))
+    let request = HttpClientRequest.make(method)(input.baseUrl + pathname, { acceptJson: true })
+    if (input.query !== undefined) request = HttpClientRequest.setUrlParams(request, input.query)
+    if (input.bearer !== undefined) request = HttpClientRequest.bearerToken(request, input.bearer)
+    return body === undefined ? request : HttpClientRequest.bodyText(request, body, "application/json")
+  }
+
+  const timedOut = (deadline: number): TransportError =>
+    new TransportError({ method, route: path, reason: { _tag: "TimedOut", deadline } })
+
+  /** One attempt, which has so many milliseconds. */
+  const attempt = (
+    client: HttpClient.HttpClient,
+    request: HttpClientRequest.HttpClientRequest,
+    input: Untyped,
+    state: Guards.Attempt,
+    within: number,
+    deadline: number
+  ): Answer =>
+    Effect.withFiber((fiber) => {
+      const clock = fiber.getRef(Clock.Clock)
+      const start = clock.monotonicTimeNanosUnsafe()
+      state.status = undefined
+      state.retryAfter = undefined
+      requests.updateUnsafe(1, fiber.context)
+      return Effect.flatMap(client.execute(request), (response) => {
+        state.status = response.status
+        const after = response.headers["retry-after"]
+        if (after !== undefined) state.retryAfter = retryAfter(after, clock.currentTimeMillisUnsafe())
+        return Effect.flatMap(textOf(endpoint, response), (text) => {
+          latency.updateUnsafe(Number(clock.monotonicTimeNanosUnsafe() - start) / 1e6, fiber.context)
+          return decode(response, text, input)
+        })
+      })
+    }).pipe(
+      Effect.catchTag("HttpClientError", (error) => Effect.fail(unreachable(endpoint, error, input))),
+      (answer) =>
+        within === Number.POSITIVE_INFINITY
+          ? answer
+          : Effect.timeoutOrElse(answer, { duration: within, orElse: () => Effect.fail(timedOut(deadline)) })
+    )
 
   const send = (input: Untyped) => {
     // A payload of wrong types is refused here and now, with the field named, before there is an effect to run.
     const body = encode === undefined ? undefined : JSON.stringify(encode(input.payload))
-    return Effect.flatMap(HttpClient.HttpClient, (client) => {
-      const pathname = input.params === undefined
-        ? path
-        : path.replace(/:(\w+)/g, (_, name: string) => encodeURIComponent(input.params?.[name] ?? ""))
-      let request = HttpClientRequest.make(method)(input.baseUrl + pathname, { acceptJson: true })
-      if (input.query !== undefined) request = HttpClientRequest.setUrlParams(request, input.query)
-      if (input.bearer !== undefined) request = HttpClientRequest.bearerToken(request, input.bearer)
-      if (body !== undefined) request = HttpClientRequest.bodyText(request, body, "application/json")
-      return Effect.flatMap(
-        client.execute(request),
-        (response) => Effect.flatMap(textOf(endpoint, response), (text) => decode(response, text, input))
+    return Effect.withFiber<unknown, Guards.Failure, HttpClient.HttpClient>((fiber) => {
+      const client = Context.getUnsafe(fiber.context, HttpClient.HttpClient)
+      const policy = fiber.getRef(Policy.Policy)
+      const deadline = Duration.toMillis(policy.deadline)
+      const admit = fiber.getRef(Guards.Admit)
+      const guard = fiber.getRef(Guards.Guard)
+      const current = fiber.getRef(Operation.Current)
+      const state: Guards.Attempt = { status: undefined, retryAfter: undefined }
+      const request = requestOf(input, body)
+
+      const target: Guards.Target = { endpoint, baseUrl: input.baseUrl }
+      const admitted = (longest: number, attempt: Answer): Answer =>
+        admit === undefined ? attempt : Effect.andThen(admit(target, longest), attempt)
+
+      const once = (within: number): Answer => {
+        const sent = attempt(client, request, input, state, within, deadline)
+        const counted = current === undefined ? sent : Effect.suspend(() => {
+          // A shared exchange counts for the operation that began it.
+          if (current.endpoint === endpoint) current.attempts++
+          else if (endpoint.name === "refreshSession") current.exchanges++
+          return sent
+        })
+        return guard === undefined ? counted : guard(counted, target, state)
+      }
+
+      const mayRepeat = repeat === "always" || (repeat === "declared" && fiber.getRef(Guards.Idempotent))
+      const answer = admitted(
+        Number.POSITIVE_INFINITY,
+        mayRepeat ? repeated(once, admitted, state, policy.reads, deadline) : once(deadline)
       )
-    }).pipe(
-      Effect.catchTag("HttpClientError", (error) => Effect.fail(unreachable(endpoint, error, input))),
-      Effect.timeoutOrElse({
-        duration: deadline,
-        orElse: () => Effect.fail(new TransportError({ method, route: path, reason: { _tag: "TimedOut", deadline } }))
-      }),
-      withTracing
-    )
+      return withTracing(fiber, answer)
+    })
   }
 
   // `Input<E>` is `Untyped` with the parts the endpoint has, and `decode` answers what its schemas say: relations between
@@ -135,16 +200,72 @@ export const make = <E extends AnyEndpoint>(
   return send as unknown as Send<E>
 }
 
+type Answer = Effect.Effect<unknown, Guards.Failure>
+
+/**
+ * Sends a request until it is answered, or is not worth sending again: its failure would be the same, the schedule has
+ * ended, or the next attempt would come after the deadline, which is one for all attempts.
+ */
+const repeated = (
+  once: (within: number) => Answer,
+  admitted: (longest: number, attempt: Answer) => Answer,
+  state: Guards.Attempt,
+  schedule: Schedule.Schedule<unknown>,
+  deadline: number
+): Answer =>
+  Effect.clockWith((clock) => {
+    const start = clock.monotonicTimeNanosUnsafe()
+    const left = (): number => deadline - Number(clock.monotonicTimeNanosUnsafe() - start) / 1e6
+    let step: ScheduleStep | undefined
+
+    const again = (error: Guards.Failure): Answer =>
+      Effect.gen(function*() {
+        step ??= yield* Schedule.toStep(schedule)
+        const pause = yield* Pull.catchDone(
+          Effect.map(step(clock.currentTimeMillisUnsafe(), error), ([, delay]) => Duration.toMillis(delay)),
+          () => Effect.succeed(undefined)
+        )
+        if (pause === undefined) return yield* Effect.fail(error)
+        const wait = Math.max(pause, state.retryAfter ?? 0)
+        if (wait >= left()) return yield* Effect.fail(error)
+        yield* Effect.sleep(wait)
+        return yield* admitted(left(), Effect.suspend(from))
+      })
+
+    const from = (): Answer =>
+      Effect.catchIf(once(Math.max(0, left())), (error) => isPassing(error, state.status), again)
+
+    return from()
+  })
+
+type ScheduleStep = Effect.Success<ReturnType<typeof Schedule.toStep<unknown, unknown, never, never>>>
+
+/** Whether a request that failed like this may go through a little later. */
+const isPassing = (error: Guards.Failure, status: number | undefined): boolean =>
+  error instanceof TransportError
+    ? error.reason._tag === "Unreachable"
+    : status !== undefined && (status === 429 || Guards.isTrouble(status))
+
+/** Milliseconds from now that a `Retry-After` header speaks of: seconds, or a date. */
+const retryAfter = (header: string, now: number): number | undefined => {
+  const value = header.trim()
+  if (/^\d+$/.test(value)) return Number(value) * 1000
+  const date = Date.parse(value)
+  return Number.isNaN(date) ? undefined : Math.max(0, date - now)
+}
+
 const isUntraced = (): boolean => true
 
-const withTracing = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-  Effect.withFiber((fiber) => {
-    if (fiber.getRef(TracePropagation)) return effect
-    // A span that no tracer was installed for is seen by nobody, and costs a tenth to a fifth of a call.
-    return fiber.getRef(Tracer.Tracer) === Tracer.nativeTracer
-      ? Effect.provideService(effect, HttpClient.TracerDisabledWhen, isUntraced)
-      : Effect.provideService(effect, HttpClient.TracerPropagationEnabled, false)
-  })
+const withTracing = <A, E, R>(
+  fiber: Fiber.Fiber<unknown, unknown>,
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> => {
+  if (fiber.getRef(Operation.TracePropagation)) return effect
+  // A span that no tracer was installed for is seen by nobody, and costs a tenth to a fifth of a call.
+  return Operation.isTraced(fiber)
+    ? Effect.provideService(effect, HttpClient.TracerPropagationEnabled, false)
+    : Effect.provideService(effect, HttpClient.TracerDisabledWhen, isUntraced)
+}
 
 /** The body of an answer. One that is longer than a string can be makes the decoder of text throw. */
 const textOf = (
@@ -202,8 +323,6 @@ const innermost = (cause: unknown): string | undefined => {
   if (!(cause instanceof Error)) return undefined
   return innermost(cause.cause) ?? (cause.message === "" ? cause.name : cause.message)
 }
-
-type Answer = Effect.Effect<unknown, RealmError.RealmError | InvalidResponseError>
 
 const answerDecoder = (
   endpoint: AnyEndpoint,
