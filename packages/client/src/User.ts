@@ -4,11 +4,13 @@
  * remembers, and talk to the server through the `HttpClient`.
  *
  * Every operation sends its own request at most twice, with at most one exchange of tokens, and fails with a tagged
- * error. However many callers find a token expired, one exchange is made and all go on with its result.
+ * error; a request that only reads may be repeated beyond that by `Policy`. However many callers find a token expired, one
+ * exchange is made and all go on with its result.
  */
 import * as Ejson from "@effect-realm/protocol/Ejson"
 import * as Endpoint from "@effect-realm/protocol/Endpoint"
 import type * as RealmError from "@effect-realm/protocol/RealmError"
+import type * as RealmFunction from "@effect-realm/protocol/RealmFunction"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
@@ -21,15 +23,17 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import {
   type ExchangeError,
-  type InvalidResponseError,
   NotLoggedInError,
-  SchemaMismatchError,
+  type SchemaMismatchError,
   type ServerFailure,
   type TokenStoreError
 } from "./ClientError.ts"
 import type { Linkable } from "./Credentials.ts"
 import { checked } from "./internal/checked.ts"
+import { decoded } from "./internal/decoded.ts"
+import * as FunctionCalls from "./internal/functionCalls.ts"
 import * as LogIn from "./internal/logIn.ts"
+import * as Operation from "./internal/operation.ts"
 import * as Sessions from "./internal/session.ts"
 import * as Transport from "./internal/transport.ts"
 import * as Session from "./Session.ts"
@@ -86,6 +90,30 @@ export interface Profile {
   readonly data: Document
 }
 
+/** Names that are no methods of {@link functions}: JavaScript asks for them when it awaits, prints or compares. */
+export type ReservedName = FunctionCalls.ReservedName
+
+/** The app's functions as methods, by name. */
+export type Functions<Name extends string = string> = {
+  readonly [K in Exclude<Name, ReservedName>]: (
+    ...args: ReadonlyArray<unknown>
+  ) => Effect.Effect<unknown, CallFunctionError, HttpClient.HttpClient | TokenStore>
+}
+
+/** The functions of a group of contracts as methods. */
+export type ContractFunctions<G extends RealmFunction.Group> = {
+  readonly [K in Exclude<keyof G, ReservedName>]: (...args: RealmFunction.Args<G[K]>) => Effect.Effect<
+    RealmFunction.Success<G[K]>,
+    CallContractError | RealmFunction.OwnError<G[K]>,
+    HttpClient.HttpClient | TokenStore
+  >
+}
+
+/** The arguments of a contract's function as one parameter, which may be left out when there are none. */
+export type ArgsParameter<F extends RealmFunction.Any> = readonly [] extends RealmFunction.Args<F>
+  ? [args?: RealmFunction.Args<F>]
+  : [args: RealmFunction.Args<F>]
+
 // -----------------------------------------------------------------------------
 // Errors
 // -----------------------------------------------------------------------------
@@ -101,6 +129,12 @@ export type AccessTokenError = ExchangeError
 
 /** What {@link callFunction} can fail with. */
 export type CallFunctionError = ExchangeError | RealmError.FunctionError | Ejson.EjsonError
+
+/** What {@link callServiceFunction} can fail with. */
+export type CallServiceFunctionError = CallFunctionError | RealmError.ServiceError | RealmError.DataError
+
+/** What calling a function by its contract can fail with, beside the function's own errors. */
+export type CallContractError = ExchangeError | RealmError.FunctionError | RealmFunction.ContractError
 
 /** What {@link linkCredentials} can fail with. */
 export type LinkCredentialsError = ExchangeError | RealmError.AuthError | RealmError.FunctionError
@@ -286,19 +320,6 @@ const document = (
 const profileOf = (profile: Session.Profile): Result.Result<Profile, Ejson.EjsonError> =>
   Result.map(document("profile", profile.data), (data) => ({ ...profile, data }))
 
-const decoded = <A>(
-  subject: string,
-  schema: Schema.Decoder<A> | undefined,
-  value: unknown
-): Effect.Effect<A, SchemaMismatchError> =>
-  schema === undefined
-    // Without a schema `A` is `unknown` or `Document` in every signature below.
-    ? Effect.succeed(value as A)
-    : Effect.mapError(
-      Schema.decodeUnknownEffect(schema)(value),
-      (error) => new SchemaMismatchError({ subject, detail: error.message })
-    )
-
 /**
  * The user's custom data, as old as the access token (`Realm.User.customData`, protocol section 4.3). A user without
  * any has an empty document. Sends nothing; {@link refreshCustomData} reads it anew.
@@ -338,6 +359,12 @@ export const customData: {
 // Tokens
 // -----------------------------------------------------------------------------
 
+const exchanging = (user: User) => ({ endpoint: Endpoint.refreshSession, appId: user.appId })
+
+const aroundRefresh = Operation.make("User.refresh")
+const aroundAccessToken = Operation.make("User.accessToken")
+const aroundRefreshCustomData = Operation.make("User.refreshCustomData")
+
 /**
  * A new access token, whatever is left of the old one (`Realm.User.refreshAccessToken`). Callers who ask at the same time share
  * one exchange. Seldom needed: every operation refreshes by itself.
@@ -360,9 +387,12 @@ export const customData: {
 export const refresh = (
   user: User
 ): Effect.Effect<void, RefreshError, HttpClient.HttpClient | TokenStore> =>
-  Effect.flatMap(
-    Sessions.loggedIn(user),
-    (session) => Effect.asVoid(Sessions.exchange(user, session.tokens.accessToken))
+  aroundRefresh(
+    Effect.flatMap(
+      Sessions.loggedIn(user),
+      (session) => Effect.asVoid(Sessions.exchange(user, session.tokens.accessToken))
+    ),
+    exchanging(user)
   )
 
 /**
@@ -397,9 +427,12 @@ export const accessToken: {
     AccessTokenError,
     HttpClient.HttpClient | TokenStore
   > =>
-    Effect.map(
-      Sessions.fresh(user, Duration.toMillis(options?.margin ?? "30 seconds")),
-      (session) => session.tokens.accessToken
+    aroundAccessToken(
+      Effect.map(
+        Sessions.fresh(user, Duration.toMillis(options?.margin ?? "30 seconds")),
+        (session) => session.tokens.accessToken
+      ),
+      exchanging(user)
     )
 )
 
@@ -445,13 +478,16 @@ export const refreshCustomData: {
     user: User,
     schema?: Schema.Decoder<A>
   ): Effect.Effect<A, RefreshCustomDataError | SchemaMismatchError, HttpClient.HttpClient | TokenStore> =>
-    Effect.flatMap(
-      Sessions.exchangeAnew(user),
-      (session) =>
-        Effect.flatMap(
-          Effect.fromResult(document("customData", session.customData)),
-          (data) => decoded("custom data", schema, data)
-        )
+    aroundRefreshCustomData(
+      Effect.flatMap(
+        Sessions.exchangeAnew(user),
+        (session) =>
+          Effect.flatMap(
+            Effect.fromResult(document("customData", session.customData)),
+            (data) => decoded("custom data", schema, data)
+          )
+      ),
+      exchanging(user)
     )
 )
 
@@ -459,18 +495,22 @@ export const refreshCustomData: {
 // Operations
 // -----------------------------------------------------------------------------
 
-const sendCall = Transport.make(Endpoint.callFunction)
-const sendProfile = Transport.make(Endpoint.profile)
+const aroundRefreshProfile = Operation.make("User.refreshProfile")
+const aroundLinkCredentials = Operation.make("User.linkCredentials")
+const aroundLogOut = Operation.make("User.logOut")
+
+const sendProfile = Transport.make(Endpoint.profile, { repeat: "always" })
 
 /**
  * Calls a function of the app as this user (`Realm.User.callFunction`, protocol section 8). Arguments and result are
  * BSON values in exact Extended JSON; an int64 beyond 2^53 arrives as a `Long`. The call is sent once, and once more only
- * after a 401, which proves that it did not run.
+ * after a 401, which proves that it did not run. Pipe it into `Policy.idempotent` when it may run more than once.
  *
  * Fails with `FunctionError` when the function is unknown or failed, and with `EjsonError`, before anything is sent, when
  * an argument has no Extended JSON form.
  *
- * @param name the function's name, with `/` for folders
+ * @param name the function's name, with `/` for folders; or its contract, which gives arguments, result and the function's
+ *   own errors their types (see `RealmFunction` of `@effect-realm/protocol`)
  * @param args its arguments; none by default
  * @param result what the result must look like; without it the result is `unknown`
  *
@@ -495,6 +535,18 @@ const sendProfile = Transport.make(Endpoint.profile)
  * ```
  */
 export const callFunction: {
+  <F extends RealmFunction.Any>(contract: F, ...args: ArgsParameter<F>): (
+    user: User
+  ) => Effect.Effect<
+    RealmFunction.Success<F>,
+    CallContractError | RealmFunction.OwnError<F>,
+    HttpClient.HttpClient | TokenStore
+  >
+  <F extends RealmFunction.Any>(user: User, contract: F, ...args: ArgsParameter<F>): Effect.Effect<
+    RealmFunction.Success<F>,
+    CallContractError | RealmFunction.OwnError<F>,
+    HttpClient.HttpClient | TokenStore
+  >
   (name: string, args?: ReadonlyArray<unknown>, result?: undefined): (
     user: User
   ) => Effect.Effect<unknown, CallFunctionError, HttpClient.HttpClient | TokenStore>
@@ -515,39 +567,118 @@ export const callFunction: {
   (args) => args[0] instanceof User,
   <A>(
     user: User,
-    name: string,
+    called: string | RealmFunction.Any,
     args: ReadonlyArray<unknown> = [],
     result?: Schema.Decoder<A>
-  ): Effect.Effect<A, CallFunctionError | SchemaMismatchError, HttpClient.HttpClient | TokenStore> => {
-    const encoded = Ejson.encode(args, { root: "args" })
-    if (Result.isFailure(encoded)) return Effect.fail(encoded.failure)
-    const payload = checked(() =>
-      // An array encodes to an array.
-      Endpoint.FunctionCall.make({ name, arguments: encoded.success as ReadonlyArray<unknown> })
-    )
-    const call = Effect.flatMap(
-      Sessions.authorized(user, (session) =>
-        sendCall({
-          baseUrl: user.baseUrl,
-          params: { appId: user.appId },
-          bearer: session.tokens.accessToken,
-          payload
-        })),
-      answer
-    )
-    return result === undefined
-      // Without a schema `A` is `unknown`.
-      ? call as Effect.Effect<A, CallFunctionError, HttpClient.HttpClient | TokenStore>
-      : Effect.flatMap(call, (value) => decoded(`result of ${name}`, result, value))
-  }
+  ): Effect.Effect<unknown, unknown, HttpClient.HttpClient | TokenStore> =>
+    typeof called === "string"
+      ? FunctionCalls.call(user, called, args, result)
+      : FunctionCalls.callContract(user, called, args)
 )
 
-const answer = (value: unknown): Effect.Effect<unknown, InvalidResponseError> => {
-  const decoded = Ejson.decode(value)
-  return Result.isSuccess(decoded)
-    ? Effect.succeed(decoded.success)
-    : Effect.fail(Transport.invalid(Endpoint.callFunction, decoded.failure.message))
-}
+/**
+ * Calls a function of one of the app's services, a linked data source for instance (`service` of protocol section 8.1). As
+ * {@link callFunction} otherwise.
+ *
+ * Fails with `ServiceError` when the app has no such service or the service no such function, and with `DataError` when a
+ * data source or its rules refuse.
+ *
+ * @param service the name of the service, such as `mongodb-atlas`
+ * @param name the function of the service
+ * @param args its arguments; none by default
+ * @param result what the result must look like; without it the result is `unknown`
+ *
+ * ```ts
+ * import { User } from "@effect-realm/client"
+ * import { AppDefinition } from "@effect-realm/server"
+ * import { RealmTest } from "@effect-realm/testing"
+ * import { Effect } from "effect"
+ *
+ * const app = AppDefinition.make({ appId: "shop-abcde", authProviders: { anonymous: {} } })
+ * const program = Effect.gen(function*() {
+ *   const user = yield* RealmTest.anonymousUser
+ *   const error = yield* Effect.flip(User.callServiceFunction(user, "twilio", "send", [{ to: "+15550100" }]))
+ *   return error._tag === "ServiceError" ? error.reason._tag : error._tag
+ * })
+ * await Effect.runPromise(Effect.provide(program, RealmTest.layer({ app }))) // => "ServiceNotFound"
+ * ```
+ */
+export const callServiceFunction: {
+  (service: string, name: string, args?: ReadonlyArray<unknown>, result?: undefined): (
+    user: User
+  ) => Effect.Effect<unknown, CallServiceFunctionError, HttpClient.HttpClient | TokenStore>
+  <A>(service: string, name: string, args: ReadonlyArray<unknown>, result: Schema.Decoder<A>): (
+    user: User
+  ) => Effect.Effect<A, CallServiceFunctionError | SchemaMismatchError, HttpClient.HttpClient | TokenStore>
+  (user: User, service: string, name: string, args?: ReadonlyArray<unknown>, result?: undefined): Effect.Effect<
+    unknown,
+    CallServiceFunctionError,
+    HttpClient.HttpClient | TokenStore
+  >
+  <A>(
+    user: User,
+    service: string,
+    name: string,
+    args: ReadonlyArray<unknown>,
+    result: Schema.Decoder<A>
+  ): Effect.Effect<A, CallServiceFunctionError | SchemaMismatchError, HttpClient.HttpClient | TokenStore>
+} = dual(
+  (args) => args[0] instanceof User,
+  <A>(
+    user: User,
+    service: string,
+    name: string,
+    args?: ReadonlyArray<unknown>,
+    result?: Schema.Decoder<A>
+  ): Effect.Effect<A, CallServiceFunctionError | SchemaMismatchError, HttpClient.HttpClient | TokenStore> =>
+    FunctionCalls.callService(user, service, name, args, result)
+)
+
+/**
+ * The app's functions as methods (`Realm.User.functions`): `functions.sum(1, 2)` is
+ * `User.callFunction(user, "sum", [1, 2])`, an effect that sends nothing until it runs. With contracts, the methods are
+ * those of the group, typed by them.
+ *
+ * The object is an empty one to whoever awaits, prints, spreads or compares it, and its methods may be kept in variables.
+ * Names that JavaScript asks for by itself, {@link ReservedName}, are no methods: call such a function by
+ * {@link callFunction}.
+ *
+ * The type parameter lists the names there are, for programs that are compiled with `noUncheckedIndexedAccess`.
+ *
+ * @param contracts contracts by the names of their methods, such as a module that exports contracts
+ *
+ * ```ts
+ * import { User } from "@effect-realm/client"
+ * import { AppDefinition } from "@effect-realm/server"
+ * import { RealmTest } from "@effect-realm/testing"
+ * import { RealmFunction } from "@effect-realm/protocol"
+ * import { Effect, Schema } from "effect"
+ *
+ * const app = AppDefinition.make({
+ *   appId: "shop-abcde",
+ *   authProviders: { anonymous: {} },
+ *   functions: [{ name: "sum", source: "exports = (...numbers) => numbers.reduce((a, b) => a + b, 0)" }]
+ * })
+ * const Shop = { sum: RealmFunction.make("sum", { args: [Schema.Int, Schema.Int], success: Schema.Int }) }
+ *
+ * const program = Effect.gen(function*() {
+ *   const user = yield* RealmTest.anonymousUser
+ *   const untyped: unknown = yield* User.functions<"sum">(user).sum(1, 2)
+ *   const typed: number = yield* User.functions(user, Shop).sum(1, 2)
+ *   return [untyped, typed]
+ * })
+ * await Effect.runPromise(Effect.provide(program, RealmTest.layer({ app }))) // => [3, 3]
+ * ```
+ */
+export const functions: {
+  <G extends RealmFunction.Group>(contracts: G): (user: User) => ContractFunctions<G>
+  <G extends RealmFunction.Group>(user: User, contracts: G): ContractFunctions<G>
+  <Name extends string = string>(user: User): Functions<Name>
+} = dual(
+  (args) => args[0] instanceof User,
+  (user: User, contracts?: RealmFunction.Group) =>
+    contracts === undefined ? FunctionCalls.methods(user) : FunctionCalls.contractMethods(user, contracts)
+)
 
 /**
  * Reads the profile anew (`Realm.User.refreshProfile` of realm-web, protocol section 5.3).
@@ -567,20 +698,23 @@ const answer = (value: unknown): Effect.Effect<unknown, InvalidResponseError> =>
 export const refreshProfile = (
   user: User
 ): Effect.Effect<Profile, RefreshProfileError, HttpClient.HttpClient | TokenStore> =>
-  Effect.gen(function*() {
-    let asked: Session.LoggedInSession | undefined
-    const answer = yield* Sessions.authorized(user, (session) => {
-      asked = session
-      return sendProfile({ baseUrl: user.baseUrl, bearer: session.tokens.accessToken })
-    })
-    const profile = Session.profile(answer)
-    yield* Sessions.commitAnswer(user, asked!, (session) =>
-      Option.some({
-        session: { ...session, profile },
-        event: { _tag: "ProfileRefreshed", profile }
-      }))
-    return yield* Effect.fromResult(profileOf(profile))
-  })
+  aroundRefreshProfile(
+    Effect.gen(function*() {
+      let asked: Session.LoggedInSession | undefined
+      const answer = yield* Sessions.authorized(user, (session) => {
+        asked = session
+        return sendProfile({ baseUrl: user.baseUrl, bearer: session.tokens.accessToken })
+      })
+      const profile = Session.profile(answer)
+      yield* Sessions.commitAnswer(user, asked!, (session) =>
+        Option.some({
+          session: { ...session, profile },
+          event: { _tag: "ProfileRefreshed", profile }
+        }))
+      return yield* Effect.fromResult(profileOf(profile))
+    }),
+    { endpoint: Endpoint.profile, appId: user.appId }
+  )
 
 /**
  * Gives the user one more way to log in (`Realm.User.linkCredentials`, protocol section 3.5). The user keeps the id. An
@@ -620,33 +754,34 @@ export const linkCredentials: {
     void,
     LinkCredentialsError,
     HttpClient.HttpClient | TokenStore
-  > => {
-    LogIn.assertCredentials(credentials)
-    return Effect.gen(function*() {
-      let asked: Session.LoggedInSession | undefined
-      const answer = yield* Sessions.authorized(user, (session) => {
-        asked = session
-        return LogIn.send({ id: user.appId, baseUrl: user.baseUrl }, credentials, {
-          bearer: session.tokens.accessToken,
-          deviceId: session.deviceId
+  > =>
+    aroundLinkCredentials(
+      Effect.gen(function*() {
+        let asked: Session.LoggedInSession | undefined
+        const answer = yield* Sessions.authorized(user, (session) => {
+          asked = session
+          return LogIn.send({ id: user.appId, baseUrl: user.baseUrl }, credentials, {
+            bearer: session.tokens.accessToken,
+            deviceId: session.deviceId
+          })
         })
-      })
-      const claims = yield* Sessions.claimsOf(user.id, answer.accessToken, LogIn.endpoint(credentials))
-      const profile = Session.profile(
-        yield* sendProfile({ baseUrl: user.baseUrl, bearer: answer.accessToken })
-      )
-      const tokens = yield* Sessions.received(
-        claims,
-        answer.accessToken,
-        answer.refreshToken ?? asked!.tokens.refreshToken
-      )
-      yield* Sessions.commitAnswer(user, asked!, (session, isSame) =>
-        Option.some({
-          session: { ...session, ...(isSame ? { tokens } : undefined), profile, customData: claims.userData },
-          event: { _tag: "IdentityLinked", identities: profile.identities }
-        }))
-    })
-  }
+        const claims = yield* Sessions.claimsOf(user.id, answer.accessToken, LogIn.endpoint(credentials))
+        const profile = Session.profile(
+          yield* sendProfile({ baseUrl: user.baseUrl, bearer: answer.accessToken })
+        )
+        const tokens = yield* Sessions.received(
+          claims,
+          answer.accessToken,
+          answer.refreshToken ?? asked!.tokens.refreshToken
+        )
+        yield* Sessions.commitAnswer(user, asked!, (session, isSame) =>
+          Option.some({
+            session: { ...session, ...(isSame ? { tokens } : undefined), profile, customData: claims.userData },
+            event: { _tag: "IdentityLinked", identities: profile.identities }
+          }))
+      }),
+      { endpoint: LogIn.endpoint(credentials), appId: user.appId }
+    )
 )
 
 /**
@@ -672,7 +807,8 @@ export const linkCredentials: {
  */
 export const logOut = (
   user: User
-): Effect.Effect<void, LogOutError, HttpClient.HttpClient | TokenStore> => Sessions.end(user, Sessions.loggedOut)
+): Effect.Effect<void, LogOutError, HttpClient.HttpClient | TokenStore> =>
+  aroundLogOut(Sessions.end(user, Sessions.loggedOut), { endpoint: Endpoint.deleteSession, appId: user.appId })
 
 // -----------------------------------------------------------------------------
 // Events
