@@ -240,7 +240,12 @@ export const layer = (options: {
             : owner.userId === active.user.id
           if (!isOwn) return yield* RealmError.make("InvalidParameter", "invalid user link request")
         }
-        const user = yield* accounts.link(active.user.id, identity)
+        const user = yield* isKey(identity)
+          ? accounts.authenticateAs(active.user.id, identity)
+          : accounts.link(active.user.id, identity)
+        if (user === undefined) {
+          return yield* RealmError.make("InvalidSession", "invalid session: failed to find refresh token")
+        }
         if (isKey(identity) && (yield* apiKeys.standing(identity.id)) === "Deleted") {
           yield* accounts.unlink(identity)
           return yield* RealmError.make("AuthError", "unauthorized")
@@ -261,6 +266,8 @@ export const layer = (options: {
         }
         yield* apiKeys.removeAll(user)
         const removed = yield* accounts.remove(userId)
+        // A key that was being made has found its user until now.
+        yield* apiKeys.removeAll(user)
         yield* sessions.endAll(userId)
         return removed
       })

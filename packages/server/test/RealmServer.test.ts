@@ -214,7 +214,7 @@ describe("apps and providers that are not there", () => {
         undefined,
         unknown
       )
-      for (const provider of ["api-key", "custom-token", "oauth2-google", "nonsense"]) {
+      for (const provider of ["custom-token", "oauth2-google", "nonsense"]) {
         assertRefusal(
           yield* Wire.send("POST", `${Wire.providers}/${provider}/login`, { body: { key: "x" } }),
           404,
@@ -236,6 +236,7 @@ describe("apps and providers that are not there", () => {
       assertRefusal(yield* Wire.register("ann@example.com"), 404, "AuthProviderNotFound", refused("local-userpass"))
       assertRefusal(yield* Wire.logInEmail("ann@example.com"), 404, "AuthProviderNotFound", refused("local-userpass"))
       assertRefusal(yield* Wire.logInFunction("ann"), 404, "AuthProviderNotFound", refused("custom-function"))
+      assertRefusal(yield* Wire.logInKey("x"), 404, "AuthProviderNotFound", refused("api-key"))
     }).pipe(Effect.provide(Wire.layer({
       app: AppDefinition.make({ appId: Wire.appId, authProviders: { anonymous: { enabled: false } } })
     }))))

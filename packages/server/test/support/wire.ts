@@ -25,6 +25,7 @@ export const makeApp = (options: Partial<AppDefinition.Options> = {}): AppDefini
     appId,
     authProviders: {
       anonymous: {},
+      apiKey: {},
       emailPassword: { autoConfirm: true },
       customFunction: { authFunctionName: "authenticate" }
     },
@@ -100,6 +101,31 @@ export const layer = (
     Layer.provide(HttpRouter.layer),
     Layer.provideMerge(database)
   )
+
+/** The database in memory, whose every operation lets others go first, as one behind a network does. */
+export const unhurriedDatabase: Layer.Layer<Database.Database> = Layer.effect(
+  Database.Database,
+  Effect.map(Database.Database, (database) => {
+    const later =
+      <Args extends ReadonlyArray<unknown>, A, E>(operation: (...args: Args) => Effect.Effect<A, E>) =>
+      (...args: Args) => Effect.tap(Effect.andThen(Effect.yieldNow, operation(...args)), () => Effect.yieldNow)
+    return Database.Database.of({
+      collection: (namespace, options) => {
+        const collection = database.collection(namespace, options)
+        return {
+          ...collection,
+          find: later(collection.find),
+          findOne: later(collection.findOne),
+          insertOne: later(collection.insertOne),
+          updateOne: later(collection.updateOne),
+          deleteOne: later(collection.deleteOne),
+          deleteMany: later(collection.deleteMany),
+          findOneAndUpdate: later(collection.findOneAndUpdate)
+        }
+      }
+    })
+  })
+).pipe(Layer.provide(Database.layerMemory))
 
 /** Writes the text of every log line to an array. */
 export const capture = (lines: Array<string>): Layer.Layer<never> =>
@@ -191,6 +217,34 @@ export const logInEmail = (email: string, password = "correct horse", sent: Sent
 /** With a token: a link. */
 export const logInFunction = (id: string, sent: Sent = {}) =>
   send("POST", `${providers}/custom-function/login${link(sent)}`, { ...sent, body: { id } })
+
+/** With a token: a link. */
+export const logInKey = (key: string, sent: Sent = {}) =>
+  send("POST", `${providers}/api-key/login${link(sent)}`, { ...sent, body: { key } })
+
+const keys = `${base}/auth/api_keys`
+
+export const createKey = (token: string, name: string) => send("POST", keys, { token, body: { name } })
+
+/** A request about one key: `PUT` with `enable` or `disable` behind the id. */
+export const keyRequest = (method: "GET" | "PUT" | "DELETE", token: string, path: string) =>
+  send(method, `${keys}/${path}`, { token })
+
+export const listKeys = (token: string) => send("GET", keys, { token })
+
+const NewKey = Schema.Struct({
+  _id: Schema.String.check(Schema.isPattern(/^[0-9a-f]{24}$/)),
+  key: Schema.String.check(Schema.isPattern(/^[A-Za-z0-9]{64}$/)),
+  name: Schema.String,
+  disabled: Schema.Literal(false)
+})
+
+/** A new key; a test that expects one ends here when it is refused. */
+export const newKey = (
+  token: string,
+  name = "my-key"
+): Effect.Effect<typeof NewKey.Type, never, HttpClient.HttpClient> =>
+  Effect.flatMap(createKey(token, name), ({ body }) => Effect.orDie(Schema.decodeUnknownEffect(NewKey)(body)))
 
 /** Registers an address and logs in with it. */
 export const newEmailUser = Effect.fnUntraced(function*(email: string) {
