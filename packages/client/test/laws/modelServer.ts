@@ -30,6 +30,7 @@ export interface Answer {
   /** A body as it is, in place of JSON. */
   readonly text?: string
   readonly contentType?: string
+  readonly headers?: { readonly [name: string]: string }
 }
 
 export interface Options {
@@ -255,10 +256,10 @@ export const make = (options: Options = {}) => {
   }
 
   const respond = (request: HttpClientRequest.HttpClientRequest, answer: Answer) => {
-    const { body, contentType, status, text } = answer
+    const { body, contentType, headers = {}, status, text } = answer
     const content = text ?? (body === undefined ? undefined : JSON.stringify(body))
     const type = contentType ?? (body === undefined ? "" : "application/json")
-    const response = HttpServerResponse.empty({ status })
+    const response = HttpServerResponse.empty({ status, headers })
     return HttpServerResponse.toClientResponse(
       content === undefined ? response : HttpServerResponse.setBody(response, HttpBody.text(content, type)),
       { request }
