@@ -38,11 +38,24 @@ export class Function extends Schema.TaggedClass<Function>("@effect-realm/client
   payload: Schema.Redacted(Schema.Record(Schema.String, Schema.Json))
 }) {}
 
+/**
+ * Log in with an API key.
+ *
+ * ```ts
+ * import { Credentials } from "@effect-realm/client"
+ *
+ * Credentials.apiKey("not shown") instanceof Credentials.ApiKey // => true
+ * ```
+ */
+export class ApiKey extends Schema.TaggedClass<ApiKey>("@effect-realm/client/Credentials/ApiKey")("ApiKey", {
+  key: Schema.Redacted(Schema.NonEmptyString)
+}) {}
+
 /** Any credentials. */
-export type Credentials = Anonymous | EmailPassword | Function
+export type Credentials = Anonymous | EmailPassword | Function | ApiKey
 
 /** Credentials that can be added to a user: an anonymous identity cannot. */
-export type Linkable = EmailPassword | Function
+export type Linkable = EmailPassword | Function | ApiKey
 
 const redacted = (secret: string | Redacted.Redacted): Redacted.Redacted =>
   typeof secret === "string" ? Redacted.make(secret) : secret
@@ -80,6 +93,18 @@ export const emailPassword = (options: {
   readonly email: string
   readonly password: string | Redacted.Redacted
 }): EmailPassword => checked(() => new EmailPassword({ email: options.email, password: redacted(options.password) }))
+
+/**
+ * An API key (`Realm.Credentials.apiKey`): a user's, which logs in as the user who made it, or a server key, which has a
+ * user of its own. Throws a `SchemaError` that names the field when the key is empty or no text.
+ *
+ * ```ts
+ * import { Credentials } from "@effect-realm/client"
+ *
+ * JSON.stringify(Credentials.apiKey("not shown")).includes("not shown") // => false
+ * ```
+ */
+export const apiKey = (key: string | Redacted.Redacted): ApiKey => checked(() => new ApiKey({ key: redacted(key) }))
 
 /**
  * What the app's authentication function gets as its argument (`Realm.Credentials.function`): a document of any BSON

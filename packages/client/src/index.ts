@@ -1,3 +1,4 @@
+export * as ApiKeys from "./ApiKeys.ts"
 export * as App from "./App.ts"
 export * as ClientError from "./ClientError.ts"
 export * as Credentials from "./Credentials.ts"

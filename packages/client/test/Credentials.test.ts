@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Long, ObjectId } from "bson"
 import * as Equal from "effect/Equal"
 import * as Redacted from "effect/Redacted"
+import { inspect } from "node:util"
 import * as Credentials from "../src/Credentials.ts"
 
 describe("Credentials", () => {
@@ -10,6 +11,7 @@ describe("Credentials", () => {
     const emailPassword: (options: never) => unknown = Credentials.emailPassword
     const anonymous: (options: never) => unknown = Credentials.anonymous
     const function_: (payload: never) => unknown = Credentials.function
+    const apiKey: (key: never) => unknown = Credentials.apiKey
     const wrong: ReadonlyArray<readonly [string, (options: never) => unknown, unknown]> = [
       ["email", emailPassword, { email: "", password: "s3cret!" }],
       ["email", emailPassword, { email: 7, password: "s3cret!" }],
@@ -20,7 +22,11 @@ describe("Credentials", () => {
       ["reuse", anonymous, "s3cret!"],
       ["payload", function_, "s3cret!"],
       ["payload", function_, ["s3cret!"]],
-      ["payload", function_, null]
+      ["payload", function_, null],
+      ["key", apiKey, ""],
+      ["key", apiKey, Redacted.make("")],
+      ["key", apiKey, undefined],
+      ["key", apiKey, ["s3cret!"]]
     ]
     for (const [field, make, options] of wrong) {
       const error = thrown(() => make(options as never))
@@ -49,6 +55,15 @@ describe("Credentials", () => {
     const credentials = Credentials.emailPassword({ email: "a", password: secret })
     assert.strictEqual(Redacted.value(credentials.password), "s3cret!")
     assert.isTrue(Equal.equals(credentials, Credentials.emailPassword({ email: "a", password: "s3cret!" })))
+  })
+
+  it("take an API key as text or as a secret, and show it neither way", () => {
+    const credentials = Credentials.apiKey(Redacted.make("s3cret!"))
+    assert.strictEqual(Redacted.value(credentials.key), "s3cret!")
+    assert.isTrue(Equal.equals(credentials, Credentials.apiKey("s3cret!")))
+    for (const text of [JSON.stringify(credentials), String(credentials), inspect(credentials)]) {
+      assert.notInclude(text, "s3cret!")
+    }
   })
 
   it("hold a function's payload as exact Extended JSON", () => {

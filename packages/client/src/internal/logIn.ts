@@ -14,6 +14,7 @@ import { version } from "./version.ts"
 
 const anonymous = Transport.make(Endpoint.logInAnonymous, { secret: true })
 const emailPassword = Transport.make(Endpoint.logInEmailPassword, { secret: true })
+const apiKey = Transport.make(Endpoint.logInApiKey, { secret: true })
 const byFunction = Transport.make(Endpoint.logInFunction, { secret: true })
 
 /** What the server can refuse a log-in or a link with. */
@@ -34,6 +35,8 @@ export const endpoint = (credentials: Credentials): { readonly method: string; r
       return Endpoint.logInEmailPassword
     case "Function":
       return Endpoint.logInFunction
+    case "ApiKey":
+      return Endpoint.logInApiKey
     default:
       return refuse(credentials)
   }
@@ -56,6 +59,8 @@ export const providerType = (credentials: Credentials): string => {
       return "local-userpass"
     case "Function":
       return "custom-function"
+    case "ApiKey":
+      return "api-key"
   }
 }
 
@@ -84,6 +89,8 @@ export const send = (
       const { email, password } = credentials
       return emailPassword({ ...request, payload: { email, password, options } })
     }
+    case "ApiKey":
+      return apiKey({ ...request, payload: { key: credentials.key, options } })
     case "Function":
       return byFunction({
         ...request,
