@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
 import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
+import * as HttpBody from "effect/http/HttpBody"
 import * as HttpClient from "effect/http/HttpClient"
 import type * as HttpClientError from "effect/http/HttpClientError"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
@@ -35,7 +36,7 @@ type Query<E> = HttpApiEndpoint.Query<E>["Type"]
 
 /** The parts of an endpoint that sending a request needs. */
 export interface AnyEndpoint extends HttpApiEndpoint.ConstraintRequest {
-  readonly name: string
+  readonly identifier: string
   readonly method: HttpMethod
   readonly path: string
   readonly payload: HttpApiEndpoint.PayloadMap
@@ -92,6 +93,19 @@ interface Untyped {
   readonly secrets?: ReadonlyArray<string>
 }
 
+/** A body that shows its length and nothing else, to whoever prints a request: there may be a password in it. */
+class HiddenBody extends HttpBody.Uint8Array {
+  override toJSON(): unknown {
+    const { _tag, contentLength, contentType } = this
+    return { _id: "effect/HttpBody", _tag, contentType, contentLength }
+  }
+}
+
+const hidden = (json: string): HiddenBody => {
+  const { contentLength, contentType } = HttpBody.text(json, "application/json")
+  return new HiddenBody(undefined, contentType, contentLength, json)
+}
+
 /** How an endpoint may be asked. */
 export interface Options {
   /** The answer holds tokens, so no excerpt of it may be shown. */
@@ -120,7 +134,7 @@ export const make = <E extends AnyEndpoint>(endpoint: E, options?: Options): Sen
     let request = HttpClientRequest.make(method)(input.baseUrl + pathname, { acceptJson: true })
     if (input.query !== undefined) request = HttpClientRequest.setUrlParams(request, input.query)
     if (input.bearer !== undefined) request = HttpClientRequest.bearerToken(request, input.bearer)
-    return body === undefined ? request : HttpClientRequest.bodyText(request, body, "application/json")
+    return body === undefined ? request : HttpClientRequest.setBody(request, hidden(body))
   }
 
   const timedOut = (deadline: number): TransportError =>
@@ -180,7 +194,7 @@ export const make = <E extends AnyEndpoint>(endpoint: E, options?: Options): Sen
         const counted = current === undefined ? sent : Effect.suspend(() => {
           // A shared exchange counts for the operation that began it.
           if (current.endpoint === endpoint) current.attempts++
-          else if (endpoint.name === "refreshSession") current.exchanges++
+          else if (endpoint.identifier === "refreshSession") current.exchanges++
           return sent
         })
         return guard === undefined ? counted : guard(counted, target, state)
