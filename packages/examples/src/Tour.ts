@@ -1,7 +1,7 @@
 /**
  * A user's life, step by step: a real client talks to the embedded server over a real socket.
  */
-import { App, Credentials, EmailPassword, TokenStore, User, type UserEvent } from "@effect-realm/client"
+import { ApiKeys, App, Credentials, EmailPassword, TokenStore, User, type UserEvent } from "@effect-realm/client"
 import { Endpoint } from "@effect-realm/protocol"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as NodeServices from "@effect/platform-node/NodeServices"
@@ -240,6 +240,37 @@ const firstLife = Effect.fnUntraced(function*(
       ),
     shows: value,
     events: ["CustomDataRefreshed"]
+  })
+
+  const { id: keyId, key } = yield* Step.run({
+    title: "Make an API key for a program: its secret is shown once",
+    asked: `ApiKeys.create(user, "nightly-report")`,
+    does: ApiKeys.create(user, "nightly-report"),
+    shows: ({ id, key, name }) => `Key ${name} with the id ${id} and the secret ${String(key)}`
+  })
+
+  // The program runs elsewhere, so it remembers its session in a store of its own.
+  const elsewhere = Layer.fresh(TokenStore.layerMemory)
+
+  yield* Step.run({
+    title: "Log in with the key, as the program does elsewhere: the same user",
+    asked: "App.logIn(app, Credentials.apiKey(key))",
+    does: App.logIn(app, Credentials.apiKey(key)).pipe(
+      Effect.flatMap((program) => User.callFunction(program, "whoami", [], WhoAmI)),
+      Effect.tap((answer) => Step.check(answer.id === user.id, `the server takes the program for ${answer.id}`)),
+      Effect.provide(elsewhere)
+    ),
+    shows: value
+  })
+
+  yield* Step.run({
+    title: "Delete the key: the program is refused at its next request",
+    asked: "ApiKeys.delete(user, id)\nApp.logIn(app, Credentials.apiKey(key))",
+    does: ApiKeys.delete(user, keyId).pipe(
+      Effect.andThen(Effect.flip(Effect.provide(App.logIn(app, Credentials.apiKey(key)), elsewhere))),
+      Effect.tap((error) => Step.check(error._tag === "AuthError", `the error is ${error._tag}: ${error.message}`))
+    ),
+    shows: refusal
   })
 
   const cardHolder = yield* Step.run({

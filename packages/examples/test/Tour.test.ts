@@ -67,6 +67,9 @@ const titles = [
   "One thousand callers find the access token expired: one exchange",
   "Keep the account: register an email address and link it",
   "Read custom data with a schema, right after the shop has written it",
+  "Make an API key for a program: its secret is shown once",
+  "Log in with the key, as the program does elsewhere: the same user",
+  "Delete the key: the program is refused at its next request",
   "Log in a second user by the app's own function",
   "Switch back to the first user",
   "Log in with a wrong password: nothing changes",
@@ -95,7 +98,7 @@ describe("npm start", () => {
           lines.filter((line) => /^ ?\d/.test(line)),
           [
             ...titles.map((title, index) => `${String(index + 1).padStart(2)}  ${title}`),
-            lines.find((line) => line.startsWith("18 steps, all as they should be: ")) ?? "a line with the count"
+            lines.find((line) => line.startsWith("21 steps, all as they should be: ")) ?? "a line with the count"
           ]
         )
         for (const label of ["asked", "got", "took"]) {

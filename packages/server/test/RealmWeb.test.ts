@@ -9,6 +9,7 @@ const definition = AppDefinition.make({
   appId: "shop-abcde",
   authProviders: {
     anonymous: {},
+    apiKey: {},
     emailPassword: { autoConfirm: true, runResetFunction: true, resetFunctionName: "reset" },
     customFunction: { authFunctionName: "authenticate" }
   },
@@ -155,4 +156,53 @@ it.effect("realm-web deletes its user", () =>
     await app.deleteUser(user)
     assert.strictEqual((await refused(app.logIn(credentials))).errorCode, "InvalidPassword")
     await app.emailPasswordAuth.registerUser({ email: "ann@example.com", password: "correct horse" })
+  }))
+
+it.effect("realm-web makes, lists, switches and deletes API keys, and logs in and links with them", () =>
+  withApp(async (app) => {
+    const credentials = Credentials.emailPassword("ann@example.com", "correct horse")
+    await app.emailPasswordAuth.registerUser({ email: "ann@example.com", password: "correct horse" })
+    const user = await app.logIn(credentials)
+
+    const { _id, key, name } = await user.apiKeys.create("my-key")
+    assert.strictEqual(name, "my-key")
+    assert.match(_id, /^[0-9a-f]{24}$/)
+    assert.match(key ?? "", /^[A-Za-z0-9]{64}$/)
+    const fetched = await user.apiKeys.fetch(_id)
+    assert.deepStrictEqual([fetched._id, fetched.name, fetched.disabled], [_id, "my-key", false])
+    assert.notProperty(fetched, "key")
+    const other = await user.apiKeys.create("other")
+    assert.deepStrictEqual((await user.apiKeys.fetchAll()).map((one) => one._id), [_id, other._id])
+
+    await user.linkCredentials(Credentials.apiKey(other.key ?? ""))
+    assert.deepStrictEqual(user.identities.map((identity) => identity.providerType), ["local-userpass", "api-key"])
+
+    const taken = await refused(user.apiKeys.create("my-key"))
+    assert.deepStrictEqual([taken.statusCode, taken.errorCode], [409, "APIKeyAlreadyExists"])
+    const bad = await refused(user.apiKeys.create("no spaces"))
+    assert.deepStrictEqual([bad.statusCode, bad.errorCode], [400, "InvalidParameter"])
+    const missing = await refused(user.apiKeys.fetch("636aba021728b6c1c03db7f9"))
+    assert.deepStrictEqual([missing.statusCode, missing.errorCode], [404, "APIKeyNotFound"])
+
+    await user.apiKeys.disable(_id)
+    assert.isTrue((await user.apiKeys.fetch(_id)).disabled)
+    const disabled = await refused(app.logIn(Credentials.apiKey(key ?? "")))
+    assert.deepStrictEqual([disabled.statusCode, disabled.errorCode, disabled.error], [
+      401,
+      "AuthError",
+      "unauthorized"
+    ])
+    await user.apiKeys.enable(_id)
+
+    await user.apiKeys.delete(other._id)
+    assert.deepStrictEqual((await user.apiKeys.fetchAll()).map((one) => one._id), [_id])
+    assert.strictEqual(user.state, UserState.Active)
+
+    const program = await app.logIn(Credentials.apiKey(key ?? ""))
+    assert.strictEqual(program.id, user.id)
+    assert.include(program.identities.map((identity) => identity.providerType), "api-key")
+    const forbidden = await refused(program.apiKeys.delete(_id))
+    assert.strictEqual(forbidden.statusCode, 403)
+    assert.strictEqual(program.state, UserState.Active)
+    assert.strictEqual(await program.callFunction("whoami"), user.id)
   }))
