@@ -35,7 +35,9 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type { AppDefinition, AppFunction } from "./AppDefinition.ts"
+import { DuplicateFunctionError } from "./FunctionGroup.ts"
 import * as Pool from "./internal/functionPool.ts"
+import * as GroupFunctions from "./internal/groupFunctions.ts"
 import * as Expression from "./internal/ruleExpression.ts"
 
 // -----------------------------------------------------------------------------
@@ -159,6 +161,11 @@ export class Functions extends Context.Service<Functions, {
    * `ExecutionTimeLimitExceeded` or `ExecutionMemoryLimitExceeded`.
    */
   readonly call: (options: Call) => Effect.Effect<unknown, RealmError.FunctionError>
+  /**
+   * The same for arguments and a result in Extended JSON, as they travel. Fails with `EjsonError` when the arguments are
+   * none.
+   */
+  readonly callJson: (options: Call) => Effect.Effect<Schema.Json, RealmError.FunctionError | Ejson.EjsonError>
 }>()("@effect-realm/server/Functions") {}
 
 // -----------------------------------------------------------------------------
@@ -220,16 +227,32 @@ const valuesOf = (app: AppDefinition): ReadonlyMap<string, Schema.Json> =>
 // Constructors
 // -----------------------------------------------------------------------------
 
-interface Prepared {
-  readonly definition: AppFunction
+interface Permission {
+  readonly private: boolean
   readonly mayCall: ((scope: Expression.Scope) => boolean) | undefined
 }
 
-const prepare = (definition: AppFunction): Prepared => {
-  const { canEvaluate } = definition
+interface About {
+  readonly caller: Caller
+  readonly user: Ejson.Document
+  readonly request: Ejson.Document
+}
+
+/** A function with BSON values, and the same with Extended JSON. */
+interface Prepared extends Permission {
+  readonly run: (args: ReadonlyArray<unknown>, about: About) => Effect.Effect<unknown, RealmError.FunctionError>
+  readonly runJson: (
+    args: ReadonlyArray<unknown>,
+    about: About
+  ) => Effect.Effect<Schema.Json, RealmError.FunctionError | Ejson.EjsonError>
+}
+
+const permission = (
+  { canEvaluate, private: isPrivate }: Pick<AppFunction, "private" | "canEvaluate">
+): Permission => {
   const everybody = canEvaluate === undefined || canEvaluate === true ||
     (typeof canEvaluate === "object" && canEvaluate !== null && Object.keys(canEvaluate).length === 0)
-  return { definition, mayCall: everybody ? undefined : Expression.compile(canEvaluate).evaluate }
+  return { private: isPrivate, mayCall: everybody ? undefined : Expression.compile(canEvaluate).evaluate }
 }
 
 const refusal = (
@@ -248,9 +271,15 @@ const refusal = (
   }
 }
 
+const unsendable = (error: Ejson.EjsonError): RealmError.FunctionError =>
+  RealmError.make("FunctionExecutionError", `Error: ${error.message}`)
+
 const timedOut = RealmError.make("ExecutionTimeLimitExceeded", "execution time limit exceeded")
 
-/** The functions of an app, closed with the scope. {@link layer} is what programs use. */
+/**
+ * The functions of an app, and those of the groups in the context (`FunctionGroup`), closed with the scope. {@link layer} is
+ * what programs use.
+ */
 export const make = Effect.fnUntraced(function*(
   app: AppDefinition,
   options: Options = {}
@@ -260,7 +289,6 @@ export const make = Effect.fnUntraced(function*(
   const values = valuesOf(app)
   const environment = { tag: app.environment.tag, values: app.environment.values }
   const rules = { values: Object.fromEntries(values), environment }
-  const functions = new Map(app.functions.map((definition) => [definition.name, prepare(definition)]))
 
   const pool = yield* Effect.acquireRelease(
     Effect.sync(() =>
@@ -286,54 +314,105 @@ export const make = Effect.fnUntraced(function*(
     (pool) => Effect.promise(pool.close)
   )
 
-  const run = (call: Pool.Call) =>
+  const settle = (call: Pool.Call) =>
     Effect.callback<Pool.Settlement>((resume) => {
       const giveUp = pool.submit(call, (settlement) => resume(Effect.succeed(settlement)))
       return Effect.sync(giveUp)
-    }).pipe(
-      // The pool watches real time; this watches the clock of the program, which in tests is another.
-      Effect.timeoutOrElse({ duration: timeLimit, orElse: () => Effect.fail(timedOut) })
-    )
+    })
 
-  const call = Effect.fnUntraced(function*(
-    { args, caller, name }: Call
-  ): Effect.fn.Return<unknown, RealmError.FunctionError> {
+  const javaScript = (definition: AppFunction): Prepared => {
+    const { name, runAsSystem } = definition
+    const run = Effect.fnUntraced(function*(
+      args: ReadonlyArray<unknown>,
+      { caller, request, user }: About
+    ): Effect.fn.Return<unknown, RealmError.FunctionError> {
+      const texts = yield* Effect.fromResult(
+        Result.all([Ejson.stringify(args, { root: "arguments" }), Ejson.stringify(user), Ejson.stringify(request)])
+      ).pipe(Effect.mapError(unsendable))
+      const settlement = yield* settle({
+        name,
+        args: texts[0],
+        user: texts[1],
+        request: texts[2],
+        asSystem: runAsSystem || Option.isNone(caller.user)
+      })
+      if ("logs" in settlement) {
+        for (const line of settlement.logs) {
+          yield* Effect.annotateLogs(Effect.logInfo(line), { function: name })
+        }
+      }
+      if (settlement._tag !== "Returned") return yield* refusal(name, settlement)
+      // The worker wrote it with the same codec.
+      return Ejson.decodeUnsafe(JSON.parse(settlement.text), { numbers: "exact" })
+    })
+    return {
+      ...permission(definition),
+      run,
+      runJson: (json, about) => {
+        const args = Ejson.decode(json, { numbers: "exact", root: "arguments" })
+        // A list decodes to a list, and what was decoded can be encoded.
+        return Result.isFailure(args)
+          ? Effect.fail(args.failure)
+          : Effect.map(run(args.success as ReadonlyArray<unknown>, about), (value) => Ejson.encodeUnsafe(value))
+      }
+    }
+  }
+
+  const grouped = (definition: GroupFunctions.GroupFunction): Prepared => ({
+    ...permission(definition),
+    runJson: (args, { caller }) => definition.run(args, caller),
+    run: (args, { caller }) => {
+      const json = Ejson.encode(args, { root: "arguments" })
+      return Result.isFailure(json)
+        ? Effect.fail(unsendable(json.failure))
+        // A list encodes to a list, and what was encoded can be decoded.
+        : Effect.map(
+          definition.run(json.success as ReadonlyArray<unknown>, caller),
+          (result) => Ejson.decodeUnsafe(result, { numbers: "exact" })
+        )
+    }
+  })
+
+  const functions = new Map<string, Prepared>()
+  for (
+    const [name, prepared] of [
+      ...app.functions.map((definition) => [definition.name, javaScript(definition)] as const),
+      ...GroupFunctions.all(yield* Effect.context<never>()).map((one) => [one.name, grouped(one)] as const)
+    ]
+  ) {
+    if (functions.has(name)) return yield* Effect.die(new DuplicateFunctionError({ name }))
+    functions.set(name, prepared)
+  }
+
+  const invoke = Effect.fnUntraced(function*<A, E>(
+    name: string,
+    caller: Caller,
+    run: (prepared: Prepared, about: About) => Effect.Effect<A, E>
+  ): Effect.fn.Return<A, E | RealmError.FunctionError> {
     const prepared = functions.get(name)
     if (prepared === undefined) {
       return yield* RealmError.make("FunctionNotFound", `function not found: '${name}'`)
     }
-    const { definition, mayCall } = prepared
     const user = userDocument(caller.user)
     const request = requestDocument(caller.request)
     if (caller.origin === "client") {
-      if (definition.private) return yield* RealmError.make("NotCallable", `function "${name}" is private`)
+      if (prepared.private) return yield* RealmError.make("NotCallable", `function "${name}" is private`)
+      const { mayCall } = prepared
       if (mayCall !== undefined && !mayCall({ ...rules, user, request })) {
         return yield* RealmError.make("FunctionExecutionError", `rule not matched for function "${name}"`)
       }
     }
-    const texts = yield* Effect.fromResult(
-      Result.all([Ejson.stringify(args, { root: "arguments" }), Ejson.stringify(user), Ejson.stringify(request)])
-    ).pipe(
-      Effect.mapError((error) => RealmError.make("FunctionExecutionError", `Error: ${error.message}`))
-    )
-    const settlement = yield* run({
-      name,
-      args: texts[0],
-      user: texts[1],
-      request: texts[2],
-      asSystem: definition.runAsSystem || Option.isNone(caller.user)
+    return yield* Effect.timeoutOrElse(run(prepared, { caller, user, request }), {
+      // The pool watches real time; this watches the clock of the program, which in tests is another.
+      duration: timeLimit,
+      orElse: () => Effect.fail(timedOut)
     })
-    if ("logs" in settlement) {
-      for (const line of settlement.logs) {
-        yield* Effect.annotateLogs(Effect.logInfo(line), { function: name })
-      }
-    }
-    if (settlement._tag !== "Returned") return yield* refusal(name, settlement)
-    // The worker wrote it with the same codec.
-    return Ejson.decodeUnsafe(JSON.parse(settlement.text), { numbers: "exact" })
   })
 
-  return Functions.of({ call })
+  return Functions.of({
+    call: ({ args, caller, name }) => invoke(name, caller, ({ run }, about) => run(args, about)),
+    callJson: ({ args, caller, name }) => invoke(name, caller, ({ runJson }, about) => runJson(args, about))
+  })
 })
 
 // -----------------------------------------------------------------------------
@@ -341,7 +420,8 @@ export const make = Effect.fnUntraced(function*(
 // -----------------------------------------------------------------------------
 
 /**
- * The functions of an app. The first worker starts up in the background; all are stopped with the layer.
+ * The functions of an app, and those of the `FunctionGroup` layers that are provided to it. The first worker starts up in
+ * the background; all are stopped with the layer.
  *
  * Throws a `SchemaError` that names the field when an option is of the wrong type.
  *

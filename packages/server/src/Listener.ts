@@ -20,7 +20,7 @@ import * as RealmServer from "./RealmServer.ts"
 // -----------------------------------------------------------------------------
 
 /** {@link RealmServer.Options}, and where to listen. */
-export interface Options extends RealmServer.Options {
+export interface Options<E = never, R = never> extends RealmServer.Options<E, R> {
   /** TCP port; 0, the default, takes one that is free. */
   readonly port?: number
   /**
@@ -166,19 +166,21 @@ const answerBrokenRequests = (server: Server): Server =>
  * await Effect.runPromise(Effect.provide(program, server)) // => 200
  * ```
  */
-export const layer = (
-  options: Options
-): Layer.Layer<RealmServer.Services | HttpServer.HttpServer, ListenError | DatabaseError, Database> => {
+export const layer = <E = never, R = never>(
+  options: Options<E, R>
+): Layer.Layer<RealmServer.Services | HttpServer.HttpServer, ListenError | DatabaseError | E, Database | R> => {
   check(options)
-  const routes = RealmServer.layer(options)
-  return Layer.unwrap(Effect.sync(() => listen(routes, options)))
+  const { functionGroups, ...rest } = options
+  const routes = RealmServer.layer(rest)
+  const server = Layer.unwrap(Effect.sync(() => listen(routes, rest)))
+  return functionGroups === undefined ? server : Layer.provide(server, functionGroups)
 }
 
 // An access token carries the custom data of its user, for which the usual 16 KiB of headers may be too little.
 const maxHeaderSize = 64 * 1024
 
 const listen = (
-  routes: ReturnType<typeof RealmServer.layer>,
+  routes: ReturnType<typeof RealmServer.layer<never, never>>,
   { gracePeriod = 20_000, host = "127.0.0.1", port = 0 }: Options
 ) => {
   const server = answerBrokenRequests(

@@ -19,6 +19,7 @@ import * as CustomUserData from "./CustomUserData.ts"
 import type { Database } from "./Database.ts"
 import type { DatabaseError } from "./DatabaseError.ts"
 import * as EmailAccounts from "./EmailAccounts.ts"
+import type { FunctionGroup } from "./FunctionGroup.ts"
 import * as Functions from "./Functions.ts"
 import * as AppFunctions from "./internal/appFunctions.ts"
 import * as AppIds from "./internal/appIds.ts"
@@ -38,7 +39,7 @@ import * as Tokens from "./Tokens.ts"
 // -----------------------------------------------------------------------------
 
 /** How an app is served. Everything but the app has a default. */
-export interface Options {
+export interface Options<E = never, R = never> {
   readonly app: AppDefinition
   /**
    * The origin that clients reach the server at, such as `https://realm.example`; by default the one each request was
@@ -55,6 +56,8 @@ export interface Options {
   readonly passwords?: Password.Options
   /** How functions are run. */
   readonly functions?: Functions.Options
+  /** Functions that run as Effects in the server's process, beside those of the app: `FunctionGroup.layer`, or several merged. */
+  readonly functionGroups?: Layer.Layer<FunctionGroup, E, R>
 }
 
 const Lifetime = Schema.Unknown.check(
@@ -150,7 +153,7 @@ const resetOf = (app: AppDefinition, functions: AppFunctions.AppFunctions["Servi
 
 const day = Duration.days(1)
 
-const services = (options: Options, ids: AppIds.AppIds) => {
+const services = <E, R>(options: Options<E, R>, ids: AppIds.AppIds) => {
   const { app } = options
   const lifetimes: Authentication.Lifetimes = {
     accessToken: Duration.fromInputUnsafe(options.accessTokenLifetime ?? Duration.minutes(30)),
@@ -161,7 +164,11 @@ const services = (options: Options, ids: AppIds.AppIds) => {
     ? app.customUserData.onUserCreationFunctionName
     : undefined
 
-  const functions = Layer.provideMerge(AppFunctions.layer, Functions.layer(app, options.functions))
+  const own = Functions.layer(app, options.functions)
+  const functions = Layer.provideMerge(
+    AppFunctions.layer,
+    options.functionGroups === undefined ? own : Layer.provide(own, options.functionGroups)
+  )
   const accounts = Accounts.layer(ids)
   const emailAccounts = Layer.unwrap(Effect.map(AppFunctions.AppFunctions, (functions) =>
     EmailAccounts.layer({
@@ -209,7 +216,9 @@ const services = (options: Options, ids: AppIds.AppIds) => {
  * await dispose()
  * ```
  */
-export const layer = (options: Options): Layer.Layer<Services, DatabaseError, HttpRouter.HttpRouter | Database> => {
+export const layer = <E = never, R = never>(
+  options: Options<E, R>
+): Layer.Layer<Services, DatabaseError | E, HttpRouter.HttpRouter | Database | R> => {
   check(options)
   const { app, maxBodySize = 18 * 1024 * 1024, publicUrl } = options
   const ids = AppIds.make(app.appId)

@@ -40,7 +40,7 @@ import * as Requests from "./Requests.ts"
  * How the server of a test is made: what `RealmServer.layer` takes. Unless told otherwise passwords are hashed with the
  * least work, and one worker runs the functions.
  */
-export type Options = RealmServer.Options
+export type Options<E = never, R = never> = RealmServer.Options<E, R>
 
 /** Somebody who can log in with email and password. */
 export interface EmailUser {
@@ -304,8 +304,8 @@ const client: Layer.Layer<HttpClient.HttpClient, never, HttpRouter.HttpRouter | 
  * ) // => [3, 1]
  * ```
  */
-export const layer = (
-  options: Options
+export const layer = <E = never, R = never>(
+  options: Options<E, R>
 ): Layer.Layer<
   | RealmTest
   | Requests.Requests
@@ -313,7 +313,8 @@ export const layer = (
   | TokenStore.TokenStore
   | Database.Database
   | RealmServer.Services,
-  DatabaseError
+  DatabaseError | E,
+  Exclude<R, Database.Database>
 > =>
   // Fresh as a whole: two servers in one test share nothing, not even the layers that are constants.
   Layer.fresh(

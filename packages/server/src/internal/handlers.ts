@@ -217,52 +217,30 @@ const apiKeys = ({ app, place }: Served) =>
 
 const functions = ({ app, place }: Served) =>
   HttpApiBuilder.group(Api, "functions", (handlers) =>
-    Effect.map(Functions, ({ call }) =>
+    Effect.map(Functions, ({ callJson }) =>
       // The body is read by hand: what does not fit has its own refusal here, and the result is written only once.
       handlers.handleRaw("callFunction", ({ params, request }) =>
         Effect.gen(function*() {
           yield* LogIns.known(app.appId, params.appId)
-          const text = yield* Effect.orDie(request.text)
-          const wanted = readCall(text)
-          if (wanted === undefined) {
-            return yield* new RealmError.UnknownServiceError({ detail: "invalid function call request", status: 400 })
-          }
+          const wanted = readCall(yield* Effect.orDie(request.text))
+          if (wanted === undefined) return yield* invalidCall
           if (wanted.service !== undefined) {
-            return yield* new RealmError.UnknownServiceError({
-              code: "ServiceNotFound",
-              detail: `service not found: '${wanted.service}'`,
-              status: 404
-            })
+            return yield* RealmError.make("ServiceNotFound", `service not found: '${wanted.service}'`)
           }
           const user = yield* currentUser
-          const result = yield* call({
+          const result = yield* callJson({
             name: wanted.name,
-            args: wanted.args,
+            args: wanted.arguments,
             caller: { origin: "client", user: Option.some(user), request: requestInfo(request) }
-          })
-          return HttpServerResponse.text(JSON.stringify(Ejson.encodeUnsafe(result)), {
-            contentType: "application/json"
-          })
+          }).pipe(Effect.catchTag("EjsonError", () => Effect.fail(invalidCall)))
+          return HttpServerResponse.text(JSON.stringify(result), { contentType: "application/json" })
         }).pipe(Refusal.handle(place)))))
 
-interface Wanted {
-  readonly name: string
-  readonly args: ReadonlyArray<unknown>
-  readonly service: string | undefined
-}
+const invalidCall = new RealmError.UnknownServiceError({ detail: "invalid function call request", status: 400 })
 
-const decodeCall = Schema.decodeUnknownOption(Endpoint.FunctionCall)
+const decodeCall = Schema.decodeUnknownOption(Schema.fromJsonString(Endpoint.FunctionCall))
 
-const readCall = (text: string): Wanted | undefined => {
-  try {
-    const call = Option.getOrUndefined(decodeCall(JSON.parse(text)))
-    if (call === undefined) return undefined
-    const args = Ejson.decodeUnsafe(call.arguments, bodyOptions) as ReadonlyArray<unknown>
-    return { name: call.name, args, service: call.service }
-  } catch {
-    return undefined
-  }
-}
+const readCall = (text: string) => Option.getOrUndefined(decodeCall(text))
 
 const currentUser = Effect.flatMap(Bearer.Current, (current) =>
   current === undefined || !("claims" in current)
