@@ -223,7 +223,7 @@ describe("Metrics", () => {
         assert.strictEqual(latency.max, 150)
         assert.strictEqual(latency.sum, 5 * 150)
         const ids = new Set((yield* Metric.snapshot).map(({ id }) => id))
-        assert.deepStrictEqual([...ids].filter((id) => id.startsWith("effect_realm_client_")).sort(), [
+        assert.deepStrictEqual([...ids].filter((id) => id.startsWith("effect_realm_client_")).toSorted(), [
           "effect_realm_client_exchanges",
           "effect_realm_client_failures",
           "effect_realm_client_latency",

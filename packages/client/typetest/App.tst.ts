@@ -133,7 +133,7 @@ describe("errors", () => {
 
   test("have reasons of their own", () => {
     expect<Extract<ClientError.TransportError["reason"], { _tag: string }>["_tag"]>().type.toBe<
-      "Unreachable" | "TimedOut"
+      "Unreachable" | "TimedOut" | "CircuitOpen" | "RateLimited"
     >()
     expect<ClientError.TokenStoreError["reason"]["_tag"]>().type.toBe<"Damaged" | "Unavailable" | "LeaseLost">()
   })

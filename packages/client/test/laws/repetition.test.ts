@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Exit, Schedule, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { App, Credentials, Policy, User } from "../../src/index.ts"
-import * as ModelServer from "./modelServer.ts"
+import type * as ModelServer from "./modelServer.ts"
 import * as World from "./world.ts"
 
 const { app, done, failure, inWorld, operations, settled } = World
