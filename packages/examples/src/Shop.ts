@@ -13,6 +13,7 @@ import type * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
 import * as References from "effect/References"
 import { fileURLToPath } from "node:url"
+import * as Tables from "./tables.ts"
 
 /** The folder of the sample app. */
 export const folder: string = fileURLToPath(new URL("../apps/shop", import.meta.url))
@@ -55,7 +56,7 @@ const open = ({ app, database, port }: {
       })
     })
   ).pipe(
-    Layer.provide(Listener.layer({ app, port, host: "127.0.0.1" })),
+    Layer.provide(Listener.layer({ app, port, host: "127.0.0.1", functionGroups: Tables.layer })),
     Layer.provide(Database.layerUrl(database))
   )
 

@@ -27,6 +27,7 @@ import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { styleText } from "node:util"
+import { Tables } from "./contracts.ts"
 import * as Shop from "./Shop.ts"
 import * as Step from "./Step.ts"
 
@@ -190,6 +191,21 @@ const firstLife = Effect.fnUntraced(function*(
       )
     ),
     shows: refusal
+  })
+
+  yield* Step.run({
+    title: "Call functions by contracts: arguments, results and the function's own errors are typed",
+    asked: "User.functions(user, Tables).reserve(2, at)\nUser.functions(user, Tables).reserve(100, at)",
+    does: Effect.gen(function*() {
+      const at = new Date(yield* Clock.currentTimeMillis)
+      const tables = User.functions(user, Tables)
+      const reserved = yield* tables.reserve(2, at)
+      yield* Step.check(reserved.guest === user.id && reserved.seats === 2, `the table is ${value(reserved)}`)
+      const error = yield* Effect.flip(tables.reserve(100, at))
+      yield* Step.check(error._tag === "FullyBooked", `the error is ${error._tag}: ${error.message}`)
+      return { reserved, error }
+    }),
+    shows: ({ error, reserved }) => `${value(reserved)}\n${error._tag}: ${error.message}`
   })
 
   yield* Step.run({

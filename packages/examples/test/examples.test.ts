@@ -6,6 +6,7 @@ import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
 import * as References from "effect/References"
+import { callByContract } from "../src/call-by-contract.ts"
 import { callFunctions } from "../src/call-functions.ts"
 import { advice, handleErrors } from "../src/handle-errors.ts"
 import { logInThreeWays } from "../src/log-in.ts"
@@ -43,6 +44,15 @@ describe("the examples", () => {
         total: 15,
         orderedOnADate: true,
         greeting: "Welcome to the shop, Zoë. This is The Corner Shop."
+      })
+    }), 30_000)
+
+  it.live("call functions by contracts", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* onShop(callByContract), {
+        isOurs: true,
+        at: "2030-05-01T12:00:00.000Z",
+        answer: "the shop has 12 seats"
       })
     }), 30_000)
 

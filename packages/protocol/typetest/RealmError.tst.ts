@@ -39,7 +39,11 @@ describe("what an endpoint can refuse with", () => {
     expect<Refusal<typeof Endpoint.location>>().type.toBe<Always>()
     expect<Refusal<typeof Endpoint.refreshSession>>().type.toBe<Always | RealmError.SessionError>()
     expect<Refusal<typeof Endpoint.callFunction>>().type.toBe<
-      Always | RealmError.FunctionError | RealmError.SessionError
+      | Always
+      | RealmError.FunctionError
+      | RealmError.SessionError
+      | RealmError.ServiceError
+      | RealmError.DataError
     >()
     expect<Refusal<typeof Endpoint.register>>().type.toBe<Always | RealmError.AuthError | RealmError.FunctionError>()
   })
