@@ -8,7 +8,8 @@
  *
  * **A function's own errors** travel as what App Services made of a JavaScript object that was thrown (protocol section
  * 8.2): a `FunctionExecutionError` whose message is the Extended JSON of the encoded error. A client without the contract
- * shows that text; exported JavaScript can throw a contract's errors as plain objects.
+ * shows that text; exported JavaScript can throw a contract's errors as plain objects. Servers log why they refuse, so an
+ * error is no place for a secret.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"

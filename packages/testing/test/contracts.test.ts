@@ -284,7 +284,7 @@ describe("Values by contract", { timeout: 60_000 }, () => {
           assert.deepStrictEqual(yield* Effect.flip(mirror.error(value)), value)
         }
       }).pipe(Effect.provide(RealmTest.layer({ app, functionGroups: groups }))),
-    { runs: 10 }
+    { arbitrary: { runs: 10 } }
   )
 })
 
