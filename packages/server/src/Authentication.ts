@@ -248,7 +248,7 @@ export const layer = (options: {
         }
         if (isKey(identity) && (yield* apiKeys.standing(identity.id)) === "Deleted") {
           yield* accounts.unlink(identity)
-          return yield* RealmError.make("AuthError", "unauthorized")
+          return yield* RealmError.make("AuthError", "invalid credentials")
         }
         return {
           accessToken: yield* accessToken({ session: active.session, user }),

@@ -102,31 +102,6 @@ export const layer = (
     Layer.provideMerge(database)
   )
 
-/** The database in memory, whose every operation lets others go first, as one behind a network does. */
-export const unhurriedDatabase: Layer.Layer<Database.Database> = Layer.effect(
-  Database.Database,
-  Effect.map(Database.Database, (database) => {
-    const later =
-      <Args extends ReadonlyArray<unknown>, A, E>(operation: (...args: Args) => Effect.Effect<A, E>) =>
-      (...args: Args) => Effect.tap(Effect.andThen(Effect.yieldNow, operation(...args)), () => Effect.yieldNow)
-    return Database.Database.of({
-      collection: (namespace, options) => {
-        const collection = database.collection(namespace, options)
-        return {
-          ...collection,
-          find: later(collection.find),
-          findOne: later(collection.findOne),
-          insertOne: later(collection.insertOne),
-          updateOne: later(collection.updateOne),
-          deleteOne: later(collection.deleteOne),
-          deleteMany: later(collection.deleteMany),
-          findOneAndUpdate: later(collection.findOneAndUpdate)
-        }
-      }
-    })
-  })
-).pipe(Layer.provide(Database.layerMemory))
-
 /** Writes the text of every log line to an array. */
 export const capture = (lines: Array<string>): Layer.Layer<never> =>
   Logger.layer([Logger.make(({ message }) => {
