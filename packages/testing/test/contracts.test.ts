@@ -1,9 +1,10 @@
-import { User } from "@effect-realm/client"
+import { App, Credentials, TokenStore, User } from "@effect-realm/client"
 import { Ejson, RealmFunction } from "@effect-realm/protocol"
-import { AppDefinition, FunctionGroup, Functions } from "@effect-realm/server"
+import { AppDefinition, Database, FunctionGroup, Functions, Listener } from "@effect-realm/server"
 import { assert, describe, it } from "@effect/vitest"
 import { ObjectId } from "bson"
 import { Cause, Context, Deferred, Effect, Exit, Fiber, Layer, Logger, Option, Schema } from "effect"
+import { FetchHttpClient } from "effect/http"
 import { TestClock } from "effect/testing"
 import { RealmTest } from "../src/index.ts"
 
@@ -234,6 +235,33 @@ describe("A function by contract", { timeout: 30_000 }, () => {
         yield* Fiber.interrupt(call)
         yield* Deferred.await(ended)
       }).pipe(Effect.provide(RealmTest.layer({ app, functionGroups: groups })))
+    }))
+
+  it.live("is interrupted when its caller's connection closes", () =>
+    Effect.gen(function*() {
+      const begun = yield* Deferred.make<void>()
+      const ended = yield* Deferred.make<void>()
+      const forever = RealmFunction.make("forever")
+      const groups = FunctionGroup.layer({ forever }, {
+        forever: () =>
+          Deferred.succeed(begun, undefined).pipe(
+            Effect.andThen(Effect.never),
+            Effect.onInterrupt(() => Deferred.succeed(ended, undefined))
+          )
+      })
+      const server = Listener.layer({ app, host: "127.0.0.1", functionGroups: groups, passwords: { cost: 4 } })
+      yield* Effect.gen(function*() {
+        const shop = App.make({ id: "shop-abcde", baseUrl: yield* Listener.origin })
+        const user = yield* App.logIn(shop, Credentials.anonymous())
+        const call = yield* Effect.forkChild(User.callFunction(user, forever))
+        yield* Deferred.await(begun)
+        yield* Fiber.interrupt(call)
+        yield* Deferred.await(ended)
+      }).pipe(
+        Effect.provide(
+          Layer.mergeAll(Layer.provide(server, Database.layerMemory), FetchHttpClient.layer, TokenStore.layerMemory)
+        )
+      )
     }))
 
   it.effect("may be JavaScript of the app, which throws the errors of its contract as objects", () =>
