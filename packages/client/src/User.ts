@@ -571,9 +571,9 @@ export const callFunction: {
     args: ReadonlyArray<unknown> = [],
     result?: Schema.Decoder<A>
   ): Effect.Effect<unknown, unknown, HttpClient.HttpClient | TokenStore> =>
-    typeof called === "string"
-      ? FunctionCalls.call(user, called, args, result)
-      : FunctionCalls.callContract(user, called, args)
+    typeof called === "object"
+      ? FunctionCalls.callContract(user, called, args)
+      : FunctionCalls.call(user, called, args, result)
 )
 
 /**
@@ -622,7 +622,7 @@ export const callServiceFunction: {
     args: ReadonlyArray<unknown>,
     result: Schema.Decoder<A>
   ): Effect.Effect<A, CallServiceFunctionError | SchemaMismatchError, HttpClient.HttpClient | TokenStore>
-} = dual(
+} = /* @__PURE__ */ dual(
   (args) => args[0] instanceof User,
   <A>(
     user: User,
@@ -674,7 +674,7 @@ export const functions: {
   <G extends RealmFunction.Group>(contracts: G): (user: User) => ContractFunctions<G>
   <G extends RealmFunction.Group>(user: User, contracts: G): ContractFunctions<G>
   <Name extends string = string>(user: User): Functions<Name>
-} = dual(
+} = /* @__PURE__ */ dual(
   (args) => args[0] instanceof User,
   (user: User, contracts?: RealmFunction.Group) =>
     contracts === undefined ? FunctionCalls.methods(user) : FunctionCalls.contractMethods(user, contracts)

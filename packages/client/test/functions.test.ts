@@ -314,4 +314,13 @@ describe("User.callServiceFunction", () => {
         else assert.deepInclude(plain, { _tag: "UnknownServiceError", code, status: 400, link: "http://log" })
       }
     }))
+
+  it.effect("throws when a name is none, as the compiler would have said", () =>
+    asUser(Scripted.make(), (user) =>
+      Effect.sync(() => {
+        const call = User.callFunction as (user: User.User, name: unknown) => unknown
+        const callService = User.callServiceFunction as (user: User.User, service: unknown, name: unknown) => unknown
+        assert.throws(() => call(user, 7), Schema.SchemaError, /name/)
+        assert.throws(() => callService(user, 7, "f"), Schema.SchemaError, /service/)
+      })))
 })

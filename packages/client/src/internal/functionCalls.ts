@@ -14,6 +14,7 @@ import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import { type ExchangeError, InvalidResponseError, type SchemaMismatchError } from "../ClientError.ts"
 import type { TokenStore } from "../TokenStore.ts"
+import { checked } from "./checked.ts"
 import { decoded } from "./decoded.ts"
 import * as Operation from "./operation.ts"
 import * as Sessions from "./session.ts"
@@ -21,7 +22,7 @@ import * as Transport from "./transport.ts"
 
 const sendCall = Transport.make(Endpoint.callFunction, { repeat: "declared" })
 const aroundFunction = Operation.make("User.callFunction")
-const aroundService = Operation.make("User.callServiceFunction")
+const aroundService = /* @__PURE__ */ Operation.make("User.callServiceFunction")
 
 type Client = HttpClient.HttpClient | TokenStore
 type CallError = ExchangeError | RealmError.FunctionError
@@ -52,7 +53,9 @@ const send = (
   args: ReadonlyArray<unknown>,
   service?: string
 ): Effect.Effect<unknown, ServiceCallError, Client> => {
-  const payload = { name, arguments: args, ...(service === undefined ? undefined : { service }) }
+  const payload = checked(() =>
+    Endpoint.FunctionCall.make({ name, arguments: args, ...(service === undefined ? undefined : { service }) })
+  )
   return Sessions.authorized(user, (session) =>
     sendCall({
       baseUrl: user.baseUrl,
@@ -63,7 +66,7 @@ const send = (
 }
 
 // A call that names no service is refused by none: whatever says otherwise is kept as what it is.
-const withoutService = RealmError.responses(["FunctionError", "SessionError"])
+const withoutService = /* @__PURE__ */ RealmError.responses(["FunctionError", "SessionError"])
 
 const sendPlain = (
   user: Sessions.UserRef,
@@ -172,8 +175,7 @@ export type ReservedName =
   | "then"
   | "toJSON"
 
-const reserved: ReadonlySet<string> = new Set([
-  ...Object.getOwnPropertyNames(Object.prototype),
+const reserved: ReadonlySet<string> = /* @__PURE__ */ new Set([
   "asymmetricMatch",
   "catch",
   "finally",
@@ -184,12 +186,14 @@ const reserved: ReadonlySet<string> = new Set([
   "toJSON"
 ])
 
+const isReserved = (name: string): boolean => name in Object.prototype || reserved.has(name)
+
 const functionName = /^[A-Za-z0-9_-]+(\/[A-Za-z0-9_-]+)*$/
 
 const isMethod = (key: PropertyKey): key is string =>
-  typeof key === "string" && functionName.test(key) && !reserved.has(key)
+  typeof key === "string" && functionName.test(key) && !isReserved(key)
 
-const owner = Symbol("@effect-realm/client/User.functions")
+const owner = /* @__PURE__ */ Symbol("@effect-realm/client/User.functions")
 
 type Method = (...args: ReadonlyArray<unknown>) => Effect.Effect<
   unknown,
@@ -232,7 +236,7 @@ export const contractMethods = (
 ): { readonly [method: string]: (...args: ReadonlyArray<unknown>) => Effect.Effect<unknown, unknown, Client> } =>
   Object.freeze(Object.fromEntries(
     Object.entries(group)
-      .filter(([method]) => !reserved.has(method))
+      .filter(([method]) => !isReserved(method))
       .map(([method, contract]) => [
         method,
         (...args: ReadonlyArray<unknown>) => callContract(user, contract, args)
