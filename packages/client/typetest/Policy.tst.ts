@@ -1,5 +1,4 @@
-import { App, Credentials, type Metrics, Policy, TokenStore, User } from "@effect-realm/client"
-import type { ClientError } from "@effect-realm/client"
+import { App, type ClientError, Credentials, type Metrics, Policy, type TokenStore, User } from "@effect-realm/client"
 import { Context, type Duration, type Effect, type Layer, type Metric, Schedule, type Scope } from "effect"
 import type { HttpClient } from "effect/http"
 import type { CircuitBreaker, RateLimiter } from "effect/persistence"
