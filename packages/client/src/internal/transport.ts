@@ -237,11 +237,11 @@ const repeated = (
         step ??= yield* Schedule.toStep(schedule)
         const pause = yield* Pull.catchDone(
           Effect.map(step(clock.currentTimeMillisUnsafe(), error), ([, delay]) => Duration.toMillis(delay)),
-          () => Effect.succeed(undefined)
+          () => Effect.undefined
         )
-        if (pause === undefined) return yield* Effect.fail(error)
+        if (pause === undefined) return yield* error
         const wait = Math.max(pause, state.retryAfter ?? 0)
-        if (wait >= left()) return yield* Effect.fail(error)
+        if (wait >= left()) return yield* error
         yield* Effect.sleep(wait)
         return yield* admitted(left(), Effect.suspend(from))
       })
