@@ -225,7 +225,10 @@ export const retryCustomConfirmation: {
 export const sendResetPasswordEmail: {
   (account: { readonly email: string }): (app: App) => Effect.Effect<void, EmailPasswordError, HttpClient.HttpClient>
   (app: App, account: { readonly email: string }): Effect.Effect<void, EmailPasswordError, HttpClient.HttpClient>
-} = /* @__PURE__ */ dual(2, (app: App, { email }: { readonly email: string }) => sendReset(app, { ...to(app), payload: { email } }))
+} = /* @__PURE__ */ dual(
+  2,
+  (app: App, { email }: { readonly email: string }) => sendReset(app, { ...to(app), payload: { email } })
+)
 
 /**
  * Sets a new password with the halves of the mailed link (`resetPassword`). Fails with `AuthError.UserpassTokenInvalid`

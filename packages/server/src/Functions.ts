@@ -274,6 +274,10 @@ const refusal = (
 const unsendable = (error: Ejson.EjsonError): RealmError.FunctionError =>
   RealmError.make("FunctionExecutionError", `Error: ${error.message}`)
 
+// Reading a value takes a hundred times the memory of its text and a function's worker has only so much; and while one
+// request is read, all others wait.
+const argumentOptions: Ejson.DecodeOptions = { numbers: "exact", maxNodes: 500_000, root: "arguments" }
+
 const timedOut = RealmError.make("ExecutionTimeLimitExceeded", "execution time limit exceeded")
 
 /**
@@ -349,7 +353,7 @@ export const make = Effect.fnUntraced(function*(
       ...permission(definition),
       run,
       runJson: (json, about) => {
-        const args = Ejson.decode(json, { numbers: "exact", root: "arguments" })
+        const args = Ejson.decode(json, argumentOptions)
         // A list decodes to a list, and what was decoded can be encoded.
         return Result.isFailure(args)
           ? Effect.fail(args.failure)
