@@ -14,6 +14,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as AppFolder from "./AppFolder.ts"
 import * as Database from "./Database.ts"
+import * as PublicUrl from "./internal/publicUrl.ts"
 import * as Listener from "./Listener.ts"
 import * as RealmServer from "./RealmServer.ts"
 
@@ -49,8 +50,13 @@ const folder = Argument.String("app folder").pipe(
 
 const port = Flag.Int("port").pipe(
   Flag.withDescription("TCP port, 0 for a free one (EFFECT_REALM_PORT, 9090)"),
-  Flag.withFallbackConfig(Config.Int("EFFECT_REALM_PORT")),
-  Flag.withDefault(9090)
+  Flag.optional
+)
+
+// Not by `withFallbackConfig`, which blames the flag for what is wrong in the environment.
+const portOfEnvironment = Effect.mapError(
+  Config.Int("EFFECT_REALM_PORT").pipe(Config.withDefault(9090)),
+  () => failure("EFFECT_REALM_PORT is not a port. Set a number between 0 and 65535, or unset it.")
 )
 
 const host = Flag.String("host").pipe(
@@ -71,14 +77,15 @@ const publicUrl = Flag.String("public-url").pipe(
   Flag.optional
 )
 
-const load = (directory: string) => Effect.mapError(AppFolder.load(directory), (error) => failure(error.message))
+const load = (directory: string) =>
+  directory === ""
+    ? Effect.fail(failure("The app folder is empty. Give the path of an app exported from App Services."))
+    : Effect.mapError(AppFolder.load(directory), (error) => failure(error.message))
 
 const warn = Effect.fnUntraced(function*(loaded: AppFolder.Loaded) {
   for (const warning of loaded.warnings) yield* Console.error(AppFolder.format(warning))
   for (const warning of RealmServer.warnings(loaded.app)) yield* Console.error(`warning: ${warning}`)
 })
-
-const isOrigin = (url: string): boolean => /^https?:\/\//.test(url) && URL.canParse(url) && new URL(url).origin === url
 
 const serve = makeCommand(
   "serve",
@@ -86,16 +93,23 @@ const serve = makeCommand(
   Effect.fnUntraced(function*(options) {
     const loaded = yield* load(options.folder)
     yield* warn(loaded)
-    if (options.port < 0 || options.port > 65_535) {
-      return yield* failure(`${options.port} is not a port. Choose one between 0 and 65535.`)
+    const port = Option.isSome(options.port) ? options.port.value : yield* portOfEnvironment
+    if (port < 0 || port > 65_535) {
+      return yield* failure(`${port} is not a port. Choose one between 0 and 65535.`)
+    }
+    if (Option.contains(options.host, "")) {
+      return yield* failure("--host is empty. Give an address to listen on, or leave it out.")
+    }
+    if (options.database === "") {
+      return yield* failure("--database is empty. Give the path of a file, or memory:, or leave it out.")
     }
     const publicUrl = Option.getOrUndefined(options.publicUrl)
-    if (publicUrl !== undefined && !isOrigin(publicUrl)) {
+    if (publicUrl !== undefined && !PublicUrl.isOrigin(publicUrl)) {
       return yield* failure(`${publicUrl} is not an origin. Use one such as https://realm.example, without a path.`)
     }
     const server = Listener.layer({
       app: loaded.app,
-      port: options.port,
+      port,
       ...(Option.isSome(options.host) ? { host: options.host.value } : undefined),
       ...(publicUrl === undefined ? undefined : { publicUrl })
     })

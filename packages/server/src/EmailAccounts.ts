@@ -243,9 +243,18 @@ export const layer = (options: {
           (result) => result.matchedCount === 1
         )
 
-      const drop = Effect.fnUntraced(function*(identityId: string) {
-        yield* accounts.deleteOne({ identityId })
-        yield* tokens.deleteMany({ identityId })
+      const setPassword = Effect.fnUntraced(
+        function*(account: { readonly email: string; readonly identityId: string }, password: Redacted.Redacted) {
+          const isSet = yield* settle(account, { passwordHash: yield* passwords.hash(password) })
+          // Older links lead to an older wish.
+          yield* tokens.deleteMany({ identityId: account.identityId, purpose: "reset" })
+          return isSet
+        }
+      )
+
+      const drop = Effect.fnUntraced(function*(filter: { readonly identityId: string; readonly confirmed?: boolean }) {
+        const { deletedCount } = yield* accounts.deleteOne(filter)
+        if (deletedCount === 1) yield* tokens.deleteMany({ identityId: filter.identityId })
       })
 
       const runConfirmation = Effect.fnUntraced(
@@ -255,7 +264,8 @@ export const layer = (options: {
           if (verdict === "success") {
             yield* settle({ email, identityId }, { confirmed: true })
           } else if (verdict === "fail") {
-            yield* drop(identityId)
+            // The token of an earlier run may have confirmed it meanwhile: then it stays.
+            yield* drop({ identityId, confirmed: false })
             return yield* badRequest(`failed to confirm user "${email}"`)
           }
         }
@@ -312,12 +322,9 @@ export const layer = (options: {
       const reset: EmailAccounts["Service"]["reset"] = Effect.fnUntraced(function*({ password, ...token }) {
         yield* checkPassword(password)
         const spent = yield* spend("reset", token)
-        const passwordHash = yield* passwords.hash(password)
-        if (!(yield* settle(spent, { passwordHash }))) {
+        if (!(yield* setPassword(spent, password))) {
           return yield* RealmError.make("UserpassTokenInvalid", "userpass token is expired or invalid")
         }
-        // Older links lead to an older wish.
-        yield* tokens.deleteMany({ identityId: spent.identityId, purpose: "reset" })
       })
 
       const sendReset: EmailAccounts["Service"]["sendReset"] = Effect.fnUntraced(function*(email) {
@@ -346,7 +353,7 @@ export const layer = (options: {
             status: 400
           })
         }
-        yield* settle({ email, identityId }, { passwordHash: yield* passwords.hash(password) })
+        yield* setPassword({ email, identityId }, password)
       })
 
       const logIn: EmailAccounts["Service"]["logIn"] = Effect.fnUntraced(function*({ email, password }) {
@@ -367,7 +374,7 @@ export const layer = (options: {
         sendReset,
         callReset,
         logIn,
-        remove: drop
+        remove: (identityId) => drop({ identityId })
       })
     })
   )

@@ -27,6 +27,7 @@ import * as Bearer from "./internal/bearer.ts"
 import * as Handlers from "./internal/handlers.ts"
 import * as LogIns from "./internal/logIns.ts"
 import * as ProviderRoutes from "./internal/providerRoutes.ts"
+import * as PublicUrl from "./internal/publicUrl.ts"
 import * as RequestShell from "./internal/requestShell.ts"
 import type { Served } from "./internal/served.ts"
 import * as Password from "./Password.ts"
@@ -77,7 +78,7 @@ const Checked = Schema.Struct({
   }),
   publicUrl: Schema.optionalKey(Schema.String.check(
     Schema.makeFilter((url) =>
-      /^https?:\/\//.test(url) && URL.canParse(url) && new URL(url).origin === url
+      PublicUrl.isOrigin(url)
         ? undefined
         : "Expected an origin such as \"https://realm.example\", without a path"
     )

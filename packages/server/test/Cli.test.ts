@@ -150,6 +150,13 @@ describe("serve", () => {
       assertMessage(yield* run(["serve", directory, ...memory]), /is not an exported app/)
       assertMessage(yield* run(["serve", shop, ...memory, "--port", "70000"]), /70000 is not a port/)
       assertMessage(yield* run(["serve", shop, ...memory, "--public-url", "x"]), /x is not an origin/)
+      assertMessage(
+        yield* run(["serve", shop, ...memory], { EFFECT_REALM_PORT: "abc" }),
+        /EFFECT_REALM_PORT is not a port/
+      )
+      assertMessage(yield* run(["serve", shop, ...memory, "--host", ""]), /--host is empty/)
+      assertMessage(yield* run(["serve", shop, "--port", "0", "--database", ""]), /--database is empty/)
+      assertMessage(yield* run(["serve", "", ...memory]), /The app folder is empty/)
       assertMessage(yield* run(["serve", shop, "--port", "0", "--database", text]), /it is not a database/)
       assertMessage(yield* run(["serve", shop, "--port", "0", "--database", "mongodb://x"]), /not supported yet/)
       assertMessage(

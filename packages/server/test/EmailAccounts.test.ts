@@ -1,6 +1,8 @@
-import { AppDefinition } from "@effect-realm/server"
+import { AppDefinition, Database, EmailAccounts, Password } from "@effect-realm/server"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/testing/TestClock"
 import * as Wire from "./support/wire.ts"
@@ -187,6 +189,32 @@ describe("confirmation by function", () => {
       })
     ))
 
+  it.effect("that fails takes no address away that was confirmed while it ran", () => {
+    const email = "ann@example.com"
+    const password = Redacted.make("correct horse")
+    let pending: EmailAccounts.LinkToken | undefined
+    let confirm: (token: EmailAccounts.LinkToken) => Effect.Effect<void, unknown> = () => Effect.void
+    const run = (request: EmailAccounts.ConfirmationRequest): Effect.Effect<EmailAccounts.Verdict> => {
+      if (pending === undefined) {
+        pending = request
+        return Effect.succeed("pending")
+      }
+      return Effect.as(Effect.orDie(confirm(pending)), "fail")
+    }
+    const layer = EmailAccounts.layer({
+      database: "users",
+      confirmation: { _tag: "Function", run },
+      reset: { _tag: "Mail" }
+    }).pipe(Layer.provide([Password.layer(Wire.passwords), Database.layerMemory]))
+    return Effect.gen(function*() {
+      const accounts = yield* EmailAccounts.EmailAccounts
+      confirm = accounts.confirm
+      yield* accounts.register({ email, password })
+      yield* Effect.flip(accounts.callConfirmation(email))
+      assert.deepStrictEqual((yield* accounts.logIn({ email, password })).data, { email })
+    }).pipe(Effect.provide(layer))
+  })
+
   it.effect("cannot be run where confirmation is automatic", () =>
     Effect.gen(function*() {
       yield* Wire.register("ann@example.com")
@@ -218,6 +246,14 @@ describe("reset by function", () => {
         assert.strictEqual((yield* Wire.logInEmail(email, "fourth horse")).status, 200)
         assert.deepStrictEqual(
           Wire.refusal(yield* post("reset", { ...token, password: "fifth horse" })),
+          [400, "UserpassTokenInvalid", "userpass token is expired or invalid"]
+        )
+
+        assert.strictEqual((yield* reset("lost horse", "pending")).status, 204)
+        const older = told()
+        assert.strictEqual((yield* reset("fourth horse", "success")).status, 204)
+        assert.deepStrictEqual(
+          Wire.refusal(yield* post("reset", { ...older, password: "fifth horse" })),
           [400, "UserpassTokenInvalid", "userpass token is expired or invalid"]
         )
 

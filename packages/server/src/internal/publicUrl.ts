@@ -6,6 +6,10 @@ import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 // A host name, an IPv4 or a bracketed IPv6 address, and perhaps a port: nothing that could end up as a path or markup.
 const host = /^(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?$/
 
+/** `true` for an origin such as `https://realm.example`: with a scheme of HTTP, and without a path. */
+export const isOrigin = (url: string): boolean =>
+  /^https?:\/\//.test(url) && URL.canParse(url) && new URL(url).origin === url
+
 /** The origin the request was sent to, by its `Host` header; `http://localhost` when that is missing or no host. */
 export const fromRequest = (request: HttpServerRequest): string => {
   const { host: sent } = request.headers
