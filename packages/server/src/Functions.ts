@@ -36,6 +36,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type { AppDefinition, AppFunction } from "./AppDefinition.ts"
 import { DuplicateFunctionError } from "./FunctionGroup.ts"
+import { maxNodes } from "./internal/argumentLimit.ts"
 import * as Pool from "./internal/functionPool.ts"
 import * as GroupFunctions from "./internal/groupFunctions.ts"
 import * as Expression from "./internal/ruleExpression.ts"
@@ -274,9 +275,7 @@ const refusal = (
 const unsendable = (error: Ejson.EjsonError): RealmError.FunctionError =>
   RealmError.make("FunctionExecutionError", `Error: ${error.message}`)
 
-// Reading a value takes a hundred times the memory of its text and a function's worker has only so much; and while one
-// request is read, all others wait.
-const argumentOptions: Ejson.DecodeOptions = { numbers: "exact", maxNodes: 500_000, root: "arguments" }
+const argumentOptions: Ejson.DecodeOptions = { numbers: "exact", maxNodes, root: "arguments" }
 
 const timedOut = RealmError.make("ExecutionTimeLimitExceeded", "execution time limit exceeded")
 

@@ -20,6 +20,7 @@ import type { DatabaseError } from "../DatabaseError.ts"
 import { EmailAccounts } from "../EmailAccounts.ts"
 import { Functions, type RequestInfo } from "../Functions.ts"
 import * as AppFunctions from "./appFunctions.ts"
+import { maxNodes } from "./argumentLimit.ts"
 import * as Bearer from "./bearer.ts"
 import * as LogIns from "./logIns.ts"
 import * as PublicUrl from "./publicUrl.ts"
@@ -103,9 +104,7 @@ const anonymousCredentials = Effect.fnUntraced(function*(request: HttpServerRequ
   )
 })
 
-// Reading a value takes a hundred times the memory of its text and a function's worker has only so much; and while one
-// request is read, all others wait.
-const bodyOptions: Ejson.DecodeOptions = { numbers: "exact", maxNodes: 500_000 }
+const bodyOptions: Ejson.DecodeOptions = { numbers: "exact", maxNodes }
 
 /** Extended JSON of a body, as the values that a function gets; each is what it was, a document or a list. */
 const decodeEjson = <A extends Ejson.Document | ReadonlyArray<unknown>>(
