@@ -4,8 +4,9 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 
-// scrypt begins with HMAC, which fills a short key up with zeros: those at the end of a password do not count.
-const counted = (password: string): string => password.normalize("NFKC").replace(/\0+$/, "")
+// scrypt begins with HMAC, which fills a short key up with zeros: those at the end of a password do not count. And UTF-8
+// has one replacement for every half of a surrogate pair.
+const counted = (password: string): string => password.normalize("NFKC").toWellFormed().replace(/\0+$/, "")
 
 const layer = Password.layer({ cost: 2, parallelization: 1 })
 
