@@ -12,7 +12,7 @@ import * as Hash from "effect/Hash"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
-import { type ExchangeError, InvalidResponseError, type SchemaMismatchError } from "../ClientError.ts"
+import type { ExchangeError, InvalidResponseError, SchemaMismatchError } from "../ClientError.ts"
 import type { TokenStore } from "../TokenStore.ts"
 import { checked } from "./checked.ts"
 import { decoded } from "./decoded.ts"
@@ -34,16 +34,9 @@ type ServiceCallError = CallError | RealmError.ServiceError | RealmError.DataErr
 
 const answer = (value: unknown): Effect.Effect<unknown, InvalidResponseError> => {
   const decoded = Ejson.decode(value)
-  return Result.isSuccess(decoded) ? Effect.succeed(decoded.success) : Effect.fail(
-    new InvalidResponseError({
-      method: Endpoint.callFunction.method,
-      route: Endpoint.callFunction.path,
-      status: 200,
-      contentType: "application/json",
-      excerpt: "",
-      detail: decoded.failure.message
-    })
-  )
+  return Result.isSuccess(decoded)
+    ? Effect.succeed(decoded.success)
+    : Effect.fail(Transport.invalid(Endpoint.callFunction, decoded.failure.message))
 }
 
 /** @param args Extended JSON */
