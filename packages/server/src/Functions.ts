@@ -2,9 +2,9 @@
  * Functions of an app: exported JavaScript, run in worker threads away from everything the server holds.
  *
  * **What a function finds** (App Services reference, section 4): `context` with `user`, `values`, `environment`, `app`, `request`,
- * `functions.execute` and `runningAsSystem`, `console`, `EJSON`, `BSON`, timers, `Buffer`, `URL`, and `require` for the Node.js modules
+ * `services.get`, `functions.execute` and `runningAsSystem`, `console`, `EJSON`, `BSON`, timers, `Buffer`, `URL`, and `require` for the Node.js modules
  * `assert`, `buffer`, `crypto`, `events`, `path`, `querystring`, `stream`, `string_decoder`, `url`, `util` and `zlib`. What is not there yet
- * (`context.services`, `context.http`, `utils`) throws an error that says so. `eval` and `new Function` are refused.
+ * (`context.http`, `utils`) throws an error that says so. `eval` and `new Function` are refused.
  *
  * **What calls share.** A source is run anew for each call, so its variables, `context` and `console` belong to one call.
  * Globals that a call leaves behind are removed after it, and a context serves one call at a time. Built-ins are frozen,
@@ -28,6 +28,8 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
@@ -37,7 +39,9 @@ import type * as Scope from "effect/Scope"
 import type { AppDefinition, AppFunction } from "./AppDefinition.ts"
 import { DuplicateFunctionError } from "./FunctionGroup.ts"
 import { maxNodes } from "./internal/argumentLimit.ts"
+import type { ServiceAnswer, ServiceRequest } from "./internal/functionMessage.ts"
 import * as Pool from "./internal/functionPool.ts"
+import * as FunctionServices from "./internal/functionServices.ts"
 import * as GroupFunctions from "./internal/groupFunctions.ts"
 import * as Expression from "./internal/ruleExpression.ts"
 
@@ -235,6 +239,8 @@ interface Permission {
 
 interface About {
   readonly caller: Caller
+  /** How deep the call is nested in others, 1 when in none. */
+  readonly depth: number
   readonly user: Ejson.Document
   readonly request: Ejson.Document
 }
@@ -277,6 +283,8 @@ const unsendable = (error: Ejson.EjsonError): RealmError.FunctionError =>
 
 const argumentOptions: Ejson.DecodeOptions = { numbers: "exact", maxNodes, root: "arguments" }
 
+const internalError: ServiceAnswer = { _tag: "Error", error: { name: "Error", message: "internal server error" } }
+
 const timedOut = RealmError.make("ExecutionTimeLimitExceeded", "execution time limit exceeded")
 
 /**
@@ -288,6 +296,9 @@ export const make = Effect.fnUntraced(function*(
   options: Options = {}
 ): Effect.fn.Return<Functions["Service"], never, Scope.Scope> {
   const timeLimit = Duration.fromInputUnsafe(options.timeLimit ?? "300 seconds")
+  const maxDepth = options.maxDepth ?? 50
+  const provided = yield* Effect.context<never>()
+  const services = new Map(FunctionServices.all(provided).map((service) => [service.name, service]))
   const startedAt = new Date(yield* Clock.currentTimeMillis).toISOString()
   const values = valuesOf(app)
   const environment = { tag: app.environment.tag, values: app.environment.values }
@@ -306,28 +317,69 @@ export const make = Effect.fnUntraced(function*(
           lastDeployed: startedAt
         }),
         environment: JSON.stringify(environment),
+        services: [...services.values()].map(({ kind, name }) => [name, kind] as const),
         timeLimit: Duration.toMillis(timeLimit),
         memoryLimit: options.memoryLimit ?? 350,
         workers: options.workers ?? Pool.defaultWorkers,
         callsPerWorker: options.callsPerWorker ?? 64,
         maxResult: options.maxResult ?? 18_000_000,
-        maxDepth: options.maxDepth ?? 50
+        maxDepth
       })
     ),
     (pool) => Effect.promise(pool.close)
   )
 
-  const settle = (call: Pool.Call) =>
-    Effect.callback<Pool.Settlement>((resume) => {
-      const giveUp = pool.submit(call, (settlement) => resume(Effect.succeed(settlement)))
-      return Effect.sync(giveUp)
+  /** Does what a running function asks for. */
+  const serve = (asked: ServiceRequest, caller: Caller): Effect.Effect<ServiceAnswer> =>
+    Effect.suspend(() => {
+      const { args, asSystem, operation, service } = asked
+      // The worker asks for what it was told there is, with arguments that it wrote with the same codec.
+      const list = Ejson.decodeUnsafe(JSON.parse(args), { numbers: "exact" }) as ReadonlyArray<unknown>
+      return services.get(service)!.handle({ caller, asSystem }, operation, list)
+    }).pipe(
+      Effect.provideService(Functions, at(asked.depth + 1)),
+      Effect.map((value): ServiceAnswer => ({ _tag: "Value", text: JSON.stringify(Ejson.encodeUnsafe(value)) })),
+      Effect.catch(({ code, errorName, message }) =>
+        Effect.succeed<ServiceAnswer>({
+          _tag: "Error",
+          error: { name: errorName, message, ...(code !== undefined && { code }) }
+        })
+      ),
+      Effect.catchDefect((defect) =>
+        Effect.as(Effect.logError(`${asked.service}.${asked.operation} failed`, defect), internalError)
+      )
+    )
+
+  const settle = (call: Omit<Pool.Call, "serve">, caller: Caller): Effect.Effect<Pool.Settlement> =>
+    Effect.contextWith((context: Context.Context<never>) => {
+      const fork = Effect.runForkWith(context)
+      const serving = new Set<Fiber.Fiber<ServiceAnswer>>()
+      return Effect.callback<Pool.Settlement>((resume) => {
+        const giveUp = pool.submit({
+          ...call,
+          serve: (asked, answer) => {
+            // Not begun before it is known here: it could end the call by what it does first.
+            const fiber = fork(Effect.andThen(Effect.yieldNow, serve(asked, caller)))
+            serving.add(fiber)
+            fiber.addObserver((exit) => {
+              serving.delete(fiber)
+              // What interrupted itself has to be answered as well.
+              answer(Exit.isSuccess(exit) ? exit.value : internalError)
+            })
+          }
+        }, (settlement) => resume(Effect.succeed(settlement)))
+        return Effect.sync(giveUp)
+      }).pipe(
+        // However the call ended, what it asked for ends with it.
+        Effect.ensuring(Effect.suspend(() => serving.size === 0 ? Effect.void : Fiber.interruptAll([...serving])))
+      )
     })
 
   const javaScript = (definition: AppFunction): Prepared => {
     const { name, runAsSystem } = definition
     const run = Effect.fnUntraced(function*(
       args: ReadonlyArray<unknown>,
-      { caller, request, user }: About
+      { caller, depth, request, user }: About
     ): Effect.fn.Return<unknown, RealmError.FunctionError> {
       const texts = yield* Effect.fromResult(
         Result.all([Ejson.stringify(args, { root: "arguments" }), Ejson.stringify(user), Ejson.stringify(request)])
@@ -337,8 +389,9 @@ export const make = Effect.fnUntraced(function*(
         args: texts[0],
         user: texts[1],
         request: texts[2],
-        asSystem: runAsSystem || Option.isNone(caller.user)
-      })
+        asSystem: runAsSystem || Option.isNone(caller.user),
+        depth
+      }, caller)
       if ("logs" in settlement) {
         for (const line of settlement.logs) {
           yield* Effect.annotateLogs(Effect.logInfo(line), { function: name })
@@ -380,7 +433,7 @@ export const make = Effect.fnUntraced(function*(
   for (
     const [name, prepared] of [
       ...app.functions.map((definition) => [definition.name, javaScript(definition)] as const),
-      ...GroupFunctions.all(yield* Effect.context<never>()).map((one) => [one.name, grouped(one)] as const)
+      ...GroupFunctions.all(provided).map((one) => [one.name, grouped(one)] as const)
     ]
   ) {
     if (functions.has(name)) return yield* Effect.die(new DuplicateFunctionError({ name }))
@@ -388,10 +441,13 @@ export const make = Effect.fnUntraced(function*(
   }
 
   const invoke = Effect.fnUntraced(function*<A, E>(
-    name: string,
-    caller: Caller,
+    { caller, name }: Call,
+    depth: number,
     run: (prepared: Prepared, about: About) => Effect.Effect<A, E>
   ): Effect.fn.Return<A, E | RealmError.FunctionError> {
+    if (depth > maxDepth) {
+      return yield* RealmError.make("FunctionExecutionError", `functions call each other more than ${maxDepth} deep`)
+    }
     const prepared = functions.get(name)
     if (prepared === undefined) {
       return yield* RealmError.make("FunctionNotFound", `function not found: '${name}'`)
@@ -405,17 +461,21 @@ export const make = Effect.fnUntraced(function*(
         return yield* RealmError.make("FunctionExecutionError", `rule not matched for function "${name}"`)
       }
     }
-    return yield* Effect.timeoutOrElse(run(prepared, { caller, user, request }), {
+    return yield* Effect.timeoutOrElse(run(prepared, { caller, depth, user, request }), {
       // The pool watches real time; this watches the clock of the program, which in tests is another.
       duration: timeLimit,
       orElse: () => Effect.fail(timedOut)
     })
   })
 
-  return Functions.of({
-    call: ({ args, caller, name }) => invoke(name, caller, ({ run }, about) => run(args, about)),
-    callJson: ({ args, caller, name }) => invoke(name, caller, ({ runJson }, about) => runJson(args, about))
-  })
+  /** The functions, as those that are nested so deep in calls of others see them. */
+  const at = (depth: number): Functions["Service"] =>
+    Functions.of({
+      call: (options) => invoke(options, depth, ({ run }, about) => run(options.args, about)),
+      callJson: (options) => invoke(options, depth, ({ runJson }, about) => runJson(options.args, about))
+    })
+
+  return at(1)
 })
 
 // -----------------------------------------------------------------------------

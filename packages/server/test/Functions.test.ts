@@ -178,7 +178,6 @@ it.layer(
         }
       },
       http: "exports = () => context.http.get({ url: 'http://example.com' })",
-      services: "exports = () => context.services.get('mongodb-atlas')",
       crypto: "exports = () => utils.crypto.hash('sha1', 'x')"
     },
     { maxDepth: 10 },
@@ -287,7 +286,7 @@ it.layer(
 
   it.effect("what is not there yet says so", () =>
     Effect.gen(function*() {
-      for (const name of ["http", "services", "crypto"]) {
+      for (const name of ["http", "crypto"]) {
         assert.match((yield* reason(call(name))).message, /not supported by this server yet/)
       }
     }))

@@ -1,4 +1,5 @@
 /** What the server and a function worker tell each other. */
+import type { ServiceKind } from "./serviceFaces.ts"
 
 /** What a worker is started with. */
 export interface WorkerSetup {
@@ -8,6 +9,8 @@ export interface WorkerSetup {
   /** `context.app` and `context.environment`, as JSON. */
   readonly app: string
   readonly environment: string
+  /** What `context.services.get` knows, and which face each has. */
+  readonly services: ReadonlyArray<readonly [name: string, kind: ServiceKind]>
   /** Longest result, in characters of Extended JSON. */
   readonly maxResult: number
   readonly maxDepth: number
@@ -22,13 +25,40 @@ export type CallMessage = readonly [
   args: string,
   user: string,
   request: string,
-  asSystem: boolean
+  asSystem: boolean,
+  depth: number
 ]
 
-/** To the worker: calls to run in this order, a call whose result nobody waits for any more, a sign of life wanted. */
+/** What running code asks a service of the server; the arguments are a list in Extended JSON. */
+export interface ServiceRequest {
+  readonly service: string
+  readonly operation: string
+  readonly args: string
+  readonly asSystem: boolean
+  /** How deep the function that asks was called by others. */
+  readonly depth: number
+}
+
+/** The answer to a request: a value in Extended JSON, or an error. */
+export type ServiceAnswer =
+  | { readonly _tag: "Value"; readonly text: string }
+  | { readonly _tag: "Error"; readonly error: ServiceFailure }
+
+/** What an error says inside a function. */
+export interface ServiceFailure {
+  readonly name: string
+  readonly message: string
+  readonly code?: string | number
+}
+
+/**
+ * To the worker: calls to run in this order, a call whose result nobody waits for any more, what a service answered to a
+ * call, a sign of life wanted.
+ */
 export type ToWorker =
   | { readonly _tag: "Calls"; readonly calls: ReadonlyArray<CallMessage> }
   | { readonly _tag: "Abandon"; readonly id: number }
+  | { readonly _tag: "Answer"; readonly id: number; readonly request: number; readonly answer: ServiceAnswer }
   | { readonly _tag: "Ping"; readonly count: number }
 
 /** How a call ended: with a value, as Extended JSON text, or with the words of its failure. */
@@ -37,6 +67,7 @@ export type Outcome = "returned" | "threw"
 /** From the worker. */
 export type FromWorker =
   | { readonly _tag: "Ready" }
+  | { readonly _tag: "Ask"; readonly id: number; readonly request: number; readonly asked: ServiceRequest }
   | {
     readonly _tag: "Settled"
     readonly id: number

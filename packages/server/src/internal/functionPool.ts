@@ -17,6 +17,8 @@ import {
   type FromWorker,
   pongWord,
   runningWord,
+  type ServiceAnswer,
+  type ServiceRequest,
   type ToWorker,
   withdrawn,
   type WorkerSetup
@@ -49,6 +51,9 @@ export interface Call {
   readonly user: string
   readonly request: string
   readonly asSystem: boolean
+  readonly depth: number
+  /** Answers what the running code asks for. Once the call has ended, answers are dropped. */
+  readonly serve: (asked: ServiceRequest, answer: (answer: ServiceAnswer) => void) => void
 }
 
 /** The workers of one app. */
@@ -180,6 +185,13 @@ export const make = (settings: Settings): Pool => {
       }
       const job = member.jobs.get(message.id)
       if (job === undefined) return
+      if (message._tag === "Ask") {
+        const { id, request } = message
+        job.serve(message.asked, (answer) => {
+          if (member.jobs.get(id) === job) post(member, { _tag: "Answer", id, request, answer })
+        })
+        return
+      }
       release(job)
       finish(job, {
         _tag: message.outcome === "returned" ? "Returned" : "Threw",
@@ -280,7 +292,7 @@ export const make = (settings: Settings): Pool => {
     job.place = { member, slot }
     member.jobs.set(job.id, job)
     Atomics.store(member.shared, firstSlot + slot, job.id)
-    member.outbox.push([job.id, slot, job.name, job.args, job.user, job.request, job.asSystem])
+    member.outbox.push([job.id, slot, job.name, job.args, job.user, job.request, job.asSystem, job.depth])
     // Calls of all requests that were read in one turn travel together: a message costs far more than its content.
     if (member.outbox.length === 1) {
       setImmediate(() => {

@@ -8,6 +8,8 @@
  * text in the worker's realm.
  */
 import * as vm from "node:vm"
+import type { ServiceAnswer, ServiceFailure, ServiceRequest } from "./functionMessage.ts"
+import type { Face, ServiceKind } from "./serviceFaces.ts"
 
 /** One function as the sandbox sees it. */
 export interface SandboxFunction {
@@ -21,10 +23,17 @@ export interface SandboxCall {
   readonly user: string
   readonly request: string
   readonly asSystem: boolean
+  /** How deep the function was called by others, 1 when by none. */
+  readonly depth: number
   readonly log: (level: string, items: ReadonlyArray<unknown>) => void
   /** Runs `callback` later on behalf of the call; a negative delay means "as soon as possible". */
   readonly startTimer: (callback: () => void, delay: number, repeat: boolean) => number
   readonly stopTimer: (id: number) => void
+  /** Asks a service of the server. Throws when the arguments have no Extended JSON form, or too much is asked at once. */
+  readonly ask: (
+    asked: Omit<ServiceRequest, "args"> & { readonly args: ReadonlyArray<unknown> },
+    settle: (answer: ServiceAnswer) => void
+  ) => void
 }
 
 /** What the worker lends to every context. */
@@ -42,6 +51,9 @@ export interface Host {
   readonly modules: ReadonlyMap<string, unknown>
   readonly bson: { readonly [name: string]: Class }
   readonly globals: { readonly [name: string]: unknown }
+  /** The services of the server by name, and the scripts of their faces. */
+  readonly services: ReadonlyMap<string, ServiceKind>
+  readonly faces: ReadonlyMap<string, vm.Script>
   readonly maxDepth: number
 }
 
@@ -54,7 +66,10 @@ export type NumberType = "Int32" | "Int64" | "Double"
 /** What is remembered of the numbers in the arguments of a call, so that they come back as they went in. */
 export interface Numbers {
   /** Per document and array of the arguments: the members whose type their value does not tell. */
-  readonly members: Map<object, Map<string | number, { readonly type: NumberType; readonly value: number }> | undefined>
+  readonly members: WeakMap<
+    object,
+    Map<string | number, { readonly type: NumberType; readonly value: number }> | undefined
+  >
   /** The type of each number that has the same type wherever it stands; `undefined` when the types differ. */
   readonly types: Map<number, NumberType | undefined>
   /** Some number has a type that its value does not tell. */
@@ -77,7 +92,7 @@ export interface Sandbox extends Inside {
  * Runs inside a context, where it is compiled from its own text: it must not refer to anything outside of itself.
  * Everything it makes is of the context's realm.
  */
-const install = (host: Host, compile: (definition: SandboxFunction) => unknown, freeze: boolean): Inside => {
+const install = (host: Host, compile: (script: vm.Script) => unknown, freeze: boolean): Inside => {
   const global: Record<PropertyKey, unknown> = globalThis as never
   const own = Reflect.ownKeys
   const define = (target: object, key: PropertyKey, value: unknown): void => {
@@ -223,7 +238,23 @@ const install = (host: Host, compile: (definition: SandboxFunction) => unknown, 
     return out
   }
 
-  const noNumbers = (): Numbers => ({ members: new Map(), types: new Map(), special: false })
+  const noNumbers = (): Numbers => ({ members: new WeakMap(), types: new Map(), special: false })
+
+  /** Numbers of an answer keep their types as members; they say nothing of numbers that the code makes. */
+  const adoptAnswer = (numbers: Numbers, text: string): unknown => {
+    const own: Numbers = { members: numbers.members, types: new Map(), special: false }
+    const value = adopt(own, host.decode(text), undefined, 0)
+    if (own.special) numbers.special = true
+    return value
+  }
+
+  /** An error of this realm in the words of one of the server's or the worker's. */
+  const failure = ({ code, message, name }: ServiceFailure): Error => {
+    const error: Error & { code?: unknown } = new Error(String(message))
+    error.name = String(name)
+    if (code !== undefined) error.code = code
+    return error
+  }
 
   // ---------------------------------------------------------------------------
   // Globals
@@ -332,18 +363,41 @@ const install = (host: Host, compile: (definition: SandboxFunction) => unknown, 
 
   type Factory = (exports: object, require: unknown, context: object, ...tools: ReadonlyArray<unknown>) => unknown
   const factories = new Map<string, Factory>()
+  const faces = new Map<ServiceKind, Face>()
 
   const run = (call: SandboxCall, name: string, argsText: string, numbers: Numbers): unknown => {
     const own = tools(call)
     let user: unknown
     let userRead = false
 
+    const service = (name: string, asSystem: boolean, depth: number): unknown => {
+      const kind = host.services.get(name)
+      if (kind === undefined) {
+        call.log("warn", [`context.services.get("${name}") is undefined: the app has no such service`])
+        return undefined
+      }
+      let face = faces.get(kind)
+      if (face === undefined) faces.set(kind, face = compile(host.faces.get(kind)!) as Face)
+      return face((operation, ...args) =>
+        new Promise((resolve, reject) => {
+          try {
+            call.ask({ service: name, operation, args, asSystem, depth }, (answer) => {
+              if (answer._tag === "Error") reject(failure(answer.error))
+              else resolve(adoptAnswer(numbers, answer.text))
+            })
+          } catch (error) {
+            reject(failure(error as ServiceFailure))
+          }
+        })
+      )
+    }
+
     const execute = (name: string, args: ReadonlyArray<unknown>, asSystem: boolean, depth: number): unknown => {
       if (depth > host.maxDepth) throw new Error(`functions call each other more than ${host.maxDepth} deep`)
       const definition = host.functions.get(name)
       if (definition === undefined) throw new Error(`function not found: '${name}'`)
       let factory = factories.get(name)
-      if (factory === undefined) factories.set(name, factory = compile(definition) as Factory)
+      if (factory === undefined) factories.set(name, factory = compile(definition.script) as Factory)
       const system = asSystem || definition.runAsSystem
       const context = {
         get app() {
@@ -359,11 +413,7 @@ const install = (host: Host, compile: (definition: SandboxFunction) => unknown, 
           return adopt(noNumbers(), host.decode(call.request), undefined, 0)
         },
         runningAsSystem: () => system,
-        services: {
-          get: (name: unknown) => {
-            throw new Error(`context.services.get("${String(name)}") is not supported by this server yet`)
-          }
-        },
+        services: { get: (name: unknown) => service(String(name), system, depth) },
         get user() {
           if (!userRead) {
             user = adopt(noNumbers(), host.decode(call.user), undefined, 0)
@@ -378,7 +428,9 @@ const install = (host: Host, compile: (definition: SandboxFunction) => unknown, 
           }
         }
       }
-      unavailable(context, "http", "context.http")
+      if (host.services.has("http")) {
+        Object.defineProperty(context, "http", { enumerable: true, get: () => service("http", system, depth) })
+      } else unavailable(context, "http", "context.http")
       const entry = factory({}, require, context, ...own)
       if (typeof entry !== "function") {
         throw new TypeError(`functions/${name}.js does not assign a function to exports`)
@@ -387,7 +439,7 @@ const install = (host: Host, compile: (definition: SandboxFunction) => unknown, 
     }
 
     const args = adopt(numbers, host.decode(argsText), undefined, 0) as ReadonlyArray<unknown>
-    return execute(name, args, call.asSystem, 1)
+    return execute(name, args, call.asSystem, call.depth)
   }
 
   const known = new Set(own(global))
@@ -411,7 +463,7 @@ export const make = (host: Host, shared: boolean): Sandbox => {
     codeGeneration: { strings: false, wasm: false }
   })
   const setUp: unknown = installScript.runInContext(context)
-  const inside = (setUp as typeof install)(host, (definition) => definition.script.runInContext(context), shared)
+  const inside = (setUp as typeof install)(host, (script) => script.runInContext(context), shared)
   return { run: inside.run, sweep: inside.sweep, disposable: !shared }
 }
 

@@ -14,6 +14,7 @@ import * as stream from "node:stream"
 import * as stringDecoder from "node:string_decoder"
 import * as url from "node:url"
 import * as util from "node:util"
+import * as vm from "node:vm"
 import { parentPort, workerData } from "node:worker_threads"
 import * as zlib from "node:zlib"
 import {
@@ -23,12 +24,14 @@ import {
   type Outcome,
   pongWord,
   runningWord,
+  type ServiceAnswer,
   type ToWorker,
   type WorkerSetup
 } from "./functionMessage.ts"
 import { describeThrown, settle, type Settled, toBson } from "./functionResult.ts"
 import * as Sandbox from "./functionSandbox.ts"
 import * as Source from "./functionSource.ts"
+import { faces } from "./serviceFaces.ts"
 
 const port = parentPort!
 // The one sender is the pool of this package.
@@ -117,6 +120,12 @@ const host: Sandbox.Host = {
   modules,
   bson,
   globals: { atob, btoa, Buffer, TextDecoder, TextEncoder, URL, URLSearchParams },
+  services: new Map(setup.services),
+  faces: new Map(
+    Object.entries(faces).map((
+      [kind, face]
+    ) => [kind, new vm.Script(`(${face.toString()})`, { filename: `effect-realm:${kind}` })])
+  ),
   maxDepth: setup.maxDepth
 }
 
@@ -141,20 +150,26 @@ const giveBack = (sandbox: Sandbox.Sandbox): void => {
 interface Running {
   readonly fail: (error: unknown) => void
   readonly abandon: () => void
+  readonly answer: (request: number, answer: ServiceAnswer) => void
 }
 
 const running = new Map<number, Running>()
 const maxLogLines = 25
 const maxLogLength = 512
+// As on App Services, whose words these are.
+const maxRequests = 1000
 
 const post = (message: FromWorker): void => port.postMessage(message)
 
-const start = ([id, slot, name, args, user, request, asSystem]: CallMessage): void => {
+const start = ([id, slot, name, args, user, request, asSystem, depth]: CallMessage): void => {
   if (Atomics.compareExchange(shared, firstSlot + slot, id, -id) !== id) return
   const logs: Array<string> = []
   const timers = new Map<number, NodeJS.Timeout | NodeJS.Immediate>()
-  const numbers: Sandbox.Numbers = { members: new Map(), types: new Map(), special: false }
+  const numbers: Sandbox.Numbers = { members: new WeakMap(), types: new Map(), special: false }
+  // Made by the first use: most calls ask nothing.
+  let requests: Map<number, (answer: ServiceAnswer) => void> | undefined
   let nextTimer = 1
+  let nextRequest = 1
   let live = true
   let sandbox: Sandbox.Sandbox | undefined
 
@@ -180,6 +195,7 @@ const start = ([id, slot, name, args, user, request, asSystem]: CallMessage): vo
     user,
     request,
     asSystem,
+    depth,
     log: (level, items) => {
       if (logs.length === maxLogLines) logs.shift()
       logs.push(`${level}: ${util.format(...items)}`.slice(0, maxLogLength))
@@ -194,7 +210,21 @@ const start = ([id, slot, name, args, user, request, asSystem]: CallMessage): vo
       timers.set(timer, delay < 0 ? setImmediate(fire) : repeat ? setInterval(fire, delay) : setTimeout(fire, delay))
       return timer
     },
-    stopTimer
+    stopTimer,
+    ask: (asked, settle) => {
+      if (!live) throw new Error("the call that this belongs to is over")
+      requests ??= new Map()
+      if (requests.size === maxRequests) throw new Error(`exceeded max async work queue size of ${maxRequests}`)
+      const text = encode(toBson({ _tag: "Settled", value: asked.args, values: undefined }, numbers))
+      if (text.length > setup.maxResult) {
+        throw new Error(
+          `too large: ${text.length} characters of Extended JSON for ${asked.service}.${asked.operation}, at most ${setup.maxResult} are allowed`
+        )
+      }
+      const request = nextRequest++
+      requests.set(request, settle)
+      post({ _tag: "Ask", id, request, asked: { ...asked, args: text } })
+    }
   }
 
   const end = (): boolean => {
@@ -224,7 +254,15 @@ const start = ([id, slot, name, args, user, request, asSystem]: CallMessage): vo
     }
   }
 
-  running.set(id, { fail, abandon: end })
+  running.set(id, {
+    fail,
+    abandon: end,
+    answer: (request, answer) => {
+      const settle = requests?.get(request)
+      requests?.delete(request)
+      if (settle !== undefined) enter(() => settle(answer))
+    }
+  })
   enter(() => {
     sandbox = lease(name)
     const result = settle(sandbox.run(call, name, args, numbers))
@@ -274,6 +312,8 @@ port.on("message", (message: ToWorker) => {
       return take(message.calls)
     case "Abandon":
       return running.get(message.id)?.abandon()
+    case "Answer":
+      return running.get(message.id)?.answer(message.request, message.answer)
     case "Ping":
       Atomics.store(shared, pongWord, message.count)
   }
