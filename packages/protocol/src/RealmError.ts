@@ -82,6 +82,9 @@ export const functionCodes = {
 export const dataCodes = {
   MongoDBError: { status: 400, advice: "The database refused the operation; its own message is above." },
   ReadSizeLimitExceeded: { status: 400, advice: "Read less at once." },
+  // Answers to a watch that asks to be resumed, which no client of App Services does (`MongoDBService.WatchArgs`).
+  ChangeStreamHistoryLost: { status: 400, advice: "Watch from now on, and read again what may have changed." },
+  InvalidResumeToken: { status: 400, advice: "Resume only what this server told of the same collection." },
   NoMatchingRuleFound: { status: 403, advice: "Add a rule for this collection to the app." },
   NoMatchingRoleFound: { status: 403, advice: "No role of the collection applies to this user." },
   SchemaValidationFailedWrite: { status: 400, advice: "The document does not fit the collection's schema or rules." },

@@ -1,6 +1,7 @@
 export * as Api from "./Api.ts"
 export * as Ejson from "./Ejson.ts"
 export * as Endpoint from "./Endpoint.ts"
+export * as MongoDBService from "./MongoDBService.ts"
 export * as RealmError from "./RealmError.ts"
 export * as RealmFunction from "./RealmFunction.ts"
 export * as Token from "./Token.ts"

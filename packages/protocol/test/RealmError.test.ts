@@ -72,7 +72,10 @@ const codes = [
   "FunctionMaxStackDepthError",
   "InvalidJSON",
   "RestrictedUIIP",
-  "EndpointNotFound"
+  "EndpointNotFound",
+  // Of this project: answers to what no client of App Services asks for.
+  "ChangeStreamHistoryLost",
+  "InvalidResumeToken"
 ]
 
 /** The status that a confirmed row of protocol sections 3 to 11 gives to a code. */
