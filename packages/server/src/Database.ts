@@ -9,13 +9,17 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import type { DatabaseSync } from "node:sqlite"
 import { fileURLToPath } from "node:url"
 import type { DatabaseError } from "./DatabaseError.ts"
-import { type Fields, native } from "./internal/bsonValue.ts"
+import { exactDocument, type Fields, native } from "./internal/bsonValue.ts"
+import type { BulkOutcome } from "./internal/bulkWrite.ts"
+import { type Access as EngineAccess, parseQuery } from "./internal/documentSearch.ts"
+import type { UpdateOutcome } from "./internal/documentWrites.ts"
 import { failure } from "./internal/failure.ts"
-import { SqliteEngine, type UpdateOutcome } from "./internal/sqliteEngine.ts"
+import { type OneChange, SqliteEngine } from "./internal/sqliteEngine.ts"
 import { close, type Durability, openFile, openMemory, toDatabaseError } from "./internal/sqliteFile.ts"
 
 export { DatabaseError, DatabaseErrorReason } from "./DatabaseError.ts"
@@ -59,6 +63,12 @@ export interface FindOptions {
   readonly projection?: Projection | undefined
 }
 
+/** How many of the found documents to count. `limit: 0` means all of them. */
+export interface CountOptions {
+  readonly skip?: number | undefined
+  readonly limit?: number | undefined
+}
+
 /** `upsert` inserts a document made of the filter's equalities and the update when none matches. */
 export interface UpdateOptions {
   readonly upsert?: boolean | undefined
@@ -74,10 +84,111 @@ export interface UpdateResult {
   readonly upsertedId: Option.Option<unknown>
 }
 
-/** How `findOneAndUpdate` chooses and answers. `returnDocument` is `"before"` unless said otherwise. */
-export interface FindOneAndUpdateOptions extends UpdateOptions {
+/** Which of the found documents to delete, and what of it to hand out. */
+export interface FindOneAndDeleteOptions {
   readonly sort?: Sort | undefined
+  readonly projection?: Projection | undefined
+}
+
+/** How a document is chosen, replaced and handed out: as it was unless `returnDocument` is `"after"`. */
+export interface FindOneAndReplaceOptions extends FindOneAndDeleteOptions {
+  readonly upsert?: boolean | undefined
   readonly returnDocument?: "before" | "after" | undefined
+}
+
+/** As for a replacement, and the conditions of `$[name]`. */
+export interface FindOneAndUpdateOptions extends FindOneAndReplaceOptions {
+  readonly arrayFilters?: ReadonlyArray<Filter> | undefined
+}
+
+/** One write of a `bulkWrite`. */
+export type BulkOperation =
+  | { readonly insertOne: { readonly document: Document } }
+  | { readonly updateOne: { readonly filter: Filter; readonly update: UpdateOperators } & UpdateOptions }
+  | { readonly updateMany: { readonly filter: Filter; readonly update: UpdateOperators } & UpdateOptions }
+  | {
+    readonly replaceOne: {
+      readonly filter: Filter
+      readonly replacement: Document
+      readonly upsert?: boolean | undefined
+    }
+  }
+  | { readonly deleteOne: { readonly filter: Filter } }
+  | { readonly deleteMany: { readonly filter: Filter } }
+
+/** What all writes of a `bulkWrite` did. Identifiers are under the place of their operation. */
+export interface BulkWriteResult {
+  readonly insertedCount: number
+  readonly matchedCount: number
+  readonly modifiedCount: number
+  readonly deletedCount: number
+  readonly upsertedCount: number
+  readonly insertedIds: { readonly [index: number]: unknown }
+  readonly upsertedIds: { readonly [index: number]: unknown }
+}
+
+/** `ordered: false` goes on after a write that failed; the error is that of the first. */
+export interface BulkWriteOptions {
+  readonly ordered?: boolean | undefined
+}
+
+/** What a write is about to make of one document: an insertion has no `before`, a deletion no `after`. */
+export interface Change {
+  readonly before: Option.Option<Document>
+  readonly after: Option.Option<Document>
+}
+
+/**
+ * What one caller may see of a collection and do to it. Every operation of a handle that was made with it goes through it;
+ * what it refuses, the operation fails with, and nothing was changed then.
+ *
+ * All of it is asked within the operation, between the reading and the writing, so it answers at once and changes nothing. A
+ * refusal that says what it lacks can be met by finding that out and asking again.
+ *
+ * @example
+ * ```ts
+ * import * as assert from "node:assert/strict"
+ * import { Database } from "@effect-realm/server"
+ * import * as Effect from "effect/Effect"
+ * import * as Option from "effect/Option"
+ * import * as Result from "effect/Result"
+ *
+ * const ann: Database.Access<"NotYours"> = {
+ *   scope: { $or: [{ owner: "ann" }, { shared: true }] },
+ *   see: ({ secret: _, ...document }) => Result.succeed(Option.some(document)),
+ *   judge: ({ after, before }) =>
+ *     [before, after].every((image) => Option.isNone(image) || image.value["owner"] === "ann")
+ *       ? Result.void
+ *       : Result.fail("NotYours")
+ * }
+ *
+ * const program = Effect.gen(function*() {
+ *   const database = yield* Database.Database
+ *   const namespace = { database: "app", collection: "notes" }
+ *   yield* database.collection(namespace).insertMany([
+ *     { _id: 1, owner: "ann", secret: 7 },
+ *     { _id: 2, owner: "bob", shared: true },
+ *     { _id: 3, owner: "bob" }
+ *   ])
+ *   const notes = database.collection(namespace, { access: ann })
+ *   assert.deepEqual(yield* notes.find({}), [{ _id: 1, owner: "ann" }, { _id: 2, owner: "bob", shared: true }])
+ *   assert.equal(yield* notes.count({ secret: 7 }), 0)
+ *   assert.equal(yield* Effect.flip(notes.deleteMany({})), "NotYours")
+ * })
+ *
+ * await Effect.runPromise(Effect.provide(program, Database.layerMemory))
+ * ```
+ */
+export interface Access<Refusal> {
+  /** The documents that are there for him, as they are stored; an index may answer it. All of them when not set. */
+  readonly scope?: Filter | undefined
+  /**
+   * A stored document as he sees it: without the fields he does not, or none at all. Filters, sorts, projections and pipelines
+   * look at this and nothing else. It leaves fields out, `_id` never, and changes nothing else.
+   */
+  readonly see?: ((document: Document) => Result.Result<Option.Option<Document>, Refusal>) | undefined
+  /** Whether a change may be written. It is asked about every document found, also one that stays as it is. */
+  readonly judge?: ((change: Change) => Result.Result<void, Refusal>) | undefined
 }
 
 /** What makes an index. */
@@ -99,51 +210,77 @@ export interface Explanation {
 
 /**
  * One collection. Each write is atomic: it is applied with all its index entries, or not at all.
+ *
+ * `Refusal` is what the {@link Access} of the handle refuses with; a handle without one has no refusals.
  */
-export interface Collection {
+export interface Collection<Refusal = never> {
   /** All documents that match; `{}` matches every one. */
-  readonly find: (filter: Filter, options?: FindOptions) => Effect.Effect<Array<Document>, DatabaseError>
+  readonly find: (filter: Filter, options?: FindOptions) => Effect.Effect<Array<Document>, DatabaseError | Refusal>
   /** The first document that matches. */
   readonly findOne: (
     filter: Filter,
     options?: Omit<FindOptions, "limit">
-  ) => Effect.Effect<Option.Option<Document>, DatabaseError>
+  ) => Effect.Effect<Option.Option<Document>, DatabaseError | Refusal>
   /** Inserts a document; without `_id` it gets a new `ObjectId`. Fails with `DuplicateKey` when a unique key is taken. */
-  readonly insertOne: (document: Document) => Effect.Effect<{ readonly insertedId: unknown }, DatabaseError>
+  readonly insertOne: (
+    document: Document
+  ) => Effect.Effect<{ readonly insertedId: unknown }, DatabaseError | Refusal>
   /** Inserts in order; when one fails, those before it are kept and `insertedCount` of the error counts them. */
   readonly insertMany: (
-    documents: ReadonlyArray<Document>
-  ) => Effect.Effect<{ readonly insertedIds: Array<unknown> }, DatabaseError>
-  /** Updates the first document that matches. */
+    documents: ReadonlyArray<Document>,
+    options?: BulkWriteOptions
+  ) => Effect.Effect<{ readonly insertedIds: Array<unknown> }, DatabaseError | Refusal>
+  /** Updates the first document that matches. A whole document is no update: that is {@link Collection.replaceOne}. */
   readonly updateOne: (
     filter: Filter,
     update: UpdateOperators,
     options?: UpdateOptions
-  ) => Effect.Effect<UpdateResult, DatabaseError>
+  ) => Effect.Effect<UpdateResult, DatabaseError | Refusal>
   /** Updates all documents that match, or none when one of them cannot be updated. */
   readonly updateMany: (
     filter: Filter,
     update: UpdateOperators,
     options?: UpdateOptions
-  ) => Effect.Effect<UpdateResult, DatabaseError>
+  ) => Effect.Effect<UpdateResult, DatabaseError | Refusal>
   /** Puts a document in the place of the first that matches, whose `_id` stays. */
   readonly replaceOne: (
     filter: Filter,
     replacement: Document,
     options?: { readonly upsert?: boolean | undefined }
-  ) => Effect.Effect<UpdateResult, DatabaseError>
+  ) => Effect.Effect<UpdateResult, DatabaseError | Refusal>
   /** Deletes the first document that matches. */
-  readonly deleteOne: (filter: Filter) => Effect.Effect<{ readonly deletedCount: number }, DatabaseError>
+  readonly deleteOne: (filter: Filter) => Effect.Effect<{ readonly deletedCount: number }, DatabaseError | Refusal>
   /** Deletes all documents that match. */
-  readonly deleteMany: (filter: Filter) => Effect.Effect<{ readonly deletedCount: number }, DatabaseError>
+  readonly deleteMany: (filter: Filter) => Effect.Effect<{ readonly deletedCount: number }, DatabaseError | Refusal>
   /** Updates the first document in the order of `sort` that matches, and hands it out as it was or has become. */
   readonly findOneAndUpdate: (
     filter: Filter,
     update: UpdateOperators,
     options?: FindOneAndUpdateOptions
-  ) => Effect.Effect<Option.Option<Document>, DatabaseError>
+  ) => Effect.Effect<Option.Option<Document>, DatabaseError | Refusal>
+  /** Replaces the first document in the order of `sort` that matches, and hands it out as it was or has become. */
+  readonly findOneAndReplace: (
+    filter: Filter,
+    replacement: Document,
+    options?: FindOneAndReplaceOptions
+  ) => Effect.Effect<Option.Option<Document>, DatabaseError | Refusal>
+  /** Deletes the first document in the order of `sort` that matches, and hands it out. */
+  readonly findOneAndDelete: (
+    filter: Filter,
+    options?: FindOneAndDeleteOptions
+  ) => Effect.Effect<Option.Option<Document>, DatabaseError | Refusal>
+  /**
+   * Applies writes in order, each whole or not at all. When one fails, those before it are kept, and `failedIndex` of the error
+   * is its place.
+   */
+  readonly bulkWrite: (
+    operations: ReadonlyArray<BulkOperation>,
+    options?: BulkWriteOptions
+  ) => Effect.Effect<BulkWriteResult, DatabaseError | Refusal>
   /** How many documents match. */
-  readonly count: (filter: Filter) => Effect.Effect<number, DatabaseError>
+  readonly count: (filter: Filter, options?: CountOptions) => Effect.Effect<number, DatabaseError | Refusal>
+  /** The values that the documents that match have at a path, each once: of an array its elements. */
+  readonly distinct: (path: string, filter?: Filter) => Effect.Effect<Array<unknown>, DatabaseError | Refusal>
   /**
    * Makes an index, over the documents already there too. Doing it again changes nothing. Fails with `DuplicateKey` when
    * documents already break a unique index, and with `BadIndex` when it exists with other options.
@@ -153,7 +290,7 @@ export interface Collection {
     options?: IndexOptions
   ) => Effect.Effect<void, DatabaseError>
   /** Answers the filter and tells how, without handing out documents. */
-  readonly explain: (filter: Filter, options?: FindOptions) => Effect.Effect<Explanation, DatabaseError>
+  readonly explain: (filter: Filter, options?: FindOptions) => Effect.Effect<Explanation, DatabaseError | Refusal>
 }
 
 /**
@@ -181,9 +318,12 @@ export interface Collection {
 export class Database extends Context.Service<Database, {
   /**
    * A handle on a collection; nothing is looked up or made yet. Identifiers, documents and results are handed out with
-   * `numbers` as asked for, `"native"` by default.
+   * `numbers` as asked for, `"native"` by default; `access` sees documents in the same form.
    */
-  readonly collection: (namespace: Namespace, options?: { readonly numbers?: Numbers | undefined }) => Collection
+  readonly collection: <Refusal = never>(
+    namespace: Namespace,
+    options?: { readonly numbers?: Numbers | undefined; readonly access?: Access<Refusal> | undefined }
+  ) => Collection<Refusal>
 }>()("@effect-realm/server/Database") {}
 
 /** The identifier that a filter asks for, when that is all it asks for. */
@@ -192,57 +332,114 @@ const identifierOf = (filter: Filter): string | ObjectId | undefined => {
   return (typeof id === "string" || id instanceof ObjectId) && Object.keys(filter).length === 1 ? id : undefined
 }
 
-const makeCollection = (
+/** Thrown through the engine by an access that refuses; the refusal itself stays with the handle. */
+class Refused extends Error {}
+
+const makeCollection = <Refusal>(
   engine: SqliteEngine,
   filename: string,
   namespace: Namespace,
-  numbers: Numbers
-): Collection => {
-  const attempt = <A>(run: () => A): Effect.Effect<A, DatabaseError> =>
-    Effect.try({ try: run, catch: (error) => toDatabaseError(filename, error) })
-  const timed = <A>(run: (now: number) => A): Effect.Effect<A, DatabaseError> =>
-    Effect.flatMap(Clock.currentTimeMillis, (now) => attempt(() => run(now)))
+  numbers: Numbers,
+  allowed: Access<Refusal>
+): Collection<Refusal> => {
+  // an operation of the engine is synchronous, so that this is its own
+  let refusal: Option.Option<Refusal> = Option.none()
+  const permitted = <A>(result: Result.Result<A, Refusal>): A => {
+    if (Result.isSuccess(result)) return result.success
+    refusal = Option.some(result.failure)
+    throw new Refused()
+  }
   const value = numbers === "exact" ? (exact: unknown): unknown => exact : native
   // `native` makes of fields nothing but fields
   const document = (fields: Fields): Document => value(fields) as Document
+  const optional = (fields: Fields | undefined): Option.Option<Document> =>
+    fields === undefined ? Option.none() : Option.some(document(fields))
+  const { judge, scope, see } = allowed
+  // what is seen of an exact document is exact
+  const fieldsOf = numbers === "exact" ? (seen: Document): Fields => seen : exactDocument
+  const makeAccess = (): EngineAccess => ({
+    scope: scope === undefined ? undefined : parseQuery(scope),
+    see: see && ((fields) => Option.getOrUndefined(Option.map(permitted(see(document(fields))), fieldsOf))),
+    judge: judge && ((before, after) => permitted(judge({ before: optional(before), after: optional(after) })))
+  })
+  let access: EngineAccess | undefined
+  const attempt = <A>(run: (access: EngineAccess) => A): Effect.Effect<A, DatabaseError | Refusal> =>
+    Effect.try({
+      try: () => run(access ??= makeAccess()),
+      catch: (error) =>
+        error instanceof Refused && Option.isSome(refusal) ? refusal.value : toDatabaseError(filename, error)
+    })
+  const timed = <A>(run: (now: number, access: EngineAccess) => A): Effect.Effect<A, DatabaseError | Refusal> =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) => attempt((access) => run(now, access)))
   const updated = (outcome: UpdateOutcome): UpdateResult => ({
     matchedCount: outcome.matchedCount,
     modifiedCount: outcome.modifiedCount,
     upsertedId: outcome.upsertedId === undefined ? Option.none() : Option.some(value(outcome.upsertedId))
   })
+  const identifiers = (ids: BulkWriteResult["insertedIds"]): BulkWriteResult["insertedIds"] =>
+    Object.fromEntries(Object.entries(ids).map(([index, id]) => [index, value(id)]))
+  const bulkWrite = (
+    operations: ReadonlyArray<BulkOperation>,
+    options: BulkWriteOptions
+  ): Effect.Effect<BulkOutcome, DatabaseError | Refusal> =>
+    timed((now, access) => engine.bulkWrite(namespace, operations, options.ordered !== false, access, now))
+  const findOneAnd = (
+    filter: Filter,
+    change: OneChange,
+    options: FindOneAndReplaceOptions
+  ): Effect.Effect<Option.Option<Document>, DatabaseError | Refusal> =>
+    timed((now, access) => optional(engine.findOneAnd(namespace, filter, change, { ...options, now }, access)))
   return {
-    find: (filter, options = {}) => attempt(() => engine.find(namespace, filter, options).map(document)),
+    find: (filter, options = {}) => attempt((access) => engine.find(namespace, filter, options, access).map(document)),
     findOne: (filter, options = {}) =>
-      attempt(() => {
+      attempt((access) => {
         const id = identifierOf(filter)
-        if (id !== undefined && Object.keys(options).length === 0) {
-          const found = engine.findById(namespace, id)
-          return found === undefined ? Option.none() : Option.some(document(found))
-        }
-        const [first] = engine.find(namespace, filter, { ...options, limit: 1 })
-        return first === undefined ? Option.none() : Option.some(document(first))
+        return optional(
+          id !== undefined && Object.keys(options).length === 0
+            ? engine.findById(namespace, id, access)
+            : engine.find(namespace, filter, { ...options, limit: 1 }, access)[0]
+        )
       }),
-    insertOne: (inserted) => timed((now) => ({ insertedId: value(engine.insertOne(namespace, inserted, now)) })),
-    insertMany: (inserted) => timed((now) => ({ insertedIds: engine.insertMany(namespace, inserted, now).map(value) })),
+    insertOne: (inserted) =>
+      timed((now, access) => ({ insertedId: value(engine.insertOne(namespace, inserted, access, now)) })),
+    insertMany: (inserted, options = {}) =>
+      Effect.map(
+        bulkWrite(inserted.map((document) => ({ insertOne: { document } })), options),
+        ({ insertedIds }) => ({ insertedIds: Object.values(insertedIds).map(value) })
+      ),
     updateOne: (filter, update, options = {}) =>
-      timed((now) => updated(engine.update(namespace, filter, update, { ...options, many: false, now }))),
+      timed((now, access) =>
+        updated(engine.update(namespace, filter, update, { ...options, many: false, now }, access))
+      ),
     updateMany: (filter, update, options = {}) =>
-      timed((now) => updated(engine.update(namespace, filter, update, { ...options, many: true, now }))),
+      timed((now, access) =>
+        updated(engine.update(namespace, filter, update, { ...options, many: true, now }, access))
+      ),
     replaceOne: (filter, replacement, options = {}) =>
-      timed((now) => updated(engine.replace(namespace, filter, replacement, { ...options, now }))),
-    deleteOne: (filter) => attempt(() => ({ deletedCount: engine.delete(namespace, filter, false) })),
-    deleteMany: (filter) => attempt(() => ({ deletedCount: engine.delete(namespace, filter, true) })),
+      timed((now, access) => updated(engine.replace(namespace, filter, replacement, { ...options, now }, access))),
+    deleteOne: (filter) => attempt((access) => ({ deletedCount: engine.delete(namespace, filter, false, access) })),
+    deleteMany: (filter) => attempt((access) => ({ deletedCount: engine.delete(namespace, filter, true, access) })),
     findOneAndUpdate: (filter, update, options = {}) =>
-      timed((now) => {
-        const outcome = engine.update(namespace, filter, update, { ...options, many: false, now })
-        const answer = options.returnDocument === "after" ? outcome.after : outcome.before
-        return answer === undefined ? Option.none() : Option.some(document(answer))
+      findOneAnd(filter, { _tag: "Update", update, arrayFilters: options.arrayFilters }, options),
+    findOneAndReplace: (filter, replacement, options = {}) =>
+      findOneAnd(filter, { _tag: "Replace", replacement }, options),
+    findOneAndDelete: (filter, options = {}) => findOneAnd(filter, { _tag: "Delete" }, options),
+    bulkWrite: (operations, options = {}) =>
+      Effect.map(bulkWrite(operations, options), (outcome) => ({
+        ...outcome,
+        insertedIds: identifiers(outcome.insertedIds),
+        upsertedIds: identifiers(outcome.upsertedIds)
+      })),
+    count: (filter, options = {}) => attempt((access) => engine.count(namespace, filter, options, access)),
+    distinct: (path, filter = {}) => attempt((access) => engine.distinct(namespace, path, filter, access).map(value)),
+    createIndex: (keys, options = {}) =>
+      Effect.try({
+        try: () => engine.createIndex(namespace, keys, options),
+        catch: (error) => toDatabaseError(filename, error)
       }),
-    count: (filter) => attempt(() => engine.count(namespace, filter)),
-    createIndex: (keys, options = {}) => attempt(() => engine.createIndex(namespace, keys, options)),
     explain: (filter, options = {}) =>
-      attempt(() => {
-        const { index, ...counts } = engine.explain(namespace, filter, options)
+      attempt((access) => {
+        const { index, ...counts } = engine.explain(namespace, filter, options, access)
         return { index: Option.fromUndefinedOr(index), ...counts }
       })
   }
@@ -260,7 +457,8 @@ const make = (
       Effect.catch(attempt(() => close(opened)), (error) => Effect.logWarning("closing the database", error.message)))
     const engine = yield* attempt(() => new SqliteEngine(sqlite, filename))
     return Database.of({
-      collection: (namespace, options) => makeCollection(engine, filename, namespace, options?.numbers ?? "native")
+      collection: (namespace, options) =>
+        makeCollection(engine, filename, namespace, options?.numbers ?? "native", options?.access ?? {})
     })
   })
 }

@@ -35,7 +35,8 @@ export type DatabaseErrorReason = typeof DatabaseErrorReason.Type
 /**
  * A failed database operation. `reason` says why, `message` what to do about it.
  *
- * `insertedCount` is set when an ordered `insertMany` stopped on the way: that many documents were kept.
+ * `insertedCount` and `failedIndex` are set by `insertMany` and `bulkWrite`: that many documents were inserted and kept, and
+ * at that place, counted from 0, stood the first write that failed.
  *
  * @example
  * ```ts
@@ -59,6 +60,7 @@ export type DatabaseErrorReason = typeof DatabaseErrorReason.Type
 export class DatabaseError extends Schema.TaggedError<DatabaseError>()("DatabaseError", {
   reason: DatabaseErrorReason,
   insertedCount: Schema.optionalKey(Schema.Int),
+  failedIndex: Schema.optionalKey(Schema.Int),
   cause: Schema.optionalKey(Schema.Defect())
 }) {
   /** What happened and what to do about it. Never holds a value of a document. */

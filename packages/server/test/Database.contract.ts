@@ -605,6 +605,33 @@ export const contract = (name: string, layer: Layer.Layer<Database, DatabaseErro
           assert.strictEqual((yield* reasonOf(things.find({}, { projection: { a: 1, d: 0 } })))._tag, "BadFilter")
         }))
 
+      test("counts from skip on, up to limit", (things) =>
+        Effect.gen(function*() {
+          yield* things.insertMany([1, 2, 3, 4, 5].map((_id) => ({ _id, n: _id % 2 })))
+          assert.strictEqual(yield* things.count({}, { limit: 2 }), 2)
+          assert.strictEqual(yield* things.count({ n: 1 }, { limit: 9 }), 3)
+          assert.strictEqual(yield* things.count({ n: 1 }, { skip: 1, limit: 1 }), 1)
+          assert.strictEqual(yield* things.count({ n: 1 }, { skip: 5 }), 0)
+          assert.strictEqual((yield* reasonOf(things.count({}, { limit: -1 })))._tag, "BadFilter")
+        }))
+
+      test("distinct values are told apart as in an index, those of arrays by element", (things) =>
+        Effect.gen(function*() {
+          yield* things.insertMany([
+            { _id: 1, v: 1, a: [{ b: 1 }, { b: [2, 3] }] },
+            { _id: 2, v: [1, "x", [2]] },
+            { _id: 3, v: long("1") },
+            { _id: 4, v: null },
+            { _id: 5, v: [] },
+            { _id: 6, v: { a: 1 } }
+          ])
+          assert.deepStrictEqual(yield* things.distinct("v"), [1, "x", [2], null, { a: 1 }])
+          assert.deepStrictEqual(yield* things.distinct("v", { _id: { $lt: 2 } }), [1])
+          assert.deepStrictEqual(yield* things.distinct("a.b"), [1, 2, 3])
+          assert.deepStrictEqual(yield* things.distinct("nothing"), [])
+          assert.strictEqual((yield* reasonOf(things.distinct("$v")))._tag, "BadFilter")
+        }))
+
       test("a collection that is not there is empty", (things) =>
         Effect.gen(function*() {
           assert.deepStrictEqual(yield* things.find({}), [])
@@ -737,7 +764,12 @@ export const contract = (name: string, layer: Layer.Layer<Database, DatabaseErro
           assert.strictEqual(error.reason._tag, "DuplicateKey")
           assert.strictEqual(error.insertedCount, 2)
           assert.deepStrictEqual(sortedIds(yield* things.find({})), ["1", "2"])
+          assert.strictEqual(error.failedIndex, 2)
           assert.deepStrictEqual(yield* things.insertMany([{ _id: 4 }, { _id: 5 }]), { insertedIds: [4, 5] })
+          const unordered = yield* errorOf(things.insertMany([{ _id: 5 }, { _id: 6 }], { ordered: false }))
+          assert.strictEqual(unordered.insertedCount, 1)
+          assert.deepStrictEqual(sortedIds(yield* things.find({})), ["1", "2", "4", "5", "6"])
+          assert.deepStrictEqual(yield* things.insertMany([]), { insertedIds: [] })
         }))
     })
 
@@ -826,6 +858,80 @@ export const contract = (name: string, layer: Layer.Layer<Database, DatabaseErro
             yield* things.findOneAndUpdate({ _id: 8 }, { $set: { n: 1 } }, { upsert: true, returnDocument: "after" }),
             Option.some({ _id: 8, n: 1 })
           )
+        }))
+
+      test("findOneAndUpdate, findOneAndReplace and findOneAndDelete hand out what is asked for", (things) =>
+        Effect.gen(function*() {
+          yield* things.insertMany([{ _id: 1, n: 1, x: 1 }, { _id: 2, n: 2, x: 2 }])
+          const projection = { n: 1, _id: 0 } as const
+          assert.deepStrictEqual(
+            yield* things.findOneAndUpdate({ _id: 1 }, { $inc: { n: 1 } }, { projection }),
+            Option.some({ n: 1 })
+          )
+          assert.deepStrictEqual(
+            yield* things.findOneAndReplace({}, { n: 5 }, { sort: { _id: -1 }, returnDocument: "after" }),
+            Option.some({ _id: 2, n: 5 })
+          )
+          assert.deepStrictEqual(
+            yield* things.findOneAndReplace({ _id: 1 }, { n: 6 }, { projection }),
+            Option.some({ n: 2 })
+          )
+          assert.ok(Option.isNone(yield* things.findOneAndReplace({ _id: 3 }, { n: 7 }, { upsert: true })))
+          assert.deepStrictEqual(
+            yield* things.findOneAndDelete({}, { sort: { n: -1 }, projection }),
+            Option.some({ n: 7 })
+          )
+          assert.ok(Option.isNone(yield* things.findOneAndDelete({ _id: 9 })))
+          assert.deepStrictEqual(yield* things.find({}, { sort: { _id: 1 } }), [{ _id: 1, n: 6 }, { _id: 2, n: 5 }])
+          const mixed = { a: 1, n: 0 } as const
+          assert.strictEqual((yield* reasonOf(things.findOneAndDelete({}, { projection: mixed })))._tag, "BadFilter")
+          assert.strictEqual(yield* things.count({}), 2)
+        }))
+
+      test("bulkWrite applies all, stops at the first that fails, or goes on", (things) =>
+        Effect.gen(function*() {
+          const result = yield* things.bulkWrite([
+            { insertOne: { document: { _id: 1, n: 1 } } },
+            { insertOne: { document: { _id: 2, n: 2 } } },
+            { updateOne: { filter: { _id: 1 }, update: { $inc: { n: 1 } } } },
+            { updateMany: { filter: {}, update: { $set: { n: 2 } } } },
+            { replaceOne: { filter: { _id: 3 }, replacement: { n: 3 }, upsert: true } },
+            { deleteOne: { filter: { n: 2 } } },
+            { deleteMany: { filter: { n: 9 } } }
+          ])
+          assert.deepStrictEqual(result, {
+            insertedCount: 2,
+            matchedCount: 3,
+            modifiedCount: 1,
+            deletedCount: 1,
+            upsertedCount: 1,
+            insertedIds: { 0: 1, 1: 2 },
+            upsertedIds: { 4: 3 }
+          })
+          assert.deepStrictEqual(yield* things.find({}), [{ _id: 2, n: 2 }, { _id: 3, n: 3 }])
+          const operations: ReadonlyArray<DatabaseModule.BulkOperation> = [
+            { insertOne: { document: { _id: 4 } } },
+            { insertOne: { document: { _id: 2 } } },
+            { updateOne: { filter: { _id: 2 }, update: { $inc: { n: "x" } } } },
+            { insertOne: { document: { _id: 5 } } }
+          ]
+          const stopped = yield* errorOf(things.bulkWrite(operations))
+          assert.strictEqual(stopped.reason._tag, "DuplicateKey")
+          assert.strictEqual(stopped.failedIndex, 1)
+          assert.strictEqual(stopped.insertedCount, 1)
+          assert.deepStrictEqual(sortedIds(yield* things.find({})), ["2", "3", "4"])
+          yield* things.deleteOne({ _id: 4 })
+          const failed = yield* errorOf(things.bulkWrite(operations, { ordered: false }))
+          assert.strictEqual(failed.reason._tag, "DuplicateKey")
+          assert.strictEqual(failed.insertedCount, 2)
+          assert.deepStrictEqual(sortedIds(yield* things.find({})), ["2", "3", "4", "5"])
+          const unknown = yield* reasonOf(
+            things.bulkWrite([{ drop: {} } as unknown as DatabaseModule.BulkOperation])
+          )
+          assert.strictEqual(unknown._tag, "BadUpdate")
+          const everything = { deleteMany: { filter: undefined } } as unknown as DatabaseModule.BulkOperation
+          assert.strictEqual((yield* reasonOf(things.bulkWrite([everything])))._tag, "BadFilter")
+          assert.strictEqual(yield* things.count({}), 4)
         }))
 
       test("deleteOne deletes one, deleteMany all that match", (things) =>

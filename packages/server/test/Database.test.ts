@@ -10,6 +10,7 @@ import { createInterface } from "node:readline"
 import { DatabaseSync } from "node:sqlite"
 import { fileURLToPath, pathToFileURL } from "node:url"
 import { contract } from "./Database.contract.ts"
+import { accessContract } from "./DatabaseAccess.contract.ts"
 
 const folder = Effect.acquireRelease(
   Effect.sync(() => fs.mkdtempSync(path.join(tmpdir(), "database-"))),
@@ -18,8 +19,12 @@ const folder = Effect.acquireRelease(
 
 const newFile = Effect.map(folder, (name) => path.join(name, "app.db"))
 
+const file = Layer.unwrap(Effect.map(newFile, (filename) => layerFile({ filename })))
+
 contract("memory", layerMemory)
-contract("file", Layer.unwrap(Effect.map(newFile, (filename) => layerFile({ filename }))))
+contract("file", file)
+accessContract("memory", layerMemory)
+accessContract("file", file)
 
 const things = Effect.map(Database, (database) => database.collection({ database: "app", collection: "things" }))
 

@@ -399,6 +399,7 @@ const undefinedPath = (value: unknown, path: string, depth: number): string | un
 /** A filter in exact form. */
 export const exactFilter = (filter: unknown): Fields => {
   const path = undefinedPath(filter, "", 0)
+  if (path === "") throw badFilter("it is undefined; use {} to match every document")
   if (path !== undefined) {
     // dropping it would match every document: the wrong user's, for one
     throw badFilter(`"${path}" is undefined; use null or { $exists: false } to ask for a missing field`)

@@ -91,10 +91,14 @@ const collect = (filter: Fields, prefix: string, group: number, nextGroup: () =>
   })
 
 /** A partial index holds every document of the filter if the filter demands all that the index demands. */
-const impliesPartial = (constraints: ReadonlyArray<Constraint>, filter: Fields, partial: Fields): boolean =>
+const impliesPartial = (
+  constraints: ReadonlyArray<Constraint>,
+  filters: ReadonlyArray<Fields>,
+  partial: Fields
+): boolean =>
   Object.keys(partial).every((name) => {
     const demanded = partial[name]
-    if (Object.hasOwn(filter, name) && compare(filter[name], demanded) === 0) return true
+    if (filters.some((filter) => Object.hasOwn(filter, name) && compare(filter[name], demanded) === 0)) return true
     const onlyExists = isFields(demanded) && Object.keys(demanded).length === 1 && demanded["$exists"] === true
     return onlyExists && constraints.some((constraint) => constraint.path === name && isPresence(constraint))
   })
@@ -120,12 +124,12 @@ const bounds = (prefix: Uint8Array, lower: unknown, upper: unknown): Interval =>
 
 const planIndex = <Index extends PlannedIndex>(
   index: Index,
-  filter: Fields,
+  filters: ReadonlyArray<Fields>,
   constraints: ReadonlyArray<Constraint>,
   sort: ReadonlyArray<Sort>
 ): Candidate<Index> | undefined => {
   const { fields, partial, sparse } = index.declaration
-  if (partial !== undefined && !impliesPartial(constraints, filter, partial)) return undefined
+  if (partial !== undefined && !impliesPartial(constraints, filters, partial)) return undefined
   let prefixes: ReadonlyArray<Uint8Array> = [new Uint8Array()]
   let used = 0
   let group: number | undefined
@@ -198,18 +202,39 @@ const sortDirection = (index: PlannedIndex, used: number, intervals: number, sor
   return fits ? first.direction : 0
 }
 
-/** The best plan for a filter in exact form, or `undefined` when every document has to be looked at. */
+/**
+ * Whether a document must hold the constraint when a part of it does, from which fields were left out. What asks for null
+ * or for a whole embedded document may hold for the part alone.
+ */
+const holdsForWhole = ({ equal, lower, upper }: Constraint): boolean =>
+  [...equal ?? [], lower, upper].every((value) =>
+    value === undefined || (rankOf(value) !== rank.null && rankOf(value) !== rank.object)
+  )
+
+/** What a plan is made for; filters in exact form. */
+export interface Wanted {
+  /** Filters that the stored documents hold. */
+  readonly filters: ReadonlyArray<Fields>
+  /** A filter that what is seen of the stored documents holds. */
+  readonly seen: Fields
+  readonly sort: ReadonlyArray<Sort>
+}
+
+/** The best plan, or `undefined` when every document has to be looked at. */
 export const planQuery = <Index extends PlannedIndex>(
   indexes: ReadonlyArray<Index>,
-  filter: Fields,
-  sort: ReadonlyArray<Sort>
+  { filters, seen, sort }: Wanted
 ): Plan<Index> | undefined => {
   let groups = 0
-  const constraints = collect(filter, "", 0, () => ++groups)
+  const nextGroup = () => ++groups
+  const constraints = [
+    ...filters.flatMap((filter) => collect(filter, "", 0, nextGroup)),
+    ...collect(seen, "", 0, nextGroup).filter(holdsForWhole)
+  ]
   if (constraints.length === 0 && sort.length === 0) return undefined
   let best: Candidate<Index> | undefined
   for (const index of indexes) {
-    const candidate = planIndex(index, filter, constraints, sort)
+    const candidate = planIndex(index, filters, constraints, sort)
     if (candidate === undefined) continue
     if (best === undefined || candidate.score > best.score) best = candidate
   }

@@ -1,30 +1,37 @@
 /**
  * The embedded engine: MongoDB's operations, synchronous, each write one transaction.
  */
-import { ObjectId } from "bson"
+import type { ObjectId } from "bson"
 import type { DatabaseSync, StatementSync } from "node:sqlite"
 import { DatabaseError } from "../DatabaseError.ts"
-import { compare } from "./bsonOrder.ts"
+import { decode, encode, exact, type Fields, isArray, isFields, setField } from "./bsonValue.ts"
+import { type BulkOutcome, bulkStep, nothingWritten } from "./bulkWrite.ts"
 import {
-  assignFields,
-  decode,
-  encode,
-  exact,
-  exactDocument,
-  type Fields,
-  isArray,
-  isFields,
-  rank,
-  rankOf,
-  setField
-} from "./bsonValue.ts"
-import { badDocument, badFilter, badUpdate, failure } from "./failure.ts"
+  type Access,
+  countFound,
+  distinctValues,
+  parseQuery,
+  parseSelection,
+  plannedIndex,
+  search,
+  type Selection,
+  view
+} from "./documentSearch.ts"
+import {
+  compileReplacement,
+  deleteDocuments,
+  insertDocument,
+  newDocument,
+  nothingUpdated,
+  updateDocuments,
+  type UpdateOutcome
+} from "./documentWrites.ts"
+import { failure } from "./failure.ts"
 import { declareIndex, type IndexDeclaration, sameIndex } from "./indexKeys.ts"
-import { compileProjection, parseSort, type Sort, sortDocuments } from "./projection.ts"
-import { compileFilter, exactFilter, type Predicate } from "./query.ts"
-import { type Plan, planQuery } from "./queryPlan.ts"
-import { SqliteCollection, type StoredDocument, type StoredIndex } from "./sqliteCollection.ts"
-import { compileUpdate, type Update, upsertSeed } from "./update.ts"
+import { compileProjection, type Projection } from "./projection.ts"
+import { exactFilter } from "./query.ts"
+import { SqliteCollection } from "./sqliteCollection.ts"
+import { compileUpdate, type Update } from "./update.ts"
 
 export interface Namespace {
   readonly database: string
@@ -44,52 +51,27 @@ export interface UpdateOptions {
   readonly sort?: { readonly [path: string]: unknown } | undefined
 }
 
-export interface UpdateOutcome {
-  readonly matchedCount: number
-  readonly modifiedCount: number
-  readonly upsertedId: unknown
-  readonly before: Fields | undefined
-  readonly after: Fields | undefined
-}
-
 export interface Explanation {
   readonly index: string | undefined
   readonly documentsExamined: number
   readonly documentsReturned: number
 }
 
-interface Query {
-  readonly filter: Fields
-  readonly predicate: Predicate
+interface BulkFailure {
+  readonly error: DatabaseError
+  readonly index: number
 }
 
-const query = (filter: unknown): Query => {
-  const fields = exactFilter(filter)
-  return { filter: fields, predicate: compileFilter(fields) }
-}
+/** What becomes of one document: an update by operators, a whole document in its place, or none. */
+export type OneChange =
+  | { readonly _tag: "Update"; readonly update: unknown; readonly arrayFilters?: ReadonlyArray<unknown> | undefined }
+  | { readonly _tag: "Replace"; readonly replacement: unknown }
+  | { readonly _tag: "Delete" }
 
-const whole = (name: string, value: number | undefined): number => {
-  if (value === undefined) return 0
-  if (!Number.isSafeInteger(value) || value < 0) throw badFilter(`${name} is not a whole number from 0 on`)
-  return value
-}
-
-const checkId = (id: unknown): void => {
-  const idRank = rankOf(id)
-  if (idRank === rank.array || idRank === rank.regex || idRank === rank.undefined) {
-    throw badDocument("_id", "an array or a regular expression cannot be an identifier")
-  }
-}
-
-/** With `_id` in the first place, made when there is none. `now` is in milliseconds. */
-const identified = (document: Fields, now: number): Fields => {
-  const id = Object.hasOwn(document, "_id") ? document["_id"] : new ObjectId(ObjectId.generate(Math.floor(now / 1000)))
-  checkId(id)
-  for (const name of Object.keys(document)) {
-    if (name.startsWith("$")) throw badDocument(name, "a field of a document cannot begin with $")
-  }
-  return Object.keys(document)[0] === "_id" ? document : assignFields({ _id: id }, document)
-}
+const parseProjection = (projection: FindOptions["projection"]): Projection =>
+  projection === undefined || Object.keys(projection).length === 0
+    ? (document) => document
+    : compileProjection(projection)
 
 export class SqliteEngine {
   readonly #database: DatabaseSync
@@ -149,12 +131,15 @@ export class SqliteEngine {
     })
   }
 
-  #transaction<A>(collections: ReadonlyArray<SqliteCollection>, f: () => A): A {
-    const indexes = collections.flatMap((collection) => collection.secondary)
+  /** Runs `f` on a collection, which comes into being when it is not there, as one transaction. */
+  #transaction<A>(namespace: Namespace, f: (collection: SqliteCollection) => A): A {
+    const existing = this.#existing(namespace)
     this.#begin.run()
+    let collection = existing
     try {
-      const result = f()
-      const raised = indexes.filter((index) => index.raised.includes(true))
+      collection ??= this.#create(namespace)
+      const result = f(collection)
+      const raised = collection.secondary.filter((index) => index.raised.includes(true))
       for (const index of raised) {
         const multikey = index.multikey.map((isMultikey, position) => isMultikey || index.raised[position] === true)
         this.#saveMultikey.run(
@@ -170,225 +155,191 @@ export class SqliteEngine {
     } catch (error) {
       // SQLite has rolled back by itself when the disk is full
       if (this.#database.isTransaction) this.#database.exec("ROLLBACK")
+      if (existing === undefined) this.#collections.delete(this.#name(namespace))
       throw error
     } finally {
-      for (const index of indexes) index.raised.fill(false)
+      for (const index of collection?.secondary ?? []) index.raised.fill(false)
     }
+  }
+
+  /** Runs `f` within a transaction, whole or not at all; returns what the database had against it. */
+  #attempt(f: () => void): DatabaseError | undefined {
+    this.#database.exec("SAVEPOINT one")
+    let refused: DatabaseError | undefined
+    try {
+      f()
+    } catch (error) {
+      // a caller's refusal is for the whole request
+      if (!(error instanceof DatabaseError) || !this.#database.isTransaction) throw error
+      refused = error
+      this.#database.exec("ROLLBACK TO one")
+    }
+    this.#database.exec("RELEASE one")
+    return refused
   }
 
   #existing(namespace: Namespace): SqliteCollection | undefined {
     return this.#collections.get(this.#name(namespace))
   }
 
-  #ensure(namespace: Namespace): SqliteCollection {
-    const existing = this.#existing(namespace)
-    if (existing !== undefined) return existing
-    const id = this.#transaction([], () => {
-      const inserted = this.#database.prepare("INSERT INTO collections (database, name) VALUES (?, ?)")
-        .run(namespace.database, namespace.collection)
-      SqliteCollection.createTable(this.#database, Number(inserted.lastInsertRowid))
-      return Number(inserted.lastInsertRowid)
-    })
+  #create(namespace: Namespace): SqliteCollection {
+    const inserted = this.#database.prepare("INSERT INTO collections (database, name) VALUES (?, ?)")
+      .run(namespace.database, namespace.collection)
+    const id = Number(inserted.lastInsertRowid)
+    SqliteCollection.createTable(this.#database, id)
     return this.#register(id, namespace)
   }
 
-  #candidates(collection: SqliteCollection, plan: Plan<StoredIndex> | undefined): Generator<StoredDocument> {
-    return plan === undefined ? collection.scan() : collection.lookUp(plan)
-  }
-
-  /** The documents that match, sorted, from `skip` on, `limit` of them (0 for all). */
-  #matching(
-    collection: SqliteCollection,
-    { filter, predicate }: Query,
-    sort: ReadonlyArray<Sort>,
-    skip: number,
-    limit: number,
-    examine: () => void = () => {}
-  ): Array<StoredDocument> {
-    const plan = planQuery(collection.indexes, filter, sort)
-    const isSorted = sort.length === 0 || (plan !== undefined && plan.sorted !== 0)
-    const end = isSorted && limit > 0 ? skip + limit : Infinity
-    const found: Array<StoredDocument> = []
-    for (const stored of this.#candidates(collection, plan)) {
-      examine()
-      if (!predicate(stored.document)) continue
-      found.push(stored)
-      if (found.length >= end) break
-    }
-    const sorted = isSorted ? found : sortDocuments(found, sort)
-    return skip === 0 && limit === 0 ? sorted : sorted.slice(skip, limit === 0 ? undefined : skip + limit)
-  }
-
   /** The document of a filter that is one identifier and nothing else. */
-  findById(namespace: Namespace, id: string | ObjectId): Fields | undefined {
-    return this.#existing(namespace)?.get(id)?.document
+  findById(namespace: Namespace, id: string | ObjectId, access: Access): Fields | undefined {
+    const stored = this.#existing(namespace)?.get(id)
+    return stored === undefined ? undefined : view(access, stored.document)
   }
 
-  find(namespace: Namespace, filter: unknown, options: FindOptions): ReadonlyArray<Fields> {
-    const compiled = query(filter)
-    const sort = parseSort(options.sort ?? {})
-    const skip = whole("skip", options.skip)
-    const limit = whole("limit", options.limit)
-    const project = options.projection === undefined || Object.keys(options.projection).length === 0
-      ? undefined
-      : compileProjection(options.projection)
+  find(namespace: Namespace, filter: unknown, options: FindOptions, access: Access): ReadonlyArray<Fields> {
+    const selection = parseSelection(filter, options)
+    const project = parseProjection(options.projection)
     const collection = this.#existing(namespace)
-    if (collection === undefined) return []
-    const found = this.#matching(collection, compiled, sort, skip, limit)
-    return found.map(({ document }) => project === undefined ? document : project(document))
+    return collection === undefined
+      ? []
+      : search(collection, selection, access).map(({ document }) => project(document))
   }
 
-  count(namespace: Namespace, filter: unknown): number {
-    const compiled = query(filter)
+  count(
+    namespace: Namespace,
+    filter: unknown,
+    options: { readonly skip?: number | undefined; readonly limit?: number | undefined },
+    access: Access
+  ): number {
+    const selection = parseSelection(filter, options)
     const collection = this.#existing(namespace)
-    if (collection === undefined) return 0
-    if (Object.keys(compiled.filter).length === 0) return collection.count()
-    let count = 0
-    for (const { document } of this.#candidates(collection, planQuery(collection.indexes, compiled.filter, []))) {
-      if (compiled.predicate(document)) count++
-    }
-    return count
+    return collection === undefined ? 0 : countFound(collection, selection, access)
   }
 
-  explain(namespace: Namespace, filter: unknown, options: FindOptions): Explanation {
-    const compiled = query(filter)
-    const sort = parseSort(options.sort ?? {})
+  distinct(namespace: Namespace, field: string, filter: unknown, access: Access): ReadonlyArray<unknown> {
+    const query = parseQuery(filter)
+    const collection = this.#existing(namespace)
+    return collection === undefined ? [] : distinctValues(collection, field, query, access)
+  }
+
+  explain(namespace: Namespace, filter: unknown, options: FindOptions, access: Access): Explanation {
+    const selection = parseSelection(filter, options)
     const collection = this.#existing(namespace)
     if (collection === undefined) return { index: undefined, documentsExamined: 0, documentsReturned: 0 }
     let documentsExamined = 0
-    const found = this.#matching(
-      collection,
-      compiled,
-      sort,
-      whole("skip", options.skip),
-      whole("limit", options.limit),
-      () => {
-        documentsExamined++
-      }
-    )
+    const found = search(collection, selection, access, () => {
+      documentsExamined++
+    })
     return {
-      index: planQuery(collection.indexes, compiled.filter, sort)?.index.declaration.name,
+      index: plannedIndex(collection, selection, access),
       documentsExamined,
       documentsReturned: found.length
     }
   }
 
-  insertOne(namespace: Namespace, document: unknown, now: number): unknown {
-    const complete = identified(exactDocument(document), now)
-    const collection = this.#ensure(namespace)
-    this.#transaction([collection], () => collection.insert(complete))
-    return complete["_id"]
+  insertOne(namespace: Namespace, document: unknown, access: Access, now: number): unknown {
+    const complete = newDocument(document, now)
+    return this.#transaction(namespace, (collection) => insertDocument(collection, complete, access))
   }
 
-  /** Inserts in order, in one transaction, and keeps those before the first that fails. */
-  insertMany(namespace: Namespace, documents: ReadonlyArray<unknown>, now: number): ReadonlyArray<unknown> {
-    const collection = this.#ensure(namespace)
-    const ids: Array<unknown> = []
-    let stopped: DatabaseError | undefined
-    this.#transaction([collection], () => {
-      for (const document of documents) {
-        this.#database.exec("SAVEPOINT one")
-        try {
-          const complete = identified(exactDocument(document), now)
-          collection.insert(complete)
-          ids.push(complete["_id"])
-        } catch (error) {
-          if (!(error instanceof DatabaseError)) throw error
-          stopped = error
-          this.#database.exec("ROLLBACK TO one")
-        }
-        this.#database.exec("RELEASE one")
-        if (stopped !== undefined) break
+  /**
+   * Takes each step in one transaction, those that fail left out; stops at the first that does when `ordered`. Throws the first
+   * failure, with its place and the count of the documents inserted all the same.
+   */
+  bulkWrite(
+    namespace: Namespace,
+    operations: ReadonlyArray<unknown>,
+    ordered: boolean,
+    access: Access,
+    now: number
+  ): BulkOutcome {
+    const { failed, outcome } = this.#transaction(namespace, (collection) => {
+      const outcome = nothingWritten()
+      let failed: BulkFailure | undefined
+      for (const [index, operation] of operations.entries()) {
+        const step = bulkStep(operation, { index, access, now })
+        const error = this.#attempt(() => step(collection, outcome))
+        if (error === undefined) continue
+        failed ??= { error, index }
+        if (ordered) break
       }
+      return { outcome, failed }
     })
-    if (stopped !== undefined) throw new DatabaseError({ reason: stopped.reason, insertedCount: ids.length })
-    return ids
+    if (failed === undefined) return outcome
+    const { error: { reason }, index } = failed
+    throw new DatabaseError({ reason, insertedCount: outcome.insertedCount, failedIndex: index })
   }
 
   update(
     namespace: Namespace,
     filter: unknown,
     update: unknown,
-    options: UpdateOptions & { readonly many: boolean; readonly now: number }
+    options: UpdateOptions & { readonly many: boolean; readonly now: number },
+    access: Access
   ): UpdateOutcome {
-    const compiled = query(filter)
-    return this.#change(namespace, compiled, compileUpdate(update, options), options)
+    const selection = parseSelection(filter, { limit: options.many ? 0 : 1 })
+    return this.#update(namespace, selection, compileUpdate(update, options), options, access)
   }
 
   replace(
     namespace: Namespace,
     filter: unknown,
     replacement: unknown,
-    options: UpdateOptions & { readonly now: number }
+    options: UpdateOptions & { readonly now: number },
+    access: Access
   ): UpdateOutcome {
-    const compiled = query(filter)
-    const next = exactDocument(replacement)
-    const operator = Object.keys(next).find((name) => name.startsWith("$"))
-    if (operator !== undefined) throw badUpdate(`a replacement cannot hold ${operator}; use updateOne`, operator)
-    return this.#change(namespace, compiled, (document) => {
-      const id = document["_id"]
-      if (id !== undefined && next["_id"] !== undefined && compare(id, next["_id"]) !== 0) {
-        throw badUpdate("the field _id of a document never changes")
-      }
-      for (const name of Object.keys(document)) Reflect.deleteProperty(document, name)
-      if (id !== undefined) document["_id"] = id
-      assignFields(document, next)
-    }, { ...options, many: false })
+    const selection = parseSelection(filter, { limit: 1 })
+    return this.#update(namespace, selection, compileReplacement(replacement), options, access)
   }
 
-  #change(
+  #update(
     namespace: Namespace,
-    compiled: Query,
+    selection: Selection,
     update: Update,
-    options: UpdateOptions & { readonly many: boolean; readonly now: number }
+    options: UpdateOptions & { readonly now: number },
+    access: Access
   ): UpdateOutcome {
-    const { filter } = compiled
-    const sort = parseSort(options.sort ?? {})
-    const collection = options.upsert === true ? this.#ensure(namespace) : this.#existing(namespace)
-    const nothing: UpdateOutcome = {
-      matchedCount: 0,
-      modifiedCount: 0,
-      upsertedId: undefined,
-      before: undefined,
-      after: undefined
-    }
-    if (collection === undefined) return nothing
-    return this.#transaction([collection], () => {
-      // all are found before any is changed, so that none is met twice
-      const found = this.#matching(collection, compiled, sort, 0, options.many ? 0 : 1)
-      if (found.length === 0 && options.upsert === true) {
-        const seed = upsertSeed(filter)
-        update(seed, { inserting: true, filter })
-        const inserted = identified(seed, options.now)
-        collection.insert(inserted)
-        return { ...nothing, upsertedId: inserted["_id"], after: inserted }
-      }
-      let modifiedCount = 0
-      let after: Fields | undefined
-      for (const stored of found) {
-        update(stored.document, { inserting: false, filter })
-        if (collection.replace(stored, stored.document) !== undefined) modifiedCount++
-        after = stored.document
-      }
-      const [first] = found
-      return {
-        matchedCount: found.length,
-        modifiedCount,
-        upsertedId: undefined,
-        before: first === undefined || options.many ? undefined : decode(first.body),
-        after: options.many ? undefined : after
-      }
-    })
+    if (options.upsert !== true && this.#existing(namespace) === undefined) return nothingUpdated
+    return this.#transaction(
+      namespace,
+      (collection) => updateDocuments(collection, selection, update, access, options)
+    )
   }
 
-  delete(namespace: Namespace, filter: unknown, many: boolean): number {
-    const compiled = query(filter)
-    const collection = this.#existing(namespace)
-    if (collection === undefined) return 0
-    return this.#transaction([collection], () => {
-      const found = this.#matching(collection, compiled, [], 0, many ? 0 : 1)
-      for (const stored of found) collection.delete(stored)
-      return found.length
+  delete(namespace: Namespace, filter: unknown, many: boolean, access: Access): number {
+    const selection = parseSelection(filter, { limit: many ? 0 : 1 })
+    if (this.#existing(namespace) === undefined) return 0
+    return this.#transaction(namespace, (collection) => deleteDocuments(collection, selection, access).length)
+  }
+
+  /** Changes the first document in the order of `sort`, and hands it out as it was or has become. */
+  findOneAnd(
+    namespace: Namespace,
+    filter: unknown,
+    change: OneChange,
+    options: FindOptions & {
+      readonly upsert?: boolean | undefined
+      readonly returnDocument?: "before" | "after" | undefined
+      readonly now: number
+    },
+    access: Access
+  ): Fields | undefined {
+    const selection = parseSelection(filter, { sort: options.sort, limit: 1 })
+    const project = parseProjection(options.projection)
+    const update = change._tag === "Update"
+      ? compileUpdate(change.update, { now: options.now, arrayFilters: change.arrayFilters })
+      : change._tag === "Replace"
+      ? compileReplacement(change.replacement)
+      : undefined
+    if (options.upsert !== true && this.#existing(namespace) === undefined) return undefined
+    return this.#transaction(namespace, (collection) => {
+      const { after, before } = update === undefined
+        ? { before: deleteDocuments(collection, selection, access)[0], after: undefined }
+        : updateDocuments(collection, selection, update, access, options)
+      const document = options.returnDocument === "after" ? after : before
+      // in the transaction, for a caller may refuse to look
+      const seen = document === undefined ? undefined : view(access, document)
+      return seen === undefined ? undefined : project(seen)
     })
   }
 
@@ -406,13 +357,12 @@ export class SqliteEngine {
       sparse: options.sparse,
       partial: options.partial === undefined ? undefined : exactFilter(options.partial)
     })
-    const collection = this.#ensure(namespace)
-    const present = collection.secondary.find((index) => index.declaration.name === declaration.name)
+    const present = this.#existing(namespace)?.secondary.find((index) => index.declaration.name === declaration.name)
     if (present !== undefined && sameIndex(present.declaration, declaration)) return
     if (present !== undefined) {
       throw failure({
         _tag: "BadIndex",
-        detail: `${collection.namespace} has an index ${declaration.name} with other options`
+        detail: `${namespace.database}.${namespace.collection} has an index ${declaration.name} with other options`
       })
     }
     const bytes = encode({
@@ -421,21 +371,21 @@ export class SqliteEngine {
       sparse: declaration.sparse,
       partial: declaration.partial ?? null
     })
-    const index = this.#transaction([], () => {
+    const opened = this.#transaction(namespace, (collection) => {
       const inserted = this.#database.prepare("INSERT INTO indexes (collection, declaration) VALUES (?, ?)")
         .run(collection.id, bytes)
       const id = Number(inserted.lastInsertRowid)
       SqliteCollection.createIndexTable(this.#database, id, declaration.unique)
-      const opened = collection.openIndex(id, declaration, declaration.fields.map(() => false))
-      for (const stored of collection.scan()) collection.addKeys(opened, stored.document, stored.record)
-      opened.multikey = [...opened.raised]
-      opened.raised.fill(false)
+      const index = collection.openIndex(id, declaration, declaration.fields.map(() => false))
+      for (const stored of collection.scan()) collection.addKeys(index, stored.document, stored.record)
+      index.multikey = [...index.raised]
+      index.raised.fill(false)
       this.#saveMultikey.run(
-        opened.multikey.reduce((bits, isMultikey, position) => bits | (Number(isMultikey) << position), 0),
+        index.multikey.reduce((bits, isMultikey, position) => bits | (Number(isMultikey) << position), 0),
         id
       )
-      return opened
+      return { collection, index }
     })
-    collection.secondary.push(index)
+    opened.collection.secondary.push(opened.index)
   }
 }

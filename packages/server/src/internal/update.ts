@@ -9,8 +9,15 @@ import { badUpdate, refusing } from "./failure.ts"
 import { compileElementFilter, compileFilter, isOperators, type Test } from "./query.ts"
 import { type FieldUpdate, fieldUpdate, keep, remove } from "./updateOperators.ts"
 
+/** What an update is applied for. `found` is the document as the filter saw it. */
+export interface UpdateContext {
+  readonly inserting: boolean
+  readonly filter: Fields
+  readonly found: Fields
+}
+
 /** Changes a document in place. Throws before it is whole when it cannot be applied: the document is then given up. */
-export type Update = (document: Fields, context: { readonly inserting: boolean; readonly filter: Fields }) => void
+export type Update = (document: Fields, context: UpdateContext) => void
 
 interface Step {
   readonly operator: string
@@ -287,12 +294,14 @@ export const compileUpdate = (
   checkConflicts(steps.flatMap(({ from, path }) => from === undefined ? [path] : [from, path]))
   const filters = parseArrayFilters(options.arrayFilters ?? [])
   checkArrayFilters(steps, filters)
-  return (document, { filter, inserting }) => {
+  return (document, { filter, found, inserting }) => {
     const id = document["_id"]
-    for (const step of steps) {
-      if (step.operator === "$setOnInsert" && !inserting) continue
+    const applied = steps.filter(({ operator }) => inserting || operator !== "$setOnInsert")
+    // before any is applied, for what was found may be the very document that changes
+    const paths = applied.map(({ path }) => resolvePosition(path, found, filter))
+    for (const [index, step] of applied.entries()) {
       if (step.from !== undefined) applyRename(document, step, step.from)
-      else new Applying(step, resolvePosition(step.path, document, filter), filters).inFields(document, 0)
+      else new Applying(step, paths[index] ?? step.path, filters).inFields(document, 0)
     }
     if (id !== undefined && compare(id, document["_id"]) !== 0) {
       throw badUpdate("the field _id of a document never changes")

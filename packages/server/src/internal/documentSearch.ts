@@ -1,0 +1,168 @@
+/**
+ * Which documents of a collection a caller's filter finds, in which order, and how he sees them.
+ */
+import { type Fields, isArray } from "./bsonValue.ts"
+import { parsePath, type Path, someValue } from "./documentPath.ts"
+import { badFilter } from "./failure.ts"
+import { encodeKey, keyText } from "./keyEncoding.ts"
+import { parseSort, type Sort, sortDocuments } from "./projection.ts"
+import { compileFilter, exactFilter, type Predicate } from "./query.ts"
+import { type Plan, planQuery } from "./queryPlan.ts"
+import type { SqliteCollection, StoredDocument, StoredIndex } from "./sqliteCollection.ts"
+
+/** A filter in exact form, and what it means. */
+export interface Query {
+  readonly filter: Fields
+  readonly predicate: Predicate
+}
+
+export const parseQuery = (filter: unknown): Query => {
+  const fields = exactFilter(filter)
+  return { filter: fields, predicate: compileFilter(fields) }
+}
+
+/** What a caller may see and do; all of it when nothing is set. Both functions throw the caller's refusal. */
+export interface Access {
+  readonly scope?: Query | undefined
+  /** The document as he sees it, not changed in place; `undefined` when it is not there for him. */
+  readonly see?: ((document: Fields) => Fields | undefined) | undefined
+  readonly judge?: ((before: Fields | undefined, after: Fields | undefined) => void) | undefined
+}
+
+export interface Selection extends Query {
+  readonly sort: ReadonlyArray<Sort>
+  readonly skip: number
+  /** 0 for all of them. */
+  readonly limit: number
+}
+
+const whole = (name: string, value: number | undefined): number => {
+  if (value === undefined) return 0
+  if (!Number.isSafeInteger(value) || value < 0) throw badFilter(`${name} is not a whole number from 0 on`)
+  return value
+}
+
+export const parseSelection = (
+  filter: unknown,
+  options: {
+    readonly sort?: { readonly [path: string]: unknown } | undefined
+    readonly skip?: number | undefined
+    readonly limit?: number | undefined
+  }
+): Selection => ({
+  ...parseQuery(filter),
+  sort: parseSort(options.sort ?? {}),
+  skip: whole("skip", options.skip),
+  limit: whole("limit", options.limit)
+})
+
+export interface Found {
+  readonly stored: StoredDocument
+  /** The document as the caller sees it. */
+  readonly document: Fields
+}
+
+/** A document as the caller sees it, or `undefined` when it is not there for him. */
+export const view = (access: Access, document: Fields): Fields | undefined =>
+  access.scope?.predicate(document) === false
+    ? undefined
+    : access.see === undefined
+    ? document
+    : access.see(document)
+
+const plan = (collection: SqliteCollection, query: Query, sort: ReadonlyArray<Sort>, access: Access) =>
+  planQuery(collection.indexes, {
+    filters: [
+      ...access.scope === undefined ? [] : [access.scope.filter],
+      ...access.see === undefined ? [query.filter] : []
+    ],
+    seen: access.see === undefined ? {} : query.filter,
+    // the order of what is stored would give away fields that are not seen
+    sort: access.see === undefined || sort.every(({ path }) => path === "_id") ? sort : []
+  })
+
+const candidates = (collection: SqliteCollection, plan: Plan<StoredIndex> | undefined): Iterable<StoredDocument> =>
+  plan === undefined ? collection.scan() : collection.lookUp(plan)
+
+/** All that the filter finds, one by one, in the order of the plan. */
+function* matching(
+  collection: SqliteCollection,
+  query: Query,
+  access: Access,
+  chosen: Plan<StoredIndex> | undefined,
+  examine: () => void = () => {}
+): Generator<Found> {
+  for (const stored of candidates(collection, chosen)) {
+    examine()
+    const document = view(access, stored.document)
+    if (document !== undefined && query.predicate(document)) yield { stored, document }
+  }
+}
+
+/** The documents of a selection. */
+export const search = (
+  collection: SqliteCollection,
+  selection: Selection,
+  access: Access,
+  examine?: () => void
+): ReadonlyArray<Found> => {
+  const { limit, skip, sort } = selection
+  const chosen = plan(collection, selection, sort, access)
+  const isSorted = sort.length === 0 || (chosen !== undefined && chosen.sorted !== 0)
+  const end = isSorted && limit > 0 ? skip + limit : Infinity
+  const found: Array<Found> = []
+  for (const one of matching(collection, selection, access, chosen, examine)) {
+    found.push(one)
+    if (found.length >= end) break
+  }
+  const sorted = isSorted ? found : sortDocuments(found, sort)
+  return skip === 0 && limit === 0 ? sorted : sorted.slice(skip, limit === 0 ? undefined : skip + limit)
+}
+
+/** How many documents a selection has. */
+export const countFound = (collection: SqliteCollection, selection: Selection, access: Access): number => {
+  const { filter, limit, skip } = selection
+  let count = 0
+  if (Object.keys(filter).length === 0 && access.scope === undefined && access.see === undefined) {
+    count = collection.count()
+  } else {
+    for (const _ of matching(collection, selection, access, plan(collection, selection, [], access))) {
+      if (++count === skip + limit && limit > 0) break
+    }
+  }
+  const rest = Math.max(0, count - skip)
+  return limit === 0 ? rest : Math.min(limit, rest)
+}
+
+/** The name of the index that answers a selection. */
+export const plannedIndex = (
+  collection: SqliteCollection,
+  selection: Selection,
+  access: Access
+): string | undefined => plan(collection, selection, selection.sort, access)?.index.declaration.name
+
+/** Every value that the documents of a query have at a path, each once; of an array its elements. */
+export const distinctValues = (
+  collection: SqliteCollection,
+  field: string,
+  query: Query,
+  access: Access
+): ReadonlyArray<unknown> => {
+  if (field === "" || field.startsWith("$")) throw badFilter(`"${field}" is not a path`)
+  const path: Path = parsePath(field)
+  const values = new Map<string, unknown>()
+  const take = (value: unknown): false => {
+    const key = keyText(encodeKey([value]))
+    if (!values.has(key)) values.set(key, value)
+    return false
+  }
+  const collect = (value: unknown): false => {
+    if (isArray(value)) value.forEach(take)
+    else if (typeof value !== "symbol") take(value)
+    return false
+  }
+  for (const { document } of matching(collection, query, access, plan(collection, query, [], access))) {
+    someValue(document, path, collect, true)
+  }
+  return [...values.values()]
+}

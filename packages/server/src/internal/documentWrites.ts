@@ -1,0 +1,126 @@
+/**
+ * Writes to one collection, within a transaction that is open: what they find, judge, change and answer.
+ */
+import { ObjectId } from "bson"
+import { compare } from "./bsonOrder.ts"
+import { assignFields, decode, exactDocument, type Fields, rank, rankOf } from "./bsonValue.ts"
+import { type Access, type Query, search, type Selection } from "./documentSearch.ts"
+import { badDocument, badUpdate } from "./failure.ts"
+import type { SqliteCollection } from "./sqliteCollection.ts"
+import { type Update, upsertSeed } from "./update.ts"
+
+export interface UpdateOutcome {
+  readonly matchedCount: number
+  readonly modifiedCount: number
+  readonly upsertedId: unknown
+  /** The one document as it was and as it is now; not of an update of many. */
+  readonly before: Fields | undefined
+  readonly after: Fields | undefined
+}
+
+export const nothingUpdated: UpdateOutcome = {
+  matchedCount: 0,
+  modifiedCount: 0,
+  upsertedId: undefined,
+  before: undefined,
+  after: undefined
+}
+
+const checkId = (id: unknown): void => {
+  const idRank = rankOf(id)
+  if (idRank === rank.array || idRank === rank.regex || idRank === rank.undefined) {
+    throw badDocument("_id", "an array or a regular expression cannot be an identifier")
+  }
+}
+
+/** With `_id` in the first place, made when there is none. `now` is in milliseconds. */
+const identified = (document: Fields, now: number): Fields => {
+  const id = Object.hasOwn(document, "_id") ? document["_id"] : new ObjectId(ObjectId.generate(Math.floor(now / 1000)))
+  checkId(id)
+  for (const name of Object.keys(document)) {
+    if (name.startsWith("$")) throw badDocument(name, "a field of a document cannot begin with $")
+  }
+  return Object.keys(document)[0] === "_id" ? document : assignFields({ _id: id }, document)
+}
+
+/** A document to insert, complete. `now` is in milliseconds. */
+export const newDocument = (document: unknown, now: number): Fields => identified(exactDocument(document), now)
+
+/** Inserts a complete document, and returns its identifier. */
+export const insertDocument = (collection: SqliteCollection, document: Fields, access: Access): unknown => {
+  access.judge?.(undefined, document)
+  collection.insert(document)
+  return document["_id"]
+}
+
+/** The update that puts a whole document in the place of another, whose `_id` stays. */
+export const compileReplacement = (replacement: unknown): Update => {
+  const next = exactDocument(replacement)
+  const operator = Object.keys(next).find((name) => name.startsWith("$"))
+  if (operator !== undefined) throw badUpdate(`a replacement cannot hold ${operator}; use updateOne`, operator)
+  return (document) => {
+    const id = document["_id"]
+    if (id !== undefined && next["_id"] !== undefined && compare(id, next["_id"]) !== 0) {
+      throw badUpdate("the field _id of a document never changes")
+    }
+    for (const name of Object.keys(document)) Reflect.deleteProperty(document, name)
+    if (id !== undefined) document["_id"] = id
+    assignFields(document, next)
+  }
+}
+
+const upsert = (
+  collection: SqliteCollection,
+  { filter }: Query,
+  update: Update,
+  access: Access,
+  now: number
+): UpdateOutcome => {
+  const seed = upsertSeed(filter)
+  update(seed, { inserting: true, filter, found: seed })
+  const inserted = identified(seed, now)
+  const upsertedId = insertDocument(collection, inserted, access)
+  return { ...nothingUpdated, upsertedId, after: inserted }
+}
+
+/** Updates what a selection finds, or inserts when it finds nothing and is asked to. */
+export const updateDocuments = (
+  collection: SqliteCollection,
+  selection: Selection,
+  update: Update,
+  access: Access,
+  options: { readonly upsert?: boolean | undefined; readonly now: number }
+): UpdateOutcome => {
+  const { filter } = selection
+  // all are found before any is changed, so that none is met twice
+  const found = search(collection, selection, access)
+  if (found.length === 0 && options.upsert === true) return upsert(collection, selection, update, access, options.now)
+  let modifiedCount = 0
+  let last: Pick<UpdateOutcome, "before" | "after"> = nothingUpdated
+  for (const { document, stored } of found) {
+    const next = stored.document
+    const before = access.judge === undefined && selection.limit !== 1 ? undefined : decode(stored.body)
+    update(next, { inserting: false, filter, found: document })
+    access.judge?.(before, next)
+    if (collection.replace(stored, next) !== undefined) modifiedCount++
+    last = { before, after: next }
+  }
+  return {
+    matchedCount: found.length,
+    modifiedCount,
+    upsertedId: undefined,
+    ...(selection.limit === 1 ? last : { before: undefined, after: undefined })
+  }
+}
+
+/** Deletes what a selection finds, and returns the documents. */
+export const deleteDocuments = (
+  collection: SqliteCollection,
+  selection: Selection,
+  access: Access
+): ReadonlyArray<Fields> =>
+  search(collection, selection, access).map(({ stored }) => {
+    access.judge?.(stored.document, undefined)
+    collection.delete(stored)
+    return stored.document
+  })

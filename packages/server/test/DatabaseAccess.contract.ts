@@ -1,0 +1,230 @@
+/**
+ * What every engine of `Database` does for a caller whose access is limited.
+ */
+import { Database, type DatabaseError } from "@effect-realm/server/Database"
+import type * as DatabaseModule from "@effect-realm/server/Database"
+import { assert, describe, it } from "@effect/vitest"
+import { Arbitrary, Effect, type Layer, Option, Result } from "effect"
+import { arbitraryDocuments, arbitraryFilter } from "./support/documents.ts"
+
+type Access = DatabaseModule.Access<string>
+type Collection = DatabaseModule.Collection<string>
+type Document = DatabaseModule.Document
+
+const namespace = { database: "app", collection: "notes" }
+
+/** Without the fields named `hidden`, however deep. */
+const withoutHidden = (value: unknown): unknown =>
+  Array.isArray(value)
+    ? value.map(withoutHidden)
+    : typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype
+    ? Object.fromEntries(
+      Object.entries(value).flatMap(([name, field]) => name === "hidden" ? [] : [[name, withoutHidden(field)]])
+    )
+    : value
+
+const visible = (document: Document): Document =>
+  Object.fromEntries(Object.entries(withoutHidden(document) as Document))
+
+/** Ann sees what is hers or shared, never a field `hidden`, and may write what is and stays hers. */
+const ann: Access = {
+  scope: { $or: [{ owner: "ann" }, { shared: true }] },
+  see: (document) => Result.succeed(document["gone"] === true ? Option.none() : Option.some(visible(document))),
+  judge: ({ after, before }) =>
+    [before, after].every((image) => Option.isNone(image) || image.value["owner"] === "ann")
+      ? Result.void
+      : Result.fail("not hers")
+}
+
+const notes: ReadonlyArray<Document> = [
+  { _id: 1, owner: "ann", n: 3, hidden: 1, list: [{ x: 1, hidden: 9 }, { x: 2, hidden: 8 }] },
+  { _id: 2, owner: "bob", n: 2, hidden: 2, shared: true },
+  { _id: 3, owner: "bob", n: 1, hidden: 3 },
+  { _id: 4, owner: "ann", n: 4, hidden: 0 },
+  { _id: 5, owner: "ann", n: 5, gone: true }
+]
+
+const ids = (documents: ReadonlyArray<Document>): ReadonlyArray<unknown> => documents.map((document) => document["_id"])
+
+const refusalOf = <A>(effect: Effect.Effect<A, DatabaseError | string>): Effect.Effect<DatabaseError | string> =>
+  Effect.match(effect, { onFailure: (error) => error, onSuccess: () => "done" })
+
+export const accessContract = (name: string, layer: Layer.Layer<Database, DatabaseError>): void => {
+  const test = (
+    title: string,
+    run: (mine: Collection, all: DatabaseModule.Collection) => Effect.Effect<unknown, DatabaseError | string>
+  ): void => {
+    it.effect(title, () =>
+      Effect.gen(function*() {
+        const database = yield* Database
+        const all = database.collection(namespace)
+        yield* all.createIndex({ hidden: 1 })
+        yield* all.createIndex({ owner: 1 })
+        yield* all.insertMany(notes)
+        yield* run(database.collection(namespace, { access: ann }), all)
+      }).pipe(Effect.provide(layer)))
+  }
+
+  describe(`${name}: access`, { timeout: 60_000 }, () => {
+    test("a document out of scope, or not seen, is not there", (mine) =>
+      Effect.gen(function*() {
+        assert.deepStrictEqual(ids(yield* mine.find({}, { sort: { _id: 1 } })), [1, 2, 4])
+        assert.strictEqual(yield* mine.count({}), 3)
+        assert.ok(Option.isNone(yield* mine.findOne({ _id: 3 })))
+        assert.ok(Option.isNone(yield* mine.findOne({ _id: 5 })))
+        assert.deepStrictEqual(yield* mine.distinct("owner"), ["ann", "bob"])
+        assert.deepStrictEqual(yield* mine.deleteMany({ _id: { $in: [3, 5] } }), { deletedCount: 0 })
+        assert.strictEqual((yield* mine.updateMany({ _id: 3 }, { $set: { n: 0 } })).matchedCount, 0)
+        assert.ok(Option.isNone(yield* mine.findOneAndDelete({ _id: 3 })))
+      }))
+
+    test("nothing is learnt of a field that is not seen", (mine) =>
+      Effect.gen(function*() {
+        assert.deepStrictEqual(yield* mine.find({ _id: 2 }), [{ _id: 2, owner: "bob", n: 2, shared: true }])
+        assert.strictEqual(yield* mine.count({ hidden: 1 }), 0)
+        assert.strictEqual(yield* mine.count({ hidden: { $exists: true } }), 0)
+        assert.strictEqual(yield* mine.count({ hidden: null }), 3)
+        assert.strictEqual(yield* mine.count({ list: { $elemMatch: { hidden: 9 } } }), 0)
+        assert.strictEqual(yield* mine.count({ list: [{ x: 1 }, { x: 2 }] }), 1)
+        assert.strictEqual(yield* mine.count({ $expr: { $eq: ["$hidden", 1] } }), 0)
+        assert.deepStrictEqual(yield* mine.distinct("hidden"), [])
+        // all are equal for the caller, so that they stay as they are stored
+        assert.deepStrictEqual(ids(yield* mine.find({}, { sort: { hidden: 1 } })), [1, 2, 4])
+        assert.deepStrictEqual(ids(yield* mine.find({}, { sort: { hidden: -1 }, limit: 1 })), [1])
+        assert.strictEqual((yield* mine.updateMany({ hidden: 1 }, { $set: { n: 9 } })).matchedCount, 0)
+      }))
+
+    test("an index answers what is seen, and never what is not", (mine) =>
+      Effect.gen(function*() {
+        const explained = (filter: DatabaseModule.Filter, options?: DatabaseModule.FindOptions) =>
+          Effect.map(mine.explain(filter, options), ({ documentsExamined, index }) => [
+            Option.getOrUndefined(index),
+            documentsExamined
+          ])
+        assert.deepStrictEqual(yield* explained({ _id: 1 }), ["_id_", 1])
+        assert.deepStrictEqual(yield* explained({ owner: "ann" }), ["owner_1", 3])
+        assert.deepStrictEqual(yield* explained({ hidden: null }), [undefined, 5])
+        assert.deepStrictEqual(yield* explained({}, { sort: { hidden: 1 } }), [undefined, 5])
+        assert.deepStrictEqual(yield* explained({}, { sort: { _id: -1 }, limit: 1 }), ["_id_", 2])
+      }))
+
+    test("a change is judged by both images, and a refused one changes nothing", (mine, all) =>
+      Effect.gen(function*() {
+        const before = yield* all.find({})
+        const refused: ReadonlyArray<Effect.Effect<unknown, DatabaseError | string>> = [
+          mine.insertOne({ _id: 9, owner: "bob" }),
+          mine.insertMany([{ _id: 8, owner: "ann" }, { _id: 9, owner: "bob" }]),
+          mine.insertMany([{ _id: 8, owner: "ann" }, { _id: 9, owner: "bob" }], { ordered: false }),
+          mine.updateMany({}, { $inc: { n: 1 } }),
+          mine.updateOne({ _id: 1 }, { $set: { owner: "bob" } }),
+          mine.updateOne({ _id: 2 }, { $set: { shared: true } }),
+          mine.updateOne({ _id: 9 }, { $set: { n: 1 } }, { upsert: true }),
+          mine.replaceOne({ _id: 2 }, { owner: "ann" }),
+          mine.deleteOne({ _id: 2 }),
+          mine.deleteMany({}),
+          mine.findOneAndUpdate({ _id: 2 }, { $set: { owner: "ann" } }),
+          mine.findOneAndReplace({ _id: 1 }, { owner: "bob" }),
+          mine.findOneAndDelete({ _id: 2 }),
+          mine.bulkWrite([{ insertOne: { document: { _id: 8, owner: "ann" } } }, { deleteOne: { filter: { _id: 2 } } }])
+        ]
+        for (const effect of refused) {
+          assert.strictEqual(yield* refusalOf(effect), "not hers")
+          assert.deepStrictEqual(yield* all.find({}), before)
+        }
+      }))
+
+    test(
+      "what is written keeps the fields that are not seen, and is handed out without them",
+      (mine, all) =>
+        Effect.gen(function*() {
+          yield* mine.updateOne({ _id: 1, "list.x": 2 }, { $inc: { n: 1 }, $set: { "list.$.y": 1 } })
+          assert.deepStrictEqual(yield* all.find({ _id: 1 }), [
+            { _id: 1, owner: "ann", n: 4, hidden: 1, list: [{ x: 1, hidden: 9 }, { x: 2, hidden: 8, y: 1 }] }
+          ])
+          assert.deepStrictEqual(
+            yield* mine.findOneAndUpdate({ _id: 4 }, { $set: { hidden: 7 } }, { returnDocument: "after" }),
+            Option.some({ _id: 4, owner: "ann", n: 4 })
+          )
+          assert.deepStrictEqual(
+            yield* mine.findOneAndDelete({ _id: 4 }, { projection: { hidden: 1, n: 1 } }),
+            Option.some({ _id: 4, n: 4 })
+          )
+        })
+    )
+
+    test("the place of a found element is that of what is seen", (mine, all) =>
+      Effect.gen(function*() {
+        // by what is stored the first element would be another one
+        yield* mine.updateOne({ _id: 1, list: { $elemMatch: { hidden: { $ne: 9 } } } }, { $set: { "list.$.y": 1 } })
+        assert.deepStrictEqual(yield* all.find({ _id: 1 }, { projection: { list: 1, _id: 0 } }), [
+          { list: [{ x: 1, hidden: 9, y: 1 }, { x: 2, hidden: 8 }] }
+        ])
+      }))
+
+    it.effect("a refusal to look fails the operation, and a write is not made", () =>
+      Effect.gen(function*() {
+        const database = yield* Database
+        const all = database.collection(namespace)
+        yield* all.insertMany(notes)
+        const blind = database.collection(namespace, { access: { see: () => Result.fail("ask again") } })
+        assert.strictEqual(yield* Effect.flip(blind.find({})), "ask again")
+        assert.strictEqual(yield* Effect.flip(blind.findOne({ _id: 1 })), "ask again")
+        assert.strictEqual(yield* Effect.flip(blind.deleteMany({})), "ask again")
+        assert.strictEqual(
+          yield* Effect.flip(
+            blind.findOneAndUpdate({ _id: 9 }, { $set: { n: 1 } }, { upsert: true, returnDocument: "after" })
+          ),
+          "ask again"
+        )
+        assert.deepStrictEqual(ids(yield* all.find({})), ids(notes))
+      }).pipe(Effect.provide(layer)))
+
+    it.effect("what is found through a view is what would be found among the documents seen", () =>
+      Effect.gen(function*() {
+        const database = yield* Database
+        let runs = 0
+        const result = yield* Arbitrary.checkEffect(
+          Arbitrary.all([arbitraryDocuments, arbitraryFilter, arbitraryFilter]),
+          ([documents, filter, scope]) =>
+            Effect.gen(function*() {
+              const stored = { database: "app", collection: `stored ${runs}` }
+              const seen = database.collection({ database: "app", collection: `seen ${runs++}` })
+              const all = database.collection(stored)
+              const view = (document: Document): Document => {
+                const strip = (value: unknown): unknown =>
+                  Array.isArray(value)
+                    ? value.map(strip)
+                    : typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype
+                    ? Object.fromEntries(
+                      Object.entries(value).flatMap(([name, field]) => name === "y" ? [] : [[name, strip(field)]])
+                    )
+                    : value
+                return document["b"] === 1
+                  ? { _id: document["_id"] }
+                  : Object.fromEntries(Object.entries(document).map(([name, value]) => [name, strip(value)]))
+              }
+              yield* all.createIndex({ a: 1 })
+              yield* all.createIndex({ b: 1 }, { sparse: true })
+              yield* all.createIndex({ "a.x": 1, "a.y": 1 })
+              yield* all.createIndex({ "b.y": 1 }, { partial: { "b.y": { $exists: true } } })
+              for (const document of documents) yield* Effect.ignore(all.insertOne(document))
+              for (const document of yield* all.find(scope)) yield* seen.insertOne(view(document))
+              const mine = database.collection(stored, {
+                access: { scope, see: (document) => Result.succeed(Option.some(view(document))) }
+              })
+              for (const sort of [{ _id: 1 }, { a: 1, _id: 1 }, { "b.y": -1, _id: -1 }] as const) {
+                assert.deepStrictEqual(yield* mine.find(filter, { sort }), yield* seen.find(filter, { sort }))
+              }
+              assert.strictEqual(yield* mine.count(filter), yield* seen.count(filter))
+              assert.deepStrictEqual(
+                (yield* mine.distinct("a", filter)).length,
+                (yield* seen.distinct("a", filter)).length
+              )
+              return true
+            }),
+          { runs: 200 }
+        )
+        assert.isUndefined(Arbitrary.formatCheckFailure(result))
+      }).pipe(Effect.provide(layer)))
+  })
+}
