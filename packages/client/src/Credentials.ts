@@ -51,11 +51,24 @@ export class ApiKey extends Schema.TaggedClass<ApiKey>("@effect-realm/client/Cre
   key: Schema.Redacted(Schema.NonEmptyString)
 }) {}
 
-/** Any credentials. */
-export type Credentials = Anonymous | EmailPassword | Function | ApiKey
+/**
+ * Log in with a JSON Web Token of an issuer that the app trusts.
+ *
+ * ```ts
+ * import { Credentials } from "@effect-realm/client"
+ *
+ * Credentials.jwt("not shown") instanceof Credentials.Jwt // => true
+ * ```
+ */
+export class Jwt extends Schema.TaggedClass<Jwt>("@effect-realm/client/Credentials/Jwt")("Jwt", {
+  token: Schema.Redacted(Schema.NonEmptyString)
+}) {}
 
 /** Credentials that can be added to a user: an anonymous identity cannot. */
-export type Linkable = EmailPassword | Function | ApiKey
+export type Linkable = EmailPassword | Function | ApiKey | Jwt
+
+/** Any credentials. */
+export type Credentials = Anonymous | Linkable
 
 const redacted = (secret: string | Redacted.Redacted): Redacted.Redacted =>
   typeof secret === "string" ? Redacted.make(secret) : secret
@@ -105,6 +118,18 @@ export const emailPassword = (options: {
  * ```
  */
 export const apiKey = (key: string | Redacted.Redacted): ApiKey => checked(() => new ApiKey({ key: redacted(key) }))
+
+/**
+ * A JSON Web Token of an issuer that the app trusts (`Realm.Credentials.jwt`); its `sub` says who the user is. Throws a
+ * `SchemaError` that names the field when the token is empty or no text.
+ *
+ * ```ts
+ * import { Credentials } from "@effect-realm/client"
+ *
+ * JSON.stringify(Credentials.jwt("not shown")).includes("not shown") // => false
+ * ```
+ */
+export const jwt = (token: string | Redacted.Redacted): Jwt => checked(() => new Jwt({ token: redacted(token) }))
 
 /**
  * What the app's authentication function gets as its argument (`Realm.Credentials.function`): a document of any BSON

@@ -12,6 +12,7 @@ describe("Credentials", () => {
     const anonymous: (options: never) => unknown = Credentials.anonymous
     const function_: (payload: never) => unknown = Credentials.function
     const apiKey: (key: never) => unknown = Credentials.apiKey
+    const jwt: (token: never) => unknown = Credentials.jwt
     const wrong: ReadonlyArray<readonly [string, (options: never) => unknown, unknown]> = [
       ["email", emailPassword, { email: "", password: "s3cret!" }],
       ["email", emailPassword, { email: 7, password: "s3cret!" }],
@@ -26,7 +27,11 @@ describe("Credentials", () => {
       ["key", apiKey, ""],
       ["key", apiKey, Redacted.make("")],
       ["key", apiKey, undefined],
-      ["key", apiKey, ["s3cret!"]]
+      ["key", apiKey, ["s3cret!"]],
+      ["token", jwt, ""],
+      ["token", jwt, Redacted.make("")],
+      ["token", jwt, undefined],
+      ["token", jwt, { s3cret: "s3cret!" }]
     ]
     for (const [field, make, options] of wrong) {
       const error = thrown(() => make(options as never))
@@ -61,6 +66,15 @@ describe("Credentials", () => {
     const credentials = Credentials.apiKey(Redacted.make("s3cret!"))
     assert.strictEqual(Redacted.value(credentials.key), "s3cret!")
     assert.isTrue(Equal.equals(credentials, Credentials.apiKey("s3cret!")))
+    for (const text of [JSON.stringify(credentials), String(credentials), inspect(credentials)]) {
+      assert.notInclude(text, "s3cret!")
+    }
+  })
+
+  it("take a token as text or as a secret, and show it neither way", () => {
+    const credentials = Credentials.jwt(Redacted.make("s3cret!"))
+    assert.strictEqual(Redacted.value(credentials.token), "s3cret!")
+    assert.isTrue(Equal.equals(credentials, Credentials.jwt("s3cret!")))
     for (const text of [JSON.stringify(credentials), String(credentials), inspect(credentials)]) {
       assert.notInclude(text, "s3cret!")
     }

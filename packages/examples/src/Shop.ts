@@ -5,13 +5,16 @@ import { App, TokenStore } from "@effect-realm/client"
 import { AppFolder, Database, Listener } from "@effect-realm/server"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as NodeServices from "@effect/platform-node/NodeServices"
+import * as Clock from "effect/Clock"
 import * as Console from "effect/Console"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
 import * as References from "effect/References"
+import { SignJWT } from "jose"
 import { fileURLToPath } from "node:url"
 import * as Tables from "./tables.ts"
 
@@ -36,9 +39,24 @@ export class Shop extends Context.Service<Shop, {
   /** The app, as a client needs it. */
   readonly app: App.App
   readonly port: number
+  /** A token for an hour, as the sign-on of the shop's staff issues it. */
+  readonly staffToken: (staff: { readonly id: string; readonly name: string }) => Effect.Effect<Redacted.Redacted>
   /** The documents behind the shop, for what its back office does. */
   readonly database: Database.Database["Service"]
 }>()("@effect-realm/examples/Shop") {}
+
+const makeStaffToken = (app: AppFolder.Loaded["app"]): Shop["Service"]["staffToken"] =>
+  Effect.fnUntraced(function*({ id, name }) {
+    const key = new TextEncoder().encode(Redacted.value(app.secrets["staffTokenKey"]!))
+    const now = Math.floor((yield* Clock.currentTimeMillis) / 1000)
+    const token = new SignJWT({ staff: { name } })
+      .setProtectedHeader({ alg: "HS256" })
+      .setSubject(id)
+      .setAudience(app.appId)
+      .setIssuedAt(now)
+      .setExpirationTime(now + 3600)
+    return Redacted.make(yield* Effect.promise(() => token.sign(key)))
+  })
 
 const open = ({ app, database, port }: {
   readonly app: AppFolder.Loaded["app"]
@@ -52,6 +70,7 @@ const open = ({ app, database, port }: {
       return Shop.of({
         app: App.make({ id: app.appId, baseUrl }),
         port: Number(new URL(baseUrl).port),
+        staffToken: makeStaffToken(app),
         database: yield* Database.Database
       })
     })

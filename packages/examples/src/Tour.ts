@@ -151,7 +151,7 @@ const firstLife = Effect.fnUntraced(function*(
   server: Effect.Success<ReturnType<typeof makeServer>>,
   setForward: (by: Duration.Input) => Effect.Effect<unknown>
 ) {
-  const { app, database } = yield* server.shop
+  const { app, database, staffToken } = yield* server.shop
 
   const user = yield* Step.run({
     title: "Log in without an account",
@@ -287,6 +287,23 @@ const firstLife = Effect.fnUntraced(function*(
       Effect.tap((error) => Step.check(error._tag === "AuthError", `the error is ${error._tag}: ${error.message}`))
     ),
     shows: refusal
+  })
+
+  yield* Step.run({
+    title: "Log in with a token of the shop's own sign-on, which says who it is for",
+    asked: "App.logIn(app, Credentials.jwt(token))",
+    does: staffToken({ id: "staff-7", name: "Mary" }).pipe(
+      Effect.flatMap((token) => App.logIn(app, Credentials.jwt(token))),
+      Effect.flatMap(User.profile),
+      Effect.tap(({ data, identities }) =>
+        Step.check(
+          data["name"] === "Mary" && identities[0]?.id === "staff-7",
+          `the server takes the user for ${value(data)}`
+        )
+      ),
+      Effect.provide(elsewhere)
+    ),
+    shows: ({ data }) => value(data)
   })
 
   const cardHolder = yield* Step.run({

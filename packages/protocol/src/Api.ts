@@ -109,6 +109,10 @@ export class LogIn extends HttpApiGroup.make("logIn").add(
   Endpoint.logInApiKey.annotateMerge(describe(
     "Log in with an API key",
     "No token, or the access token of the user to extend with `link=true`. Opens a session of the key's owner, or of the user that a server key has for itself; not sent again on its own. A key that is disabled, deleted or unknown answers 401 `AuthError`."
+  )),
+  Endpoint.logInJwt.annotateMerge(describe(
+    "Log in with a JSON Web Token",
+    "No token, or the access token of the user to extend with `link=true`. Opens a session; not sent again on its own. A token that is not signed by a key of the app's, not for the app, or not of this time answers 401 `AuthError`."
   ))
 ) {}
 

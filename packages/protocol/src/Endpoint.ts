@@ -145,6 +145,16 @@ export const logInApiKey = HttpApiEndpoint.post("logInApiKey", `${providers}/api
   error: logInErrors
 })
 
+/** Log in, or link, with a JSON Web Token of the app's own issuer (protocol section 3.2, `custom-token`). */
+export const logInJwt = HttpApiEndpoint.post("logInJwt", `${providers}/custom-token/login`, {
+  disableCodecs,
+  params: AppParams,
+  query: LogInQuery,
+  payload: Schema.Struct({ token: Secret, options }),
+  success: LoggedIn,
+  error: logInErrors
+})
+
 // -----------------------------------------------------------------------------
 // Session and user
 // -----------------------------------------------------------------------------

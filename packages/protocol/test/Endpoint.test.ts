@@ -117,6 +117,16 @@ const rows: Readonly<Record<string, Row>> = {
     status: 200,
     answers: loggedIn
   },
+  logInJwt: {
+    endpoint: Endpoint.logInJwt,
+    route: `POST ${app}/auth/providers/custom-token/login`,
+    payloads: [[
+      { token: secret, options: { device: ourDevice } },
+      { token: "s3cret!", options: { device } }
+    ], [{ token: secret }, { token: "s3cret!" }]],
+    status: 200,
+    answers: loggedIn
+  },
   refreshSession: {
     endpoint: Endpoint.refreshSession,
     route: `POST ${base}/auth/session`,

@@ -3,9 +3,11 @@
  * {@link make}, or read from an exported folder by the module `AppFolder`.
  */
 import * as Effect from "effect/Effect"
-import type * as Redacted from "effect/Redacted"
+import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import * as JsonWebToken from "./internal/jsonWebToken.ts"
+import * as Metadata from "./internal/metadata.ts"
 import * as Expression from "./internal/ruleExpression.ts"
 
 const defaultTo = <A>(value: A): Effect.Effect<A> => Effect.succeed(value)
@@ -83,6 +85,44 @@ const EmailPasswordFields = Schema.Struct({
 
 const CustomFunctionFields = Schema.Struct({ enabled: Switch(true), authFunctionName: FunctionName })
 
+const MetadataFieldFields = Schema.Struct({
+  name: Schema.String.check(
+    Schema.makeFilter((name) =>
+      Metadata.partsOf(name).includes("") ? "Expected a path such as \"user.email\", without empty parts" : undefined
+    )
+  ),
+  fieldName: Schema.optionalKey(Schema.String),
+  required: Switch(false)
+}).check(Schema.makeFilter((field) =>
+  /^(?!\$|__proto__$)[^\0]{1,63}$/.test(Metadata.nameOf(field))
+    ? undefined
+    : { path: ["fieldName"], issue: "Expected a name of 1 to 63 characters that does not begin with \"$\"" }
+))
+
+const thisMachine = new Set(["localhost", "127.0.0.1", "[::1]"])
+
+/** Plain HTTP is for servers on the same machine: whoever sits in between could hand out keys of his own. */
+const ProviderUrl = Schema.String.check(
+  Schema.makeFilter((url) => {
+    const parsed = URL.canParse(url) ? new URL(url) : undefined
+    return parsed?.protocol === "https:" || (parsed?.protocol === "http:" && thisMachine.has(parsed.hostname))
+      ? undefined
+      : "Expected a URL that begins with https://; http:// is for localhost only"
+  })
+)
+
+const CustomJwtFields = Schema.Struct({
+  enabled: Switch(true),
+  audience: Schema.Array(Schema.NonEmptyString).pipe(Schema.withConstructorDefault(defaultTo([]))),
+  requireAnyAudience: Switch(false),
+  signingAlgorithm: Schema.optionalKey(Schema.Literals(["HS256", "RS256"])),
+  signingKeys: Schema.Array(Schema.NonEmptyString).check(Schema.isMaxLength(3)).pipe(
+    Schema.withConstructorDefault(defaultTo([]))
+  ),
+  jwkUri: Schema.optionalKey(ProviderUrl),
+  metadataFields: Schema.Array(MetadataFieldFields).pipe(Schema.withConstructorDefault(defaultTo([])))
+})
+
 /** The provider `anon-user`. */
 export interface AnonymousProvider {
   readonly enabled: boolean
@@ -117,11 +157,38 @@ export interface CustomFunctionProvider {
   readonly authFunctionName: string
 }
 
+/** What of a token becomes the data of its user (`metadata_fields`). */
+export interface MetadataField {
+  /** Path in the token: dots nest, as in `address.city`, and `\\.` is a dot in a name. */
+  readonly name: string
+  /** The key in the user's data, at most 63 characters; the last part of the path unless told otherwise. */
+  readonly fieldName?: string
+  /** A token without it is refused. */
+  readonly required: boolean
+}
+
+/** The provider `custom-token`: JSON Web Tokens of an issuer of your own. Either `signingKeys` or `jwkUri` has its keys. */
+export interface CustomJwtProvider {
+  readonly enabled: boolean
+  /** Whom a token has to be for, its `aud`; the app's id when there is none. */
+  readonly audience: ReadonlyArray<string>
+  /** One of the audiences is enough; otherwise a token has to be for all of them. */
+  readonly requireAnyAudience: boolean
+  /** Tokens of another algorithm are refused; `HS256` for keys of the app's own and `RS256` for a key set unless told otherwise. */
+  readonly signingAlgorithm?: "HS256" | "RS256"
+  /** Names of the secrets that are the keys, three at most: 32 to 512 characters for HS256, a public key in PEM for RS256. */
+  readonly signingKeys: ReadonlyArray<string>
+  /** Where the issuer publishes its key set (RFC 7517); its tokens have to name their key (`kid`). */
+  readonly jwkUri?: string
+  readonly metadataFields: ReadonlyArray<MetadataField>
+}
+
 const ProviderFields = Schema.Struct({
   anonymous: Schema.optionalKey(AnonymousFields),
   apiKey: Schema.optionalKey(ApiKeyFields),
   emailPassword: Schema.optionalKey(EmailPasswordFields),
   customFunction: Schema.optionalKey(CustomFunctionFields),
+  customJwt: Schema.optionalKey(CustomJwtFields),
   unsupported: Schema.Array(Schema.String).pipe(Schema.withConstructorDefault(defaultTo([])))
 })
 
@@ -131,6 +198,7 @@ export interface AuthProviders {
   readonly apiKey?: ApiKeyProvider
   readonly emailPassword?: EmailPasswordProvider
   readonly customFunction?: CustomFunctionProvider
+  readonly customJwt?: CustomJwtProvider
   /** Providers the app has and this server does not serve yet, by their name on the wire. */
   readonly unsupported: ReadonlyArray<string>
 }
@@ -241,8 +309,31 @@ const functionReferences = (app: typeof Fields.Type): ReadonlyArray<NamedReferen
   }
 ]
 
+const problemsOfJwt = ({ authProviders, secrets }: typeof Fields.Type): ReadonlyArray<Schema.FilterIssue> => {
+  const provider = authProviders.customJwt
+  if (provider?.enabled !== true) return []
+  const { jwkUri, metadataFields, signingAlgorithm, signingKeys } = provider
+  const at = (...path: ReadonlyArray<PropertyKey>) => ["authProviders", "customJwt", ...path]
+  const algorithm = JsonWebToken.algorithmOf(provider)
+  return [
+    ...(jwkUri === undefined) === (signingKeys.length === 0)
+      ? [{ path: at("signingKeys"), issue: "Expected the names of one to three secrets, or a jwkUri in their place" }]
+      : [],
+    ...jwkUri !== undefined && signingAlgorithm === "HS256"
+      ? [{ path: at("signingAlgorithm"), issue: "Expected RS256: a key set has public keys only" }]
+      : [],
+    ...signingKeys.flatMap((name, index) => {
+      const secret = Object.hasOwn(secrets, name) ? secrets[name] : undefined
+      if (secret === undefined) return [{ path: at("signingKeys", index), issue: `The app has no secret "${name}"` }]
+      const key = JsonWebToken.keyOf(algorithm, Redacted.value(secret))
+      return typeof key === "string" ? [{ path: at("signingKeys", index), issue: `The secret "${name}": ${key}` }] : []
+    }),
+    ...duplicates(at("metadataFields"), metadataFields.map((field) => ({ name: Metadata.nameOf(field) })))
+  ]
+}
+
 const duplicates = (
-  field: string,
+  path: ReadonlyArray<PropertyKey>,
   items: ReadonlyArray<{ readonly name: string }>
 ): ReadonlyArray<Schema.FilterIssue> => {
   const seen = new Set<string>()
@@ -251,15 +342,16 @@ const duplicates = (
       seen.add(name)
       return []
     }
-    return [{ path: [field, index, "name"], issue: `"${name}" is there twice: names are unique` }]
+    return [{ path: [...path, index, "name"], issue: `"${name}" is there twice: names are unique` }]
   })
 }
 
 const consistent = (app: typeof Fields.Type): ReadonlyArray<Schema.FilterIssue> => {
   const functions = new Set(app.functions.map((definition) => definition.name))
   return [
-    ...duplicates("functions", app.functions),
-    ...duplicates("values", app.values),
+    ...duplicates(["functions"], app.functions),
+    ...duplicates(["values"], app.values),
+    ...problemsOfJwt(app),
     ...functionReferences(app).flatMap(({ name, path }) =>
       name === undefined || functions.has(name)
         ? []
@@ -300,6 +392,9 @@ export interface Options {
     readonly apiKey?: Partial<ApiKeyProvider>
     readonly emailPassword?: Partial<EmailPasswordProvider>
     readonly customFunction?: Partial<CustomFunctionProvider> & Pick<CustomFunctionProvider, "authFunctionName">
+    readonly customJwt?: Partial<Omit<CustomJwtProvider, "metadataFields">> & {
+      readonly metadataFields?: ReadonlyArray<Partial<MetadataField> & Pick<MetadataField, "name">>
+    }
     readonly unsupported?: ReadonlyArray<string>
   }
   readonly customUserData?:

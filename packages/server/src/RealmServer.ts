@@ -6,6 +6,8 @@ import { Api } from "@effect-realm/protocol/Api"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import type * as HttpClient from "effect/http/HttpClient"
 import type * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServer from "effect/http/HttpServer"
 import * as Layer from "effect/Layer"
@@ -59,6 +61,8 @@ export interface Options<E = never, R = never> {
   readonly functions?: Functions.Options
   /** Functions that run as Effects in the server's process, beside those of the app: `FunctionGroup.layer`, or several merged. */
   readonly functionGroups?: Layer.Layer<FunctionGroup, E, R>
+  /** What the server's own requests go through, such as those for the keys of an issuer; `FetchHttpClient` by default. */
+  readonly httpClient?: Layer.Layer<HttpClient.HttpClient>
 }
 
 const Lifetime = Schema.Unknown.check(
@@ -231,7 +235,7 @@ export const layer = <E = never, R = never>(
     RequestShell.layer({ place: served.place, allowedOrigins: app.allowedRequestOrigins, maxBodySize })
   )
   return routes.pipe(
-    Layer.provide(LogIns.layer(served)),
+    Layer.provide(Layer.provide(LogIns.layer(served), options.httpClient ?? FetchHttpClient.layer)),
     Layer.provideMerge(services(options, ids)),
     Layer.provide(HttpServer.layerServices)
   )

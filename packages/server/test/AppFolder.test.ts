@@ -114,6 +114,116 @@ it.layer(NodeServices.layer)("AppFolder", (it) => {
       ))
     }))
 
+  const customToken = (config: object, more?: object) => ({
+    "custom-token": { name: "custom-token", type: "custom-token", disabled: false, config, ...more }
+  })
+  const key = (letter: string) => letter.repeat(40)
+
+  it.effect("the issuer of an app's tokens is read with its secrets, in all their forms", () =>
+    Effect.gen(function*() {
+      const signingKeys = { secret_config: { signingKeys: ["first", "second"] } }
+      const forms: ReadonlyArray<Tree> = [
+        {
+          "auth/providers.json": customToken({ audience: "cafe", signingAlgorithm: "HS256", useJWKURI: false }, {
+            metadata_fields: [{ name: "user.email", field_name: "mail", required: true }, {
+              name: "name",
+              field_name: ""
+            }],
+            ...signingKeys
+          }),
+          "secrets.json": { first: key("a"), second: key("b") }
+        },
+        {
+          "auth/providers.json": customToken({ audience: ["cafe"], signingAlgorithm: "HS256", jwkURI: "" }, {
+            metadata_fields: [{ name: "user.email", field_name: "mail", required: true }, { name: "name" }],
+            ...signingKeys
+          }),
+          "secrets.json": { auth_providers: { "custom-token": { signingKeys: [key("a"), key("b")] } } }
+        }
+      ]
+      for (const files of forms) {
+        const { app, warnings } = yield* load(files)
+        assert.deepStrictEqual(warnings, [])
+        assert.isTrue(Equal.equals(
+          app,
+          AppDefinition.make({
+            appId: "shop-abcde",
+            name: "shop",
+            authProviders: {
+              customJwt: {
+                audience: ["cafe"],
+                signingAlgorithm: "HS256",
+                signingKeys: ["first", "second"],
+                metadataFields: [{ name: "user.email", fieldName: "mail", required: true }, { name: "name" }]
+              }
+            },
+            secrets: { first: Redacted.make(key("a")), second: Redacted.make(key("b")) }
+          })
+        ))
+      }
+      const { app } = yield* load({
+        "auth/providers.json": customToken(
+          { audience: "", signingAlgorithm: "HS256", useJWKURI: true, jwkURI: "https://issuer.example/keys" },
+          { secret_config: { signingKeys: [] } }
+        )
+      })
+      assert.strictEqual(app.authProviders.customJwt?.jwkUri, "https://issuer.example/keys")
+      assert.isUndefined(app.authProviders.customJwt?.signingAlgorithm)
+    }))
+
+  it.effect("what is wrong with the issuer of an app's tokens is told by its line", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(
+        yield* check({
+          "auth/providers.json": customToken(
+            { audience: 7, requireAnyAudience: "yes", signingAlgorithm: "ES256", colour: "red" },
+            {
+              secret_config: { signingKeys: ["weak", "absent"] },
+              metadata_fields: [{ name: "a..b" }, { name: "c", required: 1 }]
+            }
+          ),
+          "secrets.json": { weak: "too short" }
+        }),
+        [
+          "auth/providers.json:7: error: Expected string (0)",
+          "auth/providers.json:8: error: Expected boolean",
+          "auth/providers.json:9: error: Expected \"HS256\" | \"RS256\"",
+          "auth/providers.json:10: warning: The field \"colour\" is not supported and is ignored",
+          "auth/providers.json:15: warning: The secret \"absent\" is not there: add it to secrets.json, or its tokens are refused",
+          "auth/providers.json:20: error: Expected a path such as \"user.email\", without empty parts",
+          "auth/providers.json:24: error: Expected boolean"
+        ]
+      )
+      assert.deepStrictEqual(
+        yield* check({
+          "auth/providers.json": customToken({}, { secret_config: { signingKeys: ["weak"] } }),
+          "secrets.json": { weak: "too short" }
+        }),
+        [
+          "auth/providers.json:9: error: The secret \"weak\": a key for HS256 has to be 32 to 512 letters, digits, \"_\" and \"-\""
+        ]
+      )
+      assert.deepStrictEqual(
+        yield* check({ "auth/providers.json": customToken({ useJWKURI: true, jwkURI: "http://issuer.example/keys" }) }),
+        ["auth/providers.json:8: error: Expected a URL that begins with https://; http:// is for localhost only"]
+      )
+      assert.deepStrictEqual(
+        yield* check({ "auth/providers.json": customToken({ useJWKURI: true }) }),
+        ["auth/providers.json:6: error: Expected a URL that begins with https://; http:// is for localhost only (jwkUri)"]
+      )
+    }))
+
+  it.effect("an export without its secrets is served, without the log-ins that need them", () =>
+    Effect.gen(function*() {
+      const { app, warnings } = yield* load({
+        "auth/providers.json": customToken({}, { secret_config: { signingKeys: "absent" } })
+      })
+      assert.isFalse(app.authProviders.customJwt?.enabled)
+      assert.deepStrictEqual(warnings.map(AppFolder.format), [
+        "auth/providers.json:8: warning: The secret \"absent\" is not there: add it to secrets.json, or its tokens are refused"
+      ])
+    }))
+
   it.effect("a folder that is no app says what is missing", () =>
     Effect.gen(function*() {
       const absent = yield* Effect.flip(AppFolder.load("/no/such/folder"))

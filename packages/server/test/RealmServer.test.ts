@@ -214,7 +214,7 @@ describe("apps and providers that are not there", () => {
         undefined,
         unknown
       )
-      for (const provider of ["custom-token", "oauth2-google", "nonsense"]) {
+      for (const provider of ["oauth2-github", "nonsense"]) {
         assertRefusal(
           yield* Wire.send("POST", `${Wire.providers}/${provider}/login`, { body: { key: "x" } }),
           404,

@@ -2,8 +2,12 @@ import { AppDefinition, Database, Listener } from "@effect-realm/server"
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
 import * as TestClock from "effect/testing/TestClock"
+import { SignJWT } from "jose"
 import { App, Credentials, MongoDBRealmError, UserState } from "realm-web"
+
+const jwtKey = "a-key-of-forty-characters-for-this-test"
 
 const definition = AppDefinition.make({
   appId: "shop-abcde",
@@ -11,8 +15,10 @@ const definition = AppDefinition.make({
     anonymous: {},
     apiKey: {},
     emailPassword: { autoConfirm: true, runResetFunction: true, resetFunctionName: "reset" },
-    customFunction: { authFunctionName: "authenticate" }
+    customFunction: { authFunctionName: "authenticate" },
+    customJwt: { signingKeys: ["jwtKey"], metadataFields: [{ name: "name" }] }
   },
+  secrets: { jwtKey: Redacted.make(jwtKey) },
   customUserData: { databaseName: "shop", collectionName: "people", userIdField: "userId" },
   functions: [
     { name: "sum", source: "exports = (...numbers) => numbers.reduce((a, b) => a + b, 0)" },
@@ -205,4 +211,30 @@ it.effect("realm-web makes, lists, switches and deletes API keys, and logs in an
     assert.strictEqual(forbidden.statusCode, 403)
     assert.strictEqual(program.state, UserState.Active)
     assert.strictEqual(await program.callFunction("whoami"), user.id)
+  }))
+
+it.effect("realm-web logs in and links with a JSON Web Token, and is refused once with a wrong one", () =>
+  withApp(async (app) => {
+    const sign = (claims: object) =>
+      new SignJWT({ sub: "ann", aud: "shop-abcde", exp: 3600, name: "Zoë 🎉", ...claims })
+        .setProtectedHeader({ alg: "HS256" })
+        .sign(new TextEncoder().encode(jwtKey))
+
+    const user = await app.logIn(Credentials.jwt(await sign({})))
+    assert.strictEqual(user.providerType, "custom-token")
+    assert.deepStrictEqual(user.profile, { name: "Zoë 🎉" })
+    assert.deepStrictEqual(user.identities.map(({ id, providerType }) => [id, providerType]), [["ann", "custom-token"]])
+    assert.strictEqual((await app.logIn(Credentials.jwt(await sign({ name: "Zoe" })))).id, user.id)
+    await user.refreshProfile()
+    assert.deepStrictEqual(user.profile, { name: "Zoe" })
+
+    const expired = await refused(app.logIn(Credentials.jwt(await sign({ exp: 0 }))))
+    assert.deepStrictEqual([expired.statusCode, expired.errorCode, expired.error], [401, "AuthError", "unauthorized"])
+
+    const other = await app.logIn(anonymous())
+    const stranger = await refused(other.linkCredentials(Credentials.jwt(await sign({ sub: "bob", aud: "cafe" }))))
+    assert.deepStrictEqual([stranger.statusCode, stranger.errorCode], [401, "AuthError"])
+    await other.linkCredentials(Credentials.jwt(await sign({ sub: "bob" })))
+    assert.deepStrictEqual(other.identities.map((identity) => identity.providerType), ["anon-user", "custom-token"])
+    assert.strictEqual(other.state, UserState.Active)
   }))

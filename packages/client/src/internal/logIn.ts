@@ -15,6 +15,7 @@ import { version } from "./version.ts"
 const anonymous = Transport.make(Endpoint.logInAnonymous, { secret: true })
 const emailPassword = Transport.make(Endpoint.logInEmailPassword, { secret: true })
 const apiKey = Transport.make(Endpoint.logInApiKey, { secret: true })
+const jwt = Transport.make(Endpoint.logInJwt, { secret: true })
 const byFunction = Transport.make(Endpoint.logInFunction, { secret: true })
 
 /** What the server can refuse a log-in or a link with. */
@@ -37,6 +38,8 @@ export const endpoint = (credentials: Credentials): { readonly method: string; r
       return Endpoint.logInFunction
     case "ApiKey":
       return Endpoint.logInApiKey
+    case "Jwt":
+      return Endpoint.logInJwt
     default:
       return refuse(credentials)
   }
@@ -61,6 +64,8 @@ export const providerType = (credentials: Credentials): string => {
       return "custom-function"
     case "ApiKey":
       return "api-key"
+    case "Jwt":
+      return "custom-token"
   }
 }
 
@@ -91,6 +96,8 @@ export const send = (
     }
     case "ApiKey":
       return apiKey({ ...request, payload: { key: credentials.key, options } })
+    case "Jwt":
+      return jwt({ ...request, payload: { token: credentials.token, options } })
     case "Function":
       return byFunction({
         ...request,

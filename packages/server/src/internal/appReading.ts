@@ -181,9 +181,10 @@ export const read = Effect.fnUntraced(function*(
 
   const secrets: Fields = {}
 
-  const authProviders: Fields = {}
+  const authProviders: { [name: string]: Fields } = {}
   const unsupported: Array<string> = []
-  const secretNames = new Map<string, string>()
+  /** By provider and field. */
+  const secretNames = new Map<string, ReadonlyArray<string>>()
   const providers = open("auth/providers.json")
   if (providers !== undefined) {
     placed(["authProviders"], placeOf(providers.root))
@@ -200,8 +201,7 @@ export const read = Effect.fnUntraced(function*(
     }
     const secretConfig = member(provider, "secret_config")
     for (const { name: key, value } of secretConfig === undefined ? [] : members(secretConfig) ?? []) {
-      const secret = valueOf(value)
-      if (typeof secret === "string") secretNames.set(`${name}\0${key}`, secret)
+      secretNames.set(`${name}\0${key}`, (items(value) ?? [value]).map((named) => String(valueOf(named))))
     }
     const { disabled } = fieldsOf(
       provider,
@@ -241,10 +241,41 @@ export const read = Effect.fnUntraced(function*(
       "confirmationFunctionId",
       "resetFunctionId"
     ])
-    authProviders[as] = { ...fields, enabled: true }
+    authProviders[as] = as === "customJwt" ? customJwt(fields, provider) : { ...fields, enabled: true }
   }
-  authProviders["unsupported"] = unsupported
-
+  /** What of the provider `custom-token` is not in our words yet. */
+  function customJwt(
+    { audience, jwkUri, signingAlgorithm, useJwkUri, ...fields }: Fields,
+    provider: Located
+  ): Fields {
+    if (useJwkUri !== undefined && typeof useJwkUri !== "boolean") {
+      say("error", places.get(["authProviders", "customJwt", "useJwkUri"].join("\0"))!, "Expected true or false")
+    }
+    return {
+      ...fields,
+      ...audience === undefined ? undefined : { audience: [audience].flat() },
+      // An export names an algorithm for a key set, too, where it means nothing.
+      ...useJwkUri === true
+        ? { jwkUri: jwkUri ?? "" }
+        : signingAlgorithm === undefined
+        ? undefined
+        : { signingAlgorithm },
+      metadataFields: metadataFields(["authProviders", "customJwt"], provider),
+      enabled: true
+    }
+  }
+  function metadataFields(path: ReadonlyArray<PropertyKey>, provider: Located): unknown {
+    const fields = member(provider, "metadata_fields")
+    if (fields === undefined) return []
+    placed([...path, "metadataFields"], placeOf(fields))
+    return items(fields)?.map((field, index) =>
+      fieldsOf(field, [...path, "metadataFields", index], {
+        name: { as: "name" },
+        field_name: { as: "fieldName", optional: true },
+        required: { as: "required" }
+      }, ["_id", "id"])
+    ) ?? valueOf(fields)
+  }
   // ---------------------------------------------------------------------------
 
   const customUserData = readCustomUserData(open("auth/custom_user_data.json"))
@@ -338,7 +369,8 @@ export const read = Effect.fnUntraced(function*(
       }
       for (const { name: owner, value: own } of members(value) ?? []) {
         for (const { name: key, value: secret } of members(own) ?? []) {
-          readSecret(secretNames.get(`${owner}\0${key}`) ?? key, secret)
+          const names = secretNames.get(`${owner}\0${key}`) ?? [key]
+          for (const [index, one] of (items(secret) ?? [secret]).entries()) readSecret(names[index] ?? key, one)
         }
       }
     }
@@ -347,6 +379,31 @@ export const read = Effect.fnUntraced(function*(
     const value = valueOf(located)
     if (typeof value === "string") secrets[name] = Redacted.make(value)
     else say("error", placeOf(located), `The secret "${name}" has to be a text`)
+  }
+
+  // Secrets are never exported, so what names one waits until they are read.
+  const jwt = authProviders["customJwt"]
+  if (providers !== undefined && jwt !== undefined && jwt["enabled"] === true && !Object.hasOwn(jwt, "jwkUri")) {
+    const config = member(member(providers.root, "custom-token") ?? providers.root, "secret_config")
+    const named = config === undefined ? undefined : member(config, "signingKeys")
+    const path = ["authProviders", "customJwt", "signingKeys"]
+    if (named !== undefined) placed(path, placeOf(named))
+    const signingKeys: Array<Schema.Json> = []
+    for (const key of named === undefined ? [] : items(named) ?? [named]) {
+      const name = valueOf(key)
+      if (typeof name === "string" && !Object.hasOwn(secrets, name)) {
+        say(
+          "warning",
+          placeOf(key),
+          `The secret "${name}" is not there: add it to secrets.json, or its tokens are refused`
+        )
+        continue
+      }
+      placed([...path, signingKeys.length], placeOf(key))
+      signingKeys.push(name)
+    }
+    const lacksAll = named !== undefined && signingKeys.length === 0
+    authProviders["customJwt"] = lacksAll ? { enabled: false } : { ...jwt, signingKeys }
   }
 
   // ---------------------------------------------------------------------------
@@ -396,7 +453,7 @@ export const read = Effect.fnUntraced(function*(
   const definition = {
     ...rootFields,
     environment: { ...(tag === undefined ? undefined : { tag: valueOf(tag) }), values: environment },
-    authProviders,
+    authProviders: { ...authProviders, unsupported },
     ...(customUserData === undefined ? undefined : { customUserData }),
     functions,
     values,
@@ -433,7 +490,9 @@ const nearest = (
   return undefined
 }
 
-const ourName = (provider: string): "anonymous" | "apiKey" | "emailPassword" | "customFunction" | undefined => {
+const ourName = (
+  provider: string
+): "anonymous" | "apiKey" | "emailPassword" | "customFunction" | "customJwt" | undefined => {
   switch (provider) {
     case "anon-user":
       return "anonymous"
@@ -443,6 +502,8 @@ const ourName = (provider: string): "anonymous" | "apiKey" | "emailPassword" | "
       return "emailPassword"
     case "custom-function":
       return "customFunction"
+    case "custom-token":
+      return "customJwt"
     default:
       return undefined
   }
@@ -462,5 +523,12 @@ const configFields: { readonly [provider: string]: { readonly [name: string]: Fi
     runResetFunction: { as: "runResetFunction" },
     resetFunctionName: { as: "resetFunctionName", optional: true }
   },
-  "custom-function": { authFunctionName: { as: "authFunctionName" } }
+  "custom-function": { authFunctionName: { as: "authFunctionName" } },
+  "custom-token": {
+    audience: { as: "audience", optional: true },
+    requireAnyAudience: { as: "requireAnyAudience" },
+    signingAlgorithm: { as: "signingAlgorithm", optional: true },
+    useJWKURI: { as: "useJwkUri" },
+    jwkURI: { as: "jwkUri", optional: true }
+  }
 }

@@ -90,6 +90,16 @@ const logIn = ({ app, place }: Served) =>
               device: payload.options?.device,
               prove: logIns.apiKey(payload.key)
             })
+          }).pipe(Refusal.handle(place)))
+        .handle("logInJwt", ({ params, payload, query, request }) =>
+          Effect.gen(function*() {
+            yield* LogIns.known(app.appId, params.appId)
+            return yield* logIns.settle({
+              request,
+              link: query.link === "true",
+              device: payload.options?.device,
+              prove: logIns.customJwt(payload.token)
+            })
           }).pipe(Refusal.handle(place)))))
 
 const decodeAnonymous = Schema.decodeUnknownEffect(Schema.fromJsonString(Endpoint.AnonymousCredentials))

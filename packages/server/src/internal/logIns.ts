@@ -4,6 +4,7 @@
 import * as RealmError from "@effect-realm/protocol/RealmError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type * as HttpClient from "effect/http/HttpClient"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
@@ -15,6 +16,8 @@ import * as EmailAccounts from "../EmailAccounts.ts"
 import type { Device } from "../Sessions.ts"
 import { AppFunctions } from "./appFunctions.ts"
 import * as Bearer from "./bearer.ts"
+import * as CustomJwt from "./customJwt.ts"
+import type { Rejected, Unavailable } from "./providerRequests.ts"
 import * as PublicUrl from "./publicUrl.ts"
 import type { Served } from "./served.ts"
 
@@ -24,13 +27,17 @@ type Refusal =
   | RealmError.RequestError
   | RealmError.UnknownServiceError
 
-type Proof = Effect.Effect<Accounts.Identity, RealmError.AuthError | RealmError.RequestError | DatabaseError>
+type Proof = Effect.Effect<
+  Accounts.Identity,
+  RealmError.AuthError | RealmError.RequestError | RealmError.UnknownServiceError | DatabaseError
+>
 
 export class LogIns extends Context.Service<LogIns, {
   readonly anonymous: (link: boolean) => Proof
   readonly emailPassword: (options: { readonly email: string; readonly password: Redacted.Redacted }) => Proof
   readonly apiKey: (key: Redacted.Redacted) => Proof
   readonly customFunction: (credentials: { readonly [field: string]: unknown }) => Proof
+  readonly customJwt: (token: Redacted.Redacted) => Proof
   /** Logs in with what `prove` proves; for a link, adds it to the owner of the request's access token. */
   readonly settle: (options: {
     readonly request: HttpServerRequest
@@ -59,10 +66,29 @@ const inOtherWords = (error: RealmError.AuthError): RealmError.AuthError =>
 export const unsupported = (providerType: string): RealmError.AuthError =>
   RealmError.make("AuthProviderNotFound", `authentication via '${providerType}' is unsupported`)
 
+/**
+ * What a provider's verdict is to a client, who learns nothing but that the credentials were refused; the log says why.
+ * A provider that cannot be asked is nobody's fault here: the same credentials may do a moment later.
+ */
+const toRefusal =
+  (providerType: string) =>
+  (error: Rejected | Unavailable): Effect.Effect<never, RealmError.AuthError | RealmError.UnknownServiceError> =>
+    Effect.logInfo(error._tag === "Rejected" ? "credentials refused" : "provider unavailable").pipe(
+      Effect.annotateLogs({ provider: providerType, reason: error.detail }),
+      Effect.andThen(Effect.fail(
+        error._tag === "Rejected"
+          ? RealmError.make("AuthError", "unauthorized")
+          : new RealmError.UnknownServiceError({
+            detail: `the provider '${providerType}' cannot be reached, try again later`,
+            status: 503
+          })
+      ))
+    )
+
 export const layer = ({ app, ids, place }: Served): Layer.Layer<
   LogIns,
   never,
-  ApiKeys.ApiKeys | Authentication | AppFunctions | EmailAccounts.EmailAccounts
+  ApiKeys.ApiKeys | Authentication | AppFunctions | EmailAccounts.EmailAccounts | HttpClient.HttpClient
 > =>
   Layer.effect(
     LogIns,
@@ -71,7 +97,8 @@ export const layer = ({ app, ids, place }: Served): Layer.Layer<
       const authentication = yield* Authentication
       const emailAccounts = yield* EmailAccounts.EmailAccounts
       const functions = yield* AppFunctions
-      const { anonymous, apiKey, customFunction, emailPassword } = app.authProviders
+      const { anonymous, apiKey, customFunction, customJwt, emailPassword } = app.authProviders
+      const verifyJwt = customJwt?.enabled === true ? yield* CustomJwt.make(app, customJwt) : undefined
 
       const when = <A, E, R>(
         enabled: boolean | undefined,
@@ -140,6 +167,17 @@ export const layer = ({ app, ids, place }: Served): Layer.Layer<
               data: name === undefined ? {} : { name }
             }))
           ),
+        customJwt: (token) =>
+          verifyJwt === undefined
+            ? Effect.fail(unsupported(CustomJwt.providerType))
+            : verifyJwt(token).pipe(
+              Effect.map((proven) => ({
+                ...proven,
+                providerType: CustomJwt.providerType,
+                providerId: ids.providerId(CustomJwt.providerType)
+              })),
+              Effect.catch(toRefusal(CustomJwt.providerType))
+            ),
         settle: Effect.fnUntraced(function*({ device, link, prove, request }) {
           if (!link) return yield* authentication.logIn({ identity: yield* prove, device })
           yield* refuseStranger(request)
