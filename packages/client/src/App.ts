@@ -202,33 +202,32 @@ const loggingIn = (
   committed: (user: User, tokens: Session.Tokens) => void
 ): Effect.Effect<User, LogInError, HttpClient.HttpClient | TokenStore> =>
   aroundLogIn(
-    Effect.flatMap(TokenStore, ({ departures }) =>
-      departures.arriving(app.id, (settle) =>
-        Effect.gen(function*() {
-          if (credentials._tag === "Anonymous" && credentials.reuse) {
-            const reused = yield* reusable(app)
-            if (Option.isSome(reused) && (yield* makeCurrent(reused.value))) return reused.value
-          }
-          const { deviceId } = yield* TokenStore.use((store) => store.app(app.id))
-          const request = LogIn.send(app, credentials, { deviceId: Option.getOrUndefined(deviceId) })
-          return yield* Effect.uninterruptibleMask((restore) =>
-            Effect.flatMap(restore(request), (answer) => {
-              let isCommitted = false
-              // Whoever is interrupted meanwhile has logged in all the same: the commit and its note belong together.
-              const noted: Noted = (user, tokens, commit) =>
-                Effect.uninterruptible(Effect.tap(settle(Sessions.key(user), commit), () =>
-                  Effect.sync(() => {
-                    isCommitted = true
-                    committed(user, tokens)
-                  })))
-              return Effect.onError(
-                restore(complete(app, credentials, answer, noted)),
-                // The session exists on the server and nobody will ever use it: end it there, and make nobody wait.
-                () => isCommitted ? Effect.void : abandon(app, answer)
-              )
-            })
+    Effect.gen(function*() {
+      const since = yield* TokenStore.use((store) => store.arrival(app.id))
+      if (credentials._tag === "Anonymous" && credentials.reuse) {
+        const reused = yield* reusable(app)
+        if (Option.isSome(reused) && (yield* makeCurrent(reused.value))) return reused.value
+      }
+      const { deviceId } = yield* TokenStore.use((store) => store.app(app.id))
+      const request = LogIn.send(app, credentials, { deviceId: Option.getOrUndefined(deviceId) })
+      return yield* Effect.uninterruptibleMask((restore) =>
+        Effect.flatMap(restore(request), (answer) => {
+          let isCommitted = false
+          // Whoever is interrupted meanwhile has logged in all the same: the commit and its note belong together.
+          const noted: Noted = (user, tokens, commit) =>
+            Effect.uninterruptible(Effect.tap(commit, () =>
+              Effect.sync(() => {
+                isCommitted = true
+                committed(user, tokens)
+              })))
+          return Effect.onError(
+            restore(complete(app, credentials, answer, since, noted)),
+            // The session exists on the server and nobody will ever use it: end it there, and make nobody wait.
+            () => isCommitted ? Effect.void : abandon(app, answer)
           )
-        }))),
+        })
+      )
+    }),
     { endpoint: LogIn.endpoint(credentials), appId: app.id }
   )
 
@@ -236,7 +235,7 @@ const loggingIn = (
 type Noted = <A, E, R>(
   user: User,
   tokens: Session.Tokens,
-  commit: (hasLeft: boolean) => Effect.Effect<A, E, R>
+  commit: Effect.Effect<A, E, R>
 ) => Effect.Effect<A, E, R>
 
 type LogInAnswer = typeof Endpoint.LoggedIn.Type
@@ -245,6 +244,7 @@ const complete = Effect.fnUntraced(function*(
   app: App,
   credentials: Credentials,
   answer: LogInAnswer,
+  since: number,
   noted: Noted
 ): Effect.fn.Return<User, LogInError, HttpClient.HttpClient | TokenStore> {
   const endpoint = LogIn.endpoint(credentials)
@@ -257,31 +257,27 @@ const complete = Effect.fnUntraced(function*(
   const tokens = yield* Sessions.received(claims, accessToken, refreshToken)
   const providerType = LogIn.providerType(credentials)
   const user = userOf(app, userId)
+  const commit = Sessions.change(user, (before) =>
+    Option.some({
+      session: Option.some({
+        appId: app.id,
+        userId,
+        tokens,
+        providerType,
+        profile,
+        customData: claims.userData,
+        ...(deviceId === Token.noDevice ? undefined : { deviceId })
+      }),
+      event: {
+        _tag: before !== "Damaged" && Option.exists(before, Session.isLoggedIn) ? "RefreshTokenReplaced" : "LoggedIn",
+        providerType
+      },
+      makeCurrent: true
+    }), since)
   yield* noted(
     user,
     tokens,
-    (hasLeft): Effect.Effect<unknown, NotLoggedInError | TokenStoreError, TokenStore> =>
-      hasLeft
-        ? Effect.fail(new NotLoggedInError({ userId, state: "LoggedOut" }))
-        : Sessions.change(user, (before) =>
-          Option.some({
-            session: Option.some({
-              appId: app.id,
-              userId,
-              tokens,
-              providerType,
-              profile,
-              customData: claims.userData,
-              ...(deviceId === Token.noDevice ? undefined : { deviceId })
-            }),
-            event: {
-              _tag: before !== "Damaged" && Option.exists(before, Session.isLoggedIn)
-                ? "RefreshTokenReplaced"
-                : "LoggedIn",
-              providerType
-            },
-            makeCurrent: true
-          }))
+    Effect.filterOrFail(commit, Option.isSome, () => new NotLoggedInError({ userId, state: "LoggedOut" }))
   )
   return user
 })

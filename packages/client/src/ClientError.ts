@@ -158,6 +158,8 @@ export class TokenStoreError
     reason: Schema.TaggedUnion({
       /** The record under `key` is not one of ours, or no longer readable. It is left as it is. */
       Damaged: { key: Schema.String, detail: Schema.String },
+      /** The record under `key` was written by a newer version of this library. It is left as it is. */
+      NewerVersion: { key: Schema.String, version: Schema.Finite },
       /** The place behind the store failed: a full disk, a missing permission, a closed storage. */
       Unavailable: { detail: Schema.String, cause: Schema.optionalKey(Schema.Defect()) },
       /** The lease was held longer than its bound and given to another. */
@@ -170,6 +172,9 @@ export class TokenStoreError
       case "Damaged":
         return `The stored record ${this.reason.key} cannot be read: ${this.reason.detail}. ` +
           "Log in again to replace it, or delete it."
+      case "NewerVersion":
+        return `The stored record ${this.reason.key} has the version ${this.reason.version}, which this version of ` +
+          "effect-realm does not know. Update this program; the record is left as it is."
       case "Unavailable":
         return `The token store failed: ${this.reason.detail}. Check the storage behind it, then try again.`
       case "LeaseLost":

@@ -80,12 +80,9 @@ export const isLoggedIn = (session: Session): session is LoggedInSession => sess
 
 const Document = Schema.Record(Schema.String, Schema.Json)
 
-/** A session as it is written to a store that keeps text. */
-export const Session: Schema.Codec<Session, unknown> = Schema.Struct({
+const Remembered = Schema.Struct({
   appId: Schema.String,
   userId: Schema.String,
-  generation: Schema.Int,
-  activation: Schema.Int,
   tokens: Schema.optionalKey(Schema.Struct({
     accessToken: Token,
     refreshToken: Token,
@@ -101,6 +98,16 @@ export const Session: Schema.Codec<Session, unknown> = Schema.Struct({
   }),
   customData: Document
 })
+
+/** A session as it is written to a store that keeps text. */
+export const Session: Schema.Codec<Session, unknown> = Schema.Struct({
+  ...Remembered.fields,
+  generation: Schema.Int,
+  activation: Schema.Int
+})
+
+/** The same without what a store counts beside it. */
+export const Uncounted: Schema.Codec<Omit<Session, "generation" | "activation">, unknown> = Remembered
 
 // The names of realm-web, which programs know; keys it did not rename keep the name of the wire.
 const names = new Map([

@@ -11,10 +11,11 @@ import type * as Option from "effect/Option"
 import * as KeyValueStore from "effect/persistence/KeyValueStore"
 import type * as Stream from "effect/Stream"
 import type { ExchangeError, TokenStoreError } from "./ClientError.ts"
-import * as Departures from "./internal/departures.ts"
 import * as Tables from "./internal/sessionTables.ts"
+import * as Shared from "./internal/sharedSessions.ts"
 import * as SingleFlight from "./internal/singleFlight.ts"
 import type { LoggedInSession, Session } from "./Session.ts"
+import { SessionStorage } from "./SessionStorage.ts"
 import type { Snapshot, Uncommitted, UserEvent } from "./UserEvent.ts"
 
 // -----------------------------------------------------------------------------
@@ -37,7 +38,17 @@ export interface Commit {
   readonly makeCurrent: boolean
   /** What the change means to those who listen. */
   readonly event: Uncommitted
+  /** What `arrival` answered when a log-in began: it is refused when the user has left since (law 5). */
+  readonly since?: number
 }
+
+/** What became of a commit. */
+export type Outcome =
+  | { readonly _tag: "Committed"; readonly generation: number }
+  /** The record has moved on: nothing happened. */
+  | { readonly _tag: "MovedOn" }
+  /** The user was logged out or removed since the log-in began: nothing happened. */
+  | { readonly _tag: "Left" }
 
 /** What is remembered of an app beside its users. */
 export interface AppState {
@@ -53,8 +64,15 @@ export interface AppState {
 export interface Primitives {
   /** The record of a user, or none. An unreadable record fails with the reason `Damaged`. */
   readonly get: (key: SessionKey) => Effect.Effect<Option.Option<Session>, TokenStoreError>
-  /** Makes a change and answers its generation; `None` when the record has moved on: then nothing happened. */
-  readonly commit: (key: SessionKey, commit: Commit) => Effect.Effect<Option.Option<number>, TokenStoreError>
+  /** Makes a change as a whole, or does nothing when the record has moved on. */
+  readonly commit: (key: SessionKey, commit: Commit) => Effect.Effect<Outcome, TokenStoreError>
+  /**
+   * Notes that a log-in to the app begins; its commit hands the number back as `since`. Whose log-in it is nobody knows
+   * before the server has answered. Departures are remembered for an hour, which no log-in takes.
+   */
+  readonly arrival: (appId: string) => Effect.Effect<number, TokenStoreError>
+  /** Notes that the user leaves: log-ins of the user that are under way lose, whoever makes them (law 5). */
+  readonly depart: (key: SessionKey) => Effect.Effect<void, TokenStoreError>
   /**
    * Runs an effect while holding the user's lease: at most one holder per user among all who share the store. The lease
    * ends with the effect, with the holder's process, or after its bound of two minutes, which fails with `LeaseLost`.
@@ -85,8 +103,6 @@ export class TokenStore extends Context.Service<
      * its outcome.
      */
     readonly exchanges: SingleFlight.SingleFlight<LoggedInSession, ExchangeError>
-    /** The log-ins under way in this process, and who left meanwhile: a log-out wins against them. */
-    readonly departures: Departures.Departures
   }
 >()("@effect-realm/client/TokenStore") {}
 
@@ -118,7 +134,7 @@ export { TokenStoreError } from "./ClientError.ts"
  * ```
  */
 export const make = (primitives: Primitives): TokenStore["Service"] =>
-  TokenStore.of({ ...primitives, exchanges: SingleFlight.make(), departures: Departures.make() })
+  TokenStore.of({ ...primitives, exchanges: SingleFlight.make() })
 
 // -----------------------------------------------------------------------------
 // Layers
@@ -155,3 +171,29 @@ export const layerKeyValueStore: Layer.Layer<TokenStore, never, KeyValueStore.Ke
   TokenStore,
   Effect.map(KeyValueStore.KeyValueStore, (store) => make(Tables.keyValueStore(store)))
 )
+
+/**
+ * Sessions in a place that any number of processes share at the same time: a database, Redis, a directory. Among all of
+ * them a user's token is exchanged once, a log-out wins, and everyone is told of each change.
+ *
+ * A process that dies while it exchanges a token keeps the others waiting for ten seconds at most.
+ *
+ * ```ts
+ * import { SessionStorage, TokenStore } from "@effect-realm/client"
+ * import { Effect, Layer } from "effect"
+ *
+ * const layer = TokenStore.layerStorage.pipe(Layer.provide(SessionStorage.layerMemory))
+ * const users = TokenStore.TokenStore.use((store) => store.users("shop-abcde"))
+ * await Effect.runPromise(Effect.provide(users, layer)) // => []
+ * ```
+ */
+export const layerStorage: Layer.Layer<TokenStore, never, SessionStorage> = /* @__PURE__ */ Layer.effect(
+  TokenStore,
+  /* @__PURE__ */ Effect.map(SessionStorage, (storage) => make(Shared.make(storage, processId())))
+)
+
+// Not by Effect's `Random`, which may be seeded: two processes must never be taken for one.
+const processId = (): string =>
+  Array.from(globalThis.crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join(
+    ""
+  )

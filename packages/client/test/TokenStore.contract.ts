@@ -53,7 +53,8 @@ const commit = (key: SessionKey, change: Pick<Commit, "session" | "event"> & Par
   Effect.gen(function*() {
     const { commit } = yield* store
     const expected = change.expected ?? (yield* generation(key))
-    return yield* commit(key, { makeCurrent: false, ...change, expected })
+    const outcome = yield* commit(key, { makeCurrent: false, ...change, expected })
+    return outcome._tag === "Committed" ? Option.some(outcome.generation) : Option.none()
   })
 
 /** The commits that the client makes. */

@@ -135,7 +135,9 @@ describe("errors", () => {
     expect<Extract<ClientError.TransportError["reason"], { _tag: string }>["_tag"]>().type.toBe<
       "Unreachable" | "TimedOut" | "CircuitOpen" | "RateLimited"
     >()
-    expect<ClientError.TokenStoreError["reason"]["_tag"]>().type.toBe<"Damaged" | "Unavailable" | "LeaseLost">()
+    expect<ClientError.TokenStoreError["reason"]["_tag"]>().type.toBe<
+      "Damaged" | "NewerVersion" | "Unavailable" | "LeaseLost"
+    >()
   })
 })
 

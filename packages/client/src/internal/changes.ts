@@ -10,26 +10,35 @@ import * as Stream from "effect/Stream"
 const capacity = 256
 
 interface Subscriber<Event> {
-  readonly queue: Queue.Queue<Event>
+  /** What to tell; `undefined` only says that something was missed. */
+  readonly queue: Queue.Queue<Event | undefined>
   missed: number
 }
 
 export interface Changes<Event> {
   /** Hands an event to all who listen to the topic. */
   readonly publish: (topic: string, event: Event) => void
-  /**
-   * The events of a topic from now on, `snapshot` first. `snapshot` is read with the number of events that were missed:
-   * none at the beginning. `lock` keeps commits away while the subscription begins and the snapshot is read.
-   */
+  /** Says that so many events were lost before they could be published; each subscriber may have missed them. */
+  readonly skip: (topics: (topic: string) => boolean, missed: number) => void
+  /** The events of a topic from now on, the present state first. */
   readonly subscribe: <Snapshot, E>(
     topic: string,
-    options: Subscription<Snapshot, E>
+    subscription: Subscription<Event, Snapshot, E>
   ) => Stream.Stream<Event | Snapshot, E>
 }
 
-interface Subscription<Snapshot, E> {
-  readonly snapshot: (missed: number) => Effect.Effect<Snapshot, E>
+export interface Subscription<Event, Snapshot, E> {
+  /** Reads the present state, when all that is in it has been published. */
+  readonly present: Effect.Effect<Present<Event, Snapshot>, E>
+  /** Keeps commits away while the subscription begins and the state is read, where that can be done. */
   readonly lock: <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E>
+}
+
+export interface Present<Event, Snapshot> {
+  /** The state, with the number of events that were missed: none at the beginning. */
+  readonly snapshot: (missed: number) => Snapshot
+  /** Whether an event that was published while the state was read is in it already. */
+  readonly includes: (event: Event) => boolean
 }
 
 export const make = <Event>(): Changes<Event> => {
@@ -44,8 +53,19 @@ export const make = <Event>(): Changes<Event> => {
     }
   }
 
+  const skip: Changes<Event>["skip"] = (isTopic, missed) => {
+    for (const [topic, subscribers] of topics) {
+      if (!isTopic(topic)) continue
+      for (const subscriber of subscribers) {
+        subscriber.missed += missed
+        // A subscriber with an empty buffer waits for something to come.
+        Queue.offerUnsafe(subscriber.queue, undefined)
+      }
+    }
+  }
+
   const acquire = (topic: string): Effect.Effect<Subscriber<Event>> =>
-    Effect.map(Queue.dropping<Event>(capacity), (queue) => {
+    Effect.map(Queue.dropping<Event | undefined>(capacity), (queue) => {
       const subscriber: Subscriber<Event> = { queue, missed: 0 }
       const subscribers = topics.get(topic)
       if (subscribers === undefined) topics.set(topic, new Set([subscriber]))
@@ -61,25 +81,35 @@ export const make = <Event>(): Changes<Event> => {
       return Effect.asVoid(Queue.shutdown(subscriber.queue))
     })
 
+  const events = (told: ReadonlyArray<Event | undefined>): Array<Event> => told.filter((event) => event !== undefined)
+
   const subscribe = <Snapshot, E>(
     topic: string,
-    { lock, snapshot }: Subscription<Snapshot, E>
+    { lock, present }: Subscription<Event, Snapshot, E>
   ): Stream.Stream<Event | Snapshot, E> =>
     Stream.unwrap(Effect.gen(function*() {
       const subscriber = yield* Effect.acquireRelease(acquire(topic), (subscriber) => release(topic, subscriber))
-      const resynchronise: Effect.Effect<ReadonlyArray<Event | Snapshot>, E> = lock(Effect.suspend(() => {
+      const resynchronise = lock(Effect.gen(function*() {
         const missed = subscriber.missed
         subscriber.missed = 0
-        // What is buffered by now happened before the snapshot that is read next.
-        return Effect.andThen(Queue.clear(subscriber.queue), Effect.map(snapshot(missed), (state) => [state]))
+        // What is buffered by now happened before the state that is read next.
+        yield* Queue.clear(subscriber.queue)
+        const { includes, snapshot } = yield* present
+        const meanwhile = events(yield* Queue.clear(subscriber.queue))
+        const later = meanwhile.filter((event) => !includes(event))
+        return { later, snapshot, missed: missed + meanwhile.length - later.length }
       }))
+      const first = Effect.map(
+        resynchronise,
+        ({ later, snapshot }): ReadonlyArray<Event | Snapshot> => [snapshot(0), ...later]
+      )
       const next = Effect.suspend((): Effect.Effect<ReadonlyArray<Event | Snapshot>, E> =>
         subscriber.missed > 0 && Queue.sizeUnsafe(subscriber.queue) === 0
-          ? resynchronise
-          : Queue.takeAll(subscriber.queue)
+          ? Effect.map(resynchronise, ({ later, missed, snapshot }) => [snapshot(missed), ...later])
+          : Effect.map(Queue.takeAll(subscriber.queue), events)
       )
-      return Stream.concat(Stream.fromEffect(resynchronise), Stream.fromEffectRepeat(next)).pipe(Stream.flattenIterable)
+      return Stream.concat(Stream.fromEffect(first), Stream.fromEffectRepeat(next)).pipe(Stream.flattenIterable)
     }))
 
-  return { publish, subscribe }
+  return { publish, skip, subscribe }
 }

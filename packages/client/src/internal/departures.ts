@@ -1,48 +1,37 @@
 /**
- * Who was logged out or removed while a log-in was under way: a log-out wins, also against a log-in that began before it
- * (law 5). Whose log-in it is nobody knows before the server has answered, so each log-in notes all who leave meanwhile.
+ * Who was logged out or removed lately, for stores of one process: a log-out wins, also against a log-in that began
+ * before it (law 5). Whose log-in it is nobody knows before the server has answered, so each notes how many had left when
+ * it began.
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import type { SessionKey } from "../TokenStore.ts"
-import * as Locks from "./locks.ts"
 
 export interface Departures {
-  /** Runs a log-in to an app. `settle` runs its commit, which is told whether the user has left since it began. */
-  readonly arriving: <A, E, R>(
-    appId: string,
-    logIn: (settle: Settle) => Effect.Effect<A, E, R>
-  ) => Effect.Effect<A, E, R>
-  /** Runs the change that a log-out or a removal is. */
-  readonly leaving: <A, E, R>(key: SessionKey, change: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  /** How many have left so far. */
+  readonly arrival: Effect.Effect<number>
+  readonly depart: (key: string) => Effect.Effect<void>
+  /** Whether somebody has left since so many had. */
+  readonly hasLeft: (key: string, since: number) => boolean
 }
 
-export type Settle = <A, E, R>(
-  key: SessionKey,
-  commit: (hasLeft: boolean) => Effect.Effect<A, E, R>
-) => Effect.Effect<A, E, R>
-
-const keyOf = ({ appId, userId }: SessionKey): string => JSON.stringify([appId, userId])
+// Longer than any log-in is under way.
+const remembered = 3_600_000
 
 export const make = (): Departures => {
-  const arrivals = new Set<{ readonly appId: string; readonly left: Set<string> }>()
-  // A commit and a change of one user never overlap: whichever comes second sees what the first one did.
-  const withUser = Locks.make()
-
+  let count = 0
+  // The one who left last is the last.
+  const departures = new Map<string, { readonly number: number; readonly at: number }>()
   return {
-    arriving: (appId, logIn) =>
-      Effect.acquireUseRelease(
-        Effect.sync(() => {
-          const arrival = { appId, left: new Set<string>() }
-          arrivals.add(arrival)
-          return arrival
-        }),
-        ({ left }) => logIn((key, commit) => withUser(keyOf(key))(Effect.suspend(() => commit(left.has(key.userId))))),
-        (arrival) => Effect.sync(() => arrivals.delete(arrival))
-      ),
-    leaving: (key, change) =>
-      withUser(keyOf(key))(Effect.suspend(() => {
-        for (const { appId, left } of arrivals) if (appId === key.appId) left.add(key.userId)
-        return change
-      }))
+    arrival: Effect.sync(() => count),
+    depart: (key) =>
+      Effect.map(Clock.currentTimeMillis, (at) => {
+        departures.delete(key)
+        departures.set(key, { number: ++count, at })
+        for (const [earliest, departure] of departures) {
+          if (at - departure.at < remembered) break
+          departures.delete(earliest)
+        }
+      }),
+    hasLeft: (key, since) => (departures.get(key)?.number ?? 0) > since
   }
 }

@@ -144,23 +144,28 @@ export const readable = (user: UserRef): Effect.Effect<Option.Option<Session>, T
 /**
  * Commits a change computed from the present record, again and again until nobody interferes. `None` when the change no
  * longer applies. A record that cannot be read is left to changes that say so: a log-in, a removal (law 11).
+ *
+ * @param since of a log-in when it began: `None` also when the user has left since (law 5)
  */
 export const change = Effect.fnUntraced(function*(
   user: UserRef,
-  compute: (found: Found) => Option.Option<Change>
+  compute: (found: Found) => Option.Option<Change>,
+  since?: number
 ): Effect.fn.Return<Option.Option<number>, TokenStoreError, TokenStore> {
   const store = yield* TokenStore
   while (true) {
     const found = yield* find(user)
     const next = compute(found)
     if (Option.isNone(next)) return Option.none()
-    const committed = yield* store.commit(key(user), {
+    const outcome = yield* store.commit(key(user), {
       expected: found === "Damaged" || Option.isNone(found) ? 0 : found.value.generation,
       session: next.value.session,
       event: next.value.event,
-      makeCurrent: next.value.makeCurrent === true
+      makeCurrent: next.value.makeCurrent === true,
+      ...(since === undefined ? undefined : { since })
     })
-    if (Option.isSome(committed)) return committed
+    if (outcome._tag === "Committed") return Option.some(outcome.generation)
+    if (outcome._tag === "Left") return Option.none()
   }
 })
 
@@ -346,10 +351,12 @@ export const leave = (
   user: UserRef,
   compute: (found: Found) => Option.Option<Change>
 ): Effect.Effect<void, TokenStoreError, TokenStore> =>
-  Effect.flatMap(
-    TokenStore,
-    ({ departures }) => departures.leaving(key(user), Effect.asVoid(change(user, compute)))
-  )
+  Effect.flatMap(TokenStore, (store) =>
+    // Noted first: a log-in that commits in between is found by the change, a later one is refused.
+    Effect.flatMap(
+      Effect.exit(store.depart(key(user))),
+      (noted) => Effect.andThen(change(user, compute), noted)
+    ))
 
 /**
  * Forgets the tokens here, whatever happens next, then ends the session on the server. "Already gone" there is success;

@@ -13,9 +13,10 @@ import type * as KeyValueStore from "effect/persistence/KeyValueStore"
 import * as Schema from "effect/Schema"
 import { TokenStoreError } from "../ClientError.ts"
 import { isLoggedIn, Session } from "../Session.ts"
-import type { AppState, Commit, Primitives, SessionKey } from "../TokenStore.ts"
+import type { AppState, Commit, Outcome, Primitives, SessionKey } from "../TokenStore.ts"
 import type { Snapshot, UserEvent } from "../UserEvent.ts"
 import * as Changes from "./changes.ts"
+import * as Departures from "./departures.ts"
 import * as Locks from "./locks.ts"
 
 /** A session, the page that lists its user, and the sequence of the last change of its app that it came with. */
@@ -79,6 +80,7 @@ const make = (tables: Tables): Primitives => {
   const withUser = Locks.make()
   const withApp = Locks.make()
   const withLease = Locks.make()
+  const departures = Departures.make()
 
   const stored = (key: SessionKey): Effect.Effect<Option.Option<StoredSession>, TokenStoreError> =>
     Effect.map(
@@ -228,21 +230,25 @@ const make = (tables: Tables): Primitives => {
   })
 
   const commit: Primitives["commit"] = (key, commit) => {
-    const write = Effect.gen(function*() {
+    const write = Effect.gen(function*(): Effect.fn.Return<Outcome, TokenStoreError> {
+      if (commit.since !== undefined && departures.hasLeft(sessionKey(key), commit.since)) return { _tag: "Left" }
       const before = yield* readable(key)
       const generation = Option.match(before, { onNone: () => 0, onSome: (stored) => stored.session.generation })
-      if (generation !== commit.expected) return Option.none<number>()
+      if (generation !== commit.expected) return { _tag: "MovedOn" }
       const committed = Option.isSome(commit.session)
         ? yield* insertOrReplace(key, before, commit, commit.session.value)
         : yield* remove(key, before)
       yield* publish(key, { ...commit.event, userId: key.userId, generation: committed })
-      return Option.some(committed)
+      return { _tag: "Committed", generation: committed }
     })
     // Once begun, a commit ends: record and event belong together (law 9).
     const whole = Effect.uninterruptible(write)
     const touchesApp = commit.makeCurrent || commit.expected === 0 || Option.isNone(commit.session)
     return withUser(sessionKey(key))(touchesApp ? withApp(key.appId)(whole) : whole)
   }
+
+  // Under the user's lock, so that a commit which is being written has happened before, or sees it.
+  const depart: Primitives["depart"] = (key) => withUser(sessionKey(key))(departures.depart(sessionKey(key)))
 
   const lease: Primitives["lease"] = (key, use) =>
     withLease(sessionKey(key))(
@@ -280,20 +286,25 @@ const make = (tables: Tables): Primitives => {
     return ids
   })
 
+  // Read under a lock: what is published afterwards happened afterwards.
+  const present = <State>(state: State): Changes.Present<UserEvent, Snapshot<State>> => ({
+    snapshot: (missed) => ({ _tag: "Snapshot", missed, state }),
+    includes: () => false
+  })
+
   const userChanges: Primitives["changes"] = (key) =>
     changes.subscribe(`user:${sessionKey(key)}`, {
       lock: withUser(sessionKey(key)),
-      snapshot: (missed) =>
-        Effect.map(get(key), (state): Snapshot<Option.Option<Session>> => ({ _tag: "Snapshot", missed, state }))
+      present: Effect.map(get(key), present)
     })
 
   const appChanges: Primitives["appChanges"] = (appId) =>
     changes.subscribe(`app:${appId}`, {
       lock: withApp(appId),
-      snapshot: (missed) => Effect.map(app(appId), (state): Snapshot<AppState> => ({ _tag: "Snapshot", missed, state }))
+      present: Effect.map(app(appId), present)
     })
 
-  return { get, commit, lease, app, users, changes: userChanges, appChanges }
+  return { get, commit, arrival: () => departures.arrival, depart, lease, app, users, changes: userChanges, appChanges }
 }
 
 // -----------------------------------------------------------------------------

@@ -24,10 +24,10 @@ const noting = (commits: Array<Committed>): Layer.Layer<TokenStore.TokenStore, n
       TokenStore.make({
         ...store,
         commit: (key, commit) =>
-          Effect.tap(store.commit(key, commit), (generation) =>
+          Effect.tap(store.commit(key, commit), (outcome) =>
             Effect.sync(() => {
-              if (Option.isNone(generation)) return
-              commits.push({ userId: key.userId, generation: generation.value, tag: commit.event._tag })
+              if (outcome._tag !== "Committed") return
+              commits.push({ userId: key.userId, generation: outcome.generation, tag: commit.event._tag })
             }))
       }))
   )
