@@ -172,7 +172,7 @@ describe("A bundle for the browser", () => {
   )
 
   it.effect(
-    "keeps its size, compressed: 12 kB of the client, 22.5 kB with the protocol, 98 kB with all that it needs",
+    "keeps its size, compressed: 12 kB of the client, 22.8 kB with the protocol, 98 kB with all that it needs",
     () =>
       Effect.gen(function*() {
         // Above what it is by a little; `npm run bench` prints what it is, beside what it should be.
@@ -180,7 +180,7 @@ describe("A bundle for the browser", () => {
         assert.isAtMost(kilobytes(all.text), 98)
         const external = ["effect", "effect/*", "bson"]
         const own = yield* bundle(small, { minify: true, format: "esm", external })
-        assert.isAtMost(kilobytes(own.text), 22.5)
+        assert.isAtMost(kilobytes(own.text), 22.8)
         const client = yield* bundle(small, {
           minify: true,
           format: "esm",
