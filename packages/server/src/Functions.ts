@@ -32,13 +32,13 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type { AppDefinition, AppFunction } from "./AppDefinition.ts"
 import { DuplicateFunctionError } from "./FunctionGroup.ts"
 import { maxNodes } from "./internal/argumentLimit.ts"
+import { requestDocument, userDocument, valuesOf } from "./internal/callScope.ts"
 import type { ServiceAnswer, ServiceRequest } from "./internal/functionMessage.ts"
 import * as Pool from "./internal/functionPool.ts"
 import * as FunctionServices from "./internal/functionServices.ts"
@@ -172,61 +172,6 @@ export class Functions extends Context.Service<Functions, {
    */
   readonly callJson: (options: Call) => Effect.Effect<Schema.Json, RealmError.FunctionError | Ejson.EjsonError>
 }>()("@effect-realm/server/Functions") {}
-
-// -----------------------------------------------------------------------------
-// What functions are told
-// -----------------------------------------------------------------------------
-
-const userDocument = (user: Option.Option<UserObject>): Ejson.Document => {
-  if (Option.isNone(user)) return { type: "system", data: {}, custom_data: {}, identities: [] }
-  const { customData, data, id, identities, type } = user.value
-  return {
-    id,
-    type,
-    data,
-    custom_data: customData,
-    // Both spellings were documented.
-    identities: identities.map(({ data, id, providerType }) => ({
-      id,
-      provider_type: providerType,
-      providerType,
-      data: data ?? {}
-    }))
-  }
-}
-
-const credentials = new Set(["authorization", "cookie", "proxy-authorization"])
-
-const headerName = (name: string): string =>
-  name.split("-").map((part) => part.charAt(0).toUpperCase() + part.slice(1).toLowerCase()).join("-")
-
-const first = (header: string | ReadonlyArray<string> | undefined): string | undefined =>
-  typeof header === "string" ? header : header?.[0]
-
-const requestDocument = ({ headers = {}, method, rawQueryString, remoteAddress }: RequestInfo): Ejson.Document => {
-  const requestHeaders: Record<string, ReadonlyArray<string>> = {}
-  for (const [name, value] of Object.entries(headers)) {
-    if (value === undefined || credentials.has(name.toLowerCase())) continue
-    requestHeaders[headerName(name)] = typeof value === "string" ? [value] : value
-  }
-  return {
-    remoteIPAddress: remoteAddress ?? "",
-    requestHeaders,
-    rawQueryString: rawQueryString ?? "",
-    httpMethod: method,
-    httpUserAgent: first(headers["user-agent"]),
-    httpReferrer: first(headers["referer"])
-  }
-}
-
-const valuesOf = (app: AppDefinition): ReadonlyMap<string, Schema.Json> =>
-  new Map(
-    app.values.map((value) => [
-      value.name,
-      // The definition has been checked to have each secret that a value names.
-      "value" in value ? value.value : Redacted.value(app.secrets[value.fromSecret]!)
-    ])
-  )
 
 // -----------------------------------------------------------------------------
 // Constructors
