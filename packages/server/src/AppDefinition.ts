@@ -1,14 +1,16 @@
 /**
- * What an app is: its providers, functions, values and settings, in our own spelling. Made in TypeScript with
+ * What an app is: its providers, functions, data sources, values and settings, in our own spelling. Made in TypeScript with
  * {@link make}, or read from an exported folder by the module `AppFolder`.
  */
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import * as DataSource from "./DataSource.ts"
 import * as JsonWebToken from "./internal/jsonWebToken.ts"
 import * as Metadata from "./internal/metadata.ts"
 import * as Expression from "./internal/ruleExpression.ts"
+import * as RuleReferences from "./internal/ruleReferences.ts"
 
 const defaultTo = <A>(value: A): Effect.Effect<A> => Effect.succeed(value)
 
@@ -273,6 +275,7 @@ const Fields = Schema.Struct({
   allowedRequestOrigins: Schema.Array(Origin).pipe(Schema.withConstructorDefault(defaultTo([]))),
   authProviders: ProviderFields.pipe(Schema.withConstructorDefault(defaultTo({ unsupported: [] }))),
   customUserData: Schema.optionalKey(CustomUserDataFields),
+  dataSources: Schema.Array(DataSource.Fields).pipe(Schema.withConstructorDefault(defaultTo([]))),
   functions: Schema.Array(FunctionFields).pipe(Schema.withConstructorDefault(defaultTo([]))),
   values: Schema.Array(ValueFields).pipe(Schema.withConstructorDefault(defaultTo([]))),
   secrets: Schema.Record(Schema.String, Schema.Redacted(Schema.String)).pipe(
@@ -281,7 +284,7 @@ const Fields = Schema.Struct({
 })
 
 interface NamedReference {
-  readonly path: ReadonlyArray<string>
+  readonly path: ReadonlyArray<string | number>
   readonly name: string | undefined
 }
 
@@ -306,7 +309,8 @@ const functionReferences = (app: typeof Fields.Type): ReadonlyArray<NamedReferen
   {
     path: ["customUserData", "onUserCreationFunctionName"],
     name: app.customUserData?.onUserCreationFunctionName
-  }
+  },
+  ...RuleReferences.functions(app.dataSources)
 ]
 
 const problemsOfJwt = ({ authProviders, secrets }: typeof Fields.Type): ReadonlyArray<Schema.FilterIssue> => {
@@ -349,6 +353,7 @@ const duplicates = (
 const consistent = (app: typeof Fields.Type): ReadonlyArray<Schema.FilterIssue> => {
   const functions = new Set(app.functions.map((definition) => definition.name))
   return [
+    ...duplicates(["dataSources"], app.dataSources),
     ...duplicates(["functions"], app.functions),
     ...duplicates(["values"], app.values),
     ...problemsOfJwt(app),
@@ -400,6 +405,8 @@ export interface Options {
   readonly customUserData?:
     & Partial<CustomUserData>
     & Pick<CustomUserData, "databaseName" | "collectionName" | "userIdField">
+  /** The MongoDB services, with the rules of their collections; none by default. */
+  readonly dataSources?: ReadonlyArray<DataSource.DataSourceOptions>
   readonly functions?: ReadonlyArray<Partial<AppFunction> & Pick<AppFunction, "name" | "source">>
   readonly values?: ReadonlyArray<AppValue>
   /** Secrets by name, never printed. */

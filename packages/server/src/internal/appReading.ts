@@ -23,7 +23,9 @@ import {
   placeOf,
   valueOf
 } from "./configFile.ts"
+import * as DataSourceReading from "./dataSourceReading.ts"
 import * as FunctionSource from "./functionSource.ts"
+import * as RuleReferences from "./ruleReferences.ts"
 
 /** The files of a folder. */
 export interface Files {
@@ -39,13 +41,13 @@ const readFiles =
   /^((root|realm)_config|secrets|auth\/[^/]+|environments\/[^/]+|functions\/config|values\/[^/]+)\.json$/
 
 /** Whether the text of a file is needed. */
-export const isRead = (path: string): boolean => readFiles.test(path) || isSource(path)
+export const isRead = (path: string): boolean =>
+  readFiles.test(path) || DataSourceReading.isRead(path) || isSource(path)
 
 const isSource = (path: string): boolean => path.startsWith("functions/") && path.endsWith(".js")
 
 // Parts of an export that are not served (section 1.2), by the start of their path.
 const leftAside: ReadonlyArray<readonly [start: string, message: string]> = [
-  ["data_sources/", "Data sources with their rules and schemas are not supported yet"],
   ["functions/node_modules", "Packages for functions are not supported yet: require finds Node.js modules only"],
   ["functions/package.json", "Packages for functions are not supported yet: require finds Node.js modules only"],
   ["graphql/", "GraphQL is not supported"],
@@ -437,8 +439,12 @@ export const read = Effect.fnUntraced(function*(
 
   // ---------------------------------------------------------------------------
 
+  const { dataSources, services } = DataSourceReading.read({ paths: files.paths, open, say, placed, fieldsOf })
+
+  // ---------------------------------------------------------------------------
+
   for (const [start, message] of leftAside) {
-    const path = files.paths.find((path) => path.startsWith(start))
+    const path = files.paths.find((path) => path.startsWith(start) && !services.has(path.split("/", 2).join("/")))
     if (path === undefined) continue
     say("warning", top(start.endsWith("/") ? start.slice(0, -1) : path.replace(/\/$/, "")), `${message}; it is ignored`)
   }
@@ -455,6 +461,7 @@ export const read = Effect.fnUntraced(function*(
     environment: { ...(tag === undefined ? undefined : { tag: valueOf(tag) }), values: environment },
     authProviders: { ...authProviders, unsupported },
     ...(customUserData === undefined ? undefined : { customUserData }),
+    dataSources,
     functions,
     values,
     secrets
@@ -468,6 +475,16 @@ export const read = Effect.fnUntraced(function*(
       const keys = path.map((segment) => typeof segment === "object" ? segment.key : segment)
       const { place, rest } = nearest(places, keys) ?? { place: top(files.root), rest: keys.map(String).join(".") }
       say("error", place, rest === "" ? message : `${message} (${rest})`)
+    }
+  }
+  if (made !== undefined && Result.isSuccess(made)) {
+    for (const [index, { collections }] of made.success.dataSources.entries()) {
+      for (const [at, rules] of collections.entries()) {
+        for (const { field, path } of RuleReferences.unknownFields(rules)) {
+          const found = nearest(places, ["dataSources", index, "collections", at, ...path])
+          say("warning", found?.place ?? top(files.root), `The collection's schema knows no field "${field}"`)
+        }
+      }
     }
   }
   return {
