@@ -4,6 +4,10 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import { DatabaseError } from "./DatabaseError.ts"
+import * as DocumentSchema from "./internal/documentSchema.ts"
+import { compileProjection } from "./internal/projection.ts"
+import { compileFilter, exactFilter } from "./internal/query.ts"
 import * as Expression from "./internal/ruleExpression.ts"
 
 const defaultTo = <A>(value: A): Effect.Effect<A> => Effect.succeed(value)
@@ -151,15 +155,36 @@ const RoleFields = Schema.Struct({
   additionalFields: Schema.optionalKey(Schema.Struct(Permissions))
 })
 
+const messageOf = (f: () => unknown): ReadonlyArray<string> => {
+  try {
+    f()
+    return []
+  } catch (error) {
+    if (error instanceof DatabaseError) return [error.message]
+    throw error
+  }
+}
+
 const Query = Schema.Record(Schema.String, Schema.Json).check(
-  Schema.makeFilter((query) => Expression.compileValue(query).unsupported.map(({ message }) => message))
+  Schema.makeFilter((query) => {
+    const { constant, unsupported } = Expression.compileValue(query)
+    return [
+      ...unsupported.map(({ message }) => message),
+      // One with expansions in it is seen to be right or wrong when they are known.
+      ...constant === undefined ? [] : messageOf(() => compileFilter(exactFilter(constant)))
+    ]
+  })
+)
+
+const Projection = Schema.Record(Schema.String, Schema.Json).check(
+  Schema.makeFilter((projection) => messageOf(() => compileProjection(projection)))
 )
 
 const RuleFilterFields = Schema.Struct({
   name: Name,
   applyWhen: expression("request"),
   query: Query.pipe(Schema.withConstructorDefault(defaultTo({}))),
-  projection: Schema.Record(Schema.String, Schema.Json).pipe(Schema.withConstructorDefault(defaultTo({})))
+  projection: Projection.pipe(Schema.withConstructorDefault(defaultTo({})))
 })
 
 const unique = (items: ReadonlyArray<{ readonly name: string }>): ReadonlyArray<Schema.FilterIssue> => {
@@ -186,7 +211,11 @@ const CollectionFields = Schema.Struct({
   database: Schema.NonEmptyString,
   collection: Schema.NonEmptyString,
   ...RulesFields,
-  schema: Schema.optionalKey(Schema.Json)
+  schema: Schema.optionalKey(
+    Schema.Json.check(
+      Schema.makeFilter((schema) => DocumentSchema.compile(schema).unsupported.map(({ message }) => message))
+    )
+  )
 })
 
 const ServiceName = Schema.String.check(

@@ -187,6 +187,11 @@ export interface Access<Refusal> {
    * look at this and nothing else. It leaves fields out, `_id` never, and changes nothing else.
    */
   readonly see?: ((document: Document) => Result.Result<Option.Option<Document>, Refusal>) | undefined
+  /**
+   * Whether a document that was found may be updated or replaced at all, as far as that does not depend on what becomes of it.
+   * It is asked before: an update that cannot be applied would tell of fields that are not seen.
+   */
+  readonly reach?: ((document: Document) => Result.Result<void, Refusal>) | undefined
   /** Whether a change may be written. It is asked about every document found, also one that stays as it is. */
   readonly judge?: ((change: Change) => Result.Result<void, Refusal>) | undefined
 }
@@ -354,12 +359,13 @@ const makeCollection = <Refusal>(
   const document = (fields: Fields): Document => value(fields) as Document
   const optional = (fields: Fields | undefined): Option.Option<Document> =>
     fields === undefined ? Option.none() : Option.some(document(fields))
-  const { judge, scope, see } = allowed
+  const { judge, reach, scope, see } = allowed
   // what is seen of an exact document is exact
   const fieldsOf = numbers === "exact" ? (seen: Document): Fields => seen : exactDocument
   const makeAccess = (): EngineAccess => ({
     scope: scope === undefined ? undefined : parseQuery(scope),
     see: see && ((fields) => Option.getOrUndefined(Option.map(permitted(see(document(fields))), fieldsOf))),
+    reach: reach && ((fields) => permitted(reach(document(fields)))),
     judge: judge && ((before, after) => permitted(judge({ before: optional(before), after: optional(after) })))
   })
   let access: EngineAccess | undefined

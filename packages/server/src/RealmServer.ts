@@ -20,6 +20,7 @@ import * as Authentication from "./Authentication.ts"
 import * as CustomUserData from "./CustomUserData.ts"
 import type { Database } from "./Database.ts"
 import type { DatabaseError } from "./DatabaseError.ts"
+import * as Documents from "./Documents.ts"
 import * as EmailAccounts from "./EmailAccounts.ts"
 import type { FunctionGroup } from "./FunctionGroup.ts"
 import * as Functions from "./Functions.ts"
@@ -130,6 +131,7 @@ export type Services =
   | Accounts.Accounts
   | ApiKeys.ApiKeys
   | Authentication.Authentication
+  | Documents.Documents
   | EmailAccounts.EmailAccounts
   | Functions.Functions
   | Sessions.Sessions
@@ -194,6 +196,7 @@ const services = <E, R>(options: Options<E, R>, ids: AppIds.AppIds) => {
       emailAccounts,
       Layer.provideMerge(ApiKeys.layer(ids), Sessions.layer(ids)),
       CustomUserData.layer(app.customUserData),
+      Documents.layer(app),
       Tokens.layer(ids)
     )),
     Layer.provideMerge(Layer.mergeAll(accounts, SigningKeys.layer, functions))

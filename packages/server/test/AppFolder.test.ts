@@ -365,8 +365,6 @@ it.layer(NodeServices.layer)("AppFolder", (it) => {
   it.effect("each part that is left aside is one warning", () =>
     Effect.gen(function*() {
       const findings = yield* check({
-        "data_sources/mongodb-atlas/config.json": {},
-        "data_sources/mongodb-atlas/shop/items/rules.json": {},
         "functions/package.json": {},
         "functions/node_modules/left/index.js": "not even ( JavaScript",
         "graphql/config.json": {},
@@ -383,7 +381,6 @@ it.layer(NodeServices.layer)("AppFolder", (it) => {
       assert.deepStrictEqual(
         findings.map((line) => line.split(": ").slice(0, 2).join(" ")),
         [
-          "data_sources:1 warning",
           "functions/node_modules:1 warning",
           "functions/package.json:1 warning",
           "graphql:1 warning",
@@ -393,6 +390,150 @@ it.layer(NodeServices.layer)("AppFolder", (it) => {
           "services:1 warning",
           "sync:1 warning",
           "triggers:1 warning"
+        ]
+      )
+    }))
+
+  it.effect("data sources are read with their rules, from the folders of both layouts", () =>
+    Effect.gen(function*() {
+      const owner = { "owner": "%%user.id" }
+      const { app, warnings } = yield* load({
+        "data_sources/main/config.json": { name: "mongodb-atlas", type: "mongodb-atlas", config: {}, version: 1 },
+        "data_sources/main/default_rule.json": { roles: [{ name: "none", apply_when: {}, read: false }], filters: [] },
+        "data_sources/main/shop/items/relationships.json": {},
+        "data_sources/main/shop/items/rules.json": {
+          database: "shop",
+          collection: "items",
+          roles: [{
+            name: "owner",
+            apply_when: owner,
+            document_filters: { read: true, write: owner },
+            read: null,
+            insert: true,
+            delete: true,
+            search: true,
+            fields: { name: { read: true, write: true }, address: { fields: { city: { read: owner } } } },
+            additional_fields: { read: true }
+          }],
+          filters: [{ name: "mine", apply_when: {}, query: owner, project: { secret: 0 } }]
+        },
+        "data_sources/main/shop/items/schema.json": { bsonType: "object", required: ["name"] },
+        "data_sources/main/shop/plain/schema.json": {},
+        "services/old/config.json": { id: "1", name: "old", type: "mongodb", config: {} },
+        "services/old/rules/shop.notes.json": {
+          id: "2",
+          database: "shop",
+          collection: "notes",
+          roles: [{ name: "all", apply_when: {}, insert: true, delete: true, additional_fields: {} }],
+          schema: { title: "note" }
+        }
+      })
+      assert.deepStrictEqual(warnings, [])
+      assert.deepStrictEqual(app.dataSources, [
+        {
+          name: "mongodb-atlas",
+          collections: [
+            {
+              database: "shop",
+              collection: "items",
+              roles: [{
+                name: "owner",
+                applyWhen: owner,
+                documentFilters: { read: true, write: owner },
+                insert: true,
+                delete: true,
+                search: true,
+                fields: { name: { read: true, write: true }, address: { fields: { city: { read: owner } } } },
+                additionalFields: { read: true }
+              }],
+              filters: [{ name: "mine", applyWhen: {}, query: owner, projection: { secret: 0 } }],
+              schema: { bsonType: "object", required: ["name"] }
+            },
+            { database: "shop", collection: "plain", roles: [], filters: [] }
+          ],
+          defaultRule: { roles: [{ name: "none", applyWhen: {}, read: false }], filters: [] }
+        },
+        {
+          name: "old",
+          collections: [{
+            database: "shop",
+            collection: "notes",
+            roles: [{ name: "all", applyWhen: {}, insert: true, delete: true, additionalFields: {} }],
+            filters: [],
+            schema: { title: "note" }
+          }]
+        }
+      ])
+    }))
+
+  it.effect("what is wrong with rules is told by file and line", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(
+        yield* check({
+          "data_sources/lake/config.json": { name: "lake", type: "datalake" },
+          "data_sources/main/config.json": { name: "mongodb-atlas", type: "mongodb-atlas" },
+          "data_sources/main/shop/items/rules.json": {
+            database: "shop",
+            collection: "items",
+            roles: [
+              { name: "a", apply_when: { "%%root.owner": { "%who": 1 } }, read: true },
+              { name: "b", apply_when: {}, write: true },
+              { name: "c", read: true, colour: "red" }
+            ],
+            filters: [
+              { name: "d", apply_when: { owner: "x" }, query: { n: { $who: 1 } } }
+            ]
+          },
+          "data_sources/main/shop/notes/rules.json": {
+            database: "shop",
+            collection: "notes",
+            roles: [{ name: "a", apply_when: { oner: "%%user.id" }, read: true, fields: { titel: { read: true } } }]
+          },
+          "data_sources/main/shop/notes/schema.json": { properties: { owner: { bsonType: "string" } } },
+          "data_sources/main/shop/odd/rules.json": "",
+          "data_sources/main/shop/wrong/schema.json": { properties: { a: { bsonType: "colour" } }, how: 1 }
+        }),
+        [
+          "data_sources/lake/config.json:3: warning: Data sources of type \"datalake\" are not supported; it is ignored",
+          "data_sources/main/shop/items/rules.json:7: error: the operator \"%who\" is not supported",
+          "data_sources/main/shop/items/rules.json:14: warning: The role may write but has no \"insert\": nothing can be inserted with it",
+          "data_sources/main/shop/items/rules.json:14: warning: The role may write but has no \"delete\": nothing can be deleted with it",
+          "data_sources/main/shop/items/rules.json:19: error: Missing key (applyWhen)",
+          "data_sources/main/shop/items/rules.json:22: warning: The field \"colour\" is not supported and is ignored",
+          "data_sources/main/shop/items/rules.json:28: error: the field \"owner\" is not supported here: there is no document to look at",
+          "data_sources/main/shop/items/rules.json:31: error: The filter cannot be used: the operator $who is not supported.",
+          "data_sources/main/shop/odd/rules.json:1: error: The file is no valid JSON: Expected a value",
+          "data_sources/main/shop/wrong/schema.json:1: error: The keyword \"how\" of schemas is not supported",
+          "data_sources/main/shop/wrong/schema.json:1: error: There is no type \"colour\""
+        ]
+      )
+      assert.deepStrictEqual(
+        yield* check({
+          "data_sources/main/shop/notes/rules.json": {
+            database: "shop",
+            collection: "notes",
+            roles: [{ name: "a", apply_when: { oner: "%%user.id" }, read: true, fields: { titel: { read: true } } }]
+          },
+          "data_sources/main/shop/notes/schema.json": { properties: { owner: { bsonType: "string" } } }
+        }),
+        [
+          "data_sources/main/shop/notes/rules.json:7: warning: The collection's schema knows no field \"oner\"",
+          "data_sources/main/shop/notes/rules.json:12: warning: The collection's schema knows no field \"titel\""
+        ]
+      )
+      assert.deepStrictEqual(
+        yield* check({
+          "data_sources/main/default_rule.json": {
+            roles: [{
+              name: "a",
+              apply_when: { "%%true": { "%function": { name: "absent", arguments: [] } } },
+              read: { owner: { "%function": { name: "gone" } } }
+            }]
+          }
+        }),
+        [
+          "data_sources/main/default_rule.json:5: error: The app has no function \"absent\"",
+          "data_sources/main/default_rule.json:13: error: The app has no function \"gone\""
         ]
       )
     }))

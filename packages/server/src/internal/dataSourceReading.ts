@@ -41,7 +41,7 @@ const legacy = /^services\/([^/]+)\/(?:config\.json|rules\/[^/]+\.json)$/
 export const isRead = (path: string): boolean => modern.test(path) || legacy.test(path)
 
 /** The types of services that are MongoDB; `mongodb` is that of servers of one's own. */
-const served = ["mongodb-atlas", "mongodb"]
+const served = new Set(["mongodb-atlas", "mongodb"])
 
 const permissions = { read: { as: "read" }, write: { as: "write" } }
 
@@ -171,7 +171,7 @@ export const read = (
       { name: { as: "name" }, type: { as: "type" } },
       ["_id", "id", "config", "secret_config", "version"]
     )
-    if (type !== undefined && !served.includes(String(type))) {
+    if (type !== undefined && !served.has(String(type))) {
       const place = placeOf(member(config.root, "type") ?? config.root)
       if (folder.startsWith("data_sources/")) {
         say("warning", place, `Data sources of type "${String(type)}" are not supported; it is ignored`)
@@ -227,7 +227,7 @@ export const read = (
     if (!paths.includes(`${folder}/config.json`)) continue
     const config = open(`${folder}/config.json`)
     const type = config === undefined ? undefined : member(config.root, "type")
-    if (type === undefined || !served.includes(String(valueOf(type)))) continue
+    if (type === undefined || !served.has(String(valueOf(type)))) continue
     services.add(folder)
     const path = ["dataSources", dataSources.length]
     const source = readConfig(folder, path) ?? { name }

@@ -21,11 +21,13 @@ export const parseQuery = (filter: unknown): Query => {
   return { filter: fields, predicate: compileFilter(fields) }
 }
 
-/** What a caller may see and do; all of it when nothing is set. Both functions throw the caller's refusal. */
+/** What a caller may see and do; all of it when nothing is set. The functions throw the caller's refusal. */
 export interface Access {
   readonly scope?: Query | undefined
   /** The document as he sees it, not changed in place; `undefined` when it is not there for him. */
   readonly see?: ((document: Fields) => Fields | undefined) | undefined
+  /** Asked before a document is updated. */
+  readonly reach?: ((document: Fields) => void) | undefined
   readonly judge?: ((before: Fields | undefined, after: Fields | undefined) => void) | undefined
 }
 

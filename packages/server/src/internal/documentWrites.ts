@@ -99,6 +99,7 @@ export const updateDocuments = (
   let last: Pick<UpdateOutcome, "before" | "after"> = nothingUpdated
   for (const { document, stored } of found) {
     const next = stored.document
+    access.reach?.(next)
     const before = access.judge === undefined && selection.limit !== 1 ? undefined : decode(stored.body)
     update(next, { inserting: false, filter, found: document })
     access.judge?.(before, next)

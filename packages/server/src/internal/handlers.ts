@@ -17,8 +17,9 @@ import * as Accounts from "../Accounts.ts"
 import * as ApiKeys from "../ApiKeys.ts"
 import { Authentication } from "../Authentication.ts"
 import type { DatabaseError } from "../DatabaseError.ts"
+import { Documents } from "../Documents.ts"
 import { EmailAccounts } from "../EmailAccounts.ts"
-import { Functions, type RequestInfo } from "../Functions.ts"
+import { type Caller, Functions, type RequestInfo } from "../Functions.ts"
 import * as AppFunctions from "./appFunctions.ts"
 import { maxNodes } from "./argumentLimit.ts"
 import * as Bearer from "./bearer.ts"
@@ -226,24 +227,55 @@ const apiKeys = ({ app, place }: Served) =>
 
 const functions = ({ app, place }: Served) =>
   HttpApiBuilder.group(Api, "functions", (handlers) =>
-    Effect.map(Functions, ({ callJson }) =>
+    Effect.gen(function*() {
+      const functions = yield* Functions
+      const documents = yield* Documents
+
+      const callService = Effect.fnUntraced(function*(
+        service: string,
+        { arguments: json, name }: typeof Endpoint.FunctionCall.Type,
+        caller: Caller
+      ) {
+        const args = yield* Effect.mapError(Effect.fromResult(Ejson.decode(json, bodyOptions)), () => invalidCall)
+        const result = yield* documents.call({
+          service,
+          operation: name,
+          // A list decodes to a list.
+          args: args as ReadonlyArray<unknown>,
+          caller
+        }).pipe(Effect.provideService(Functions, functions))
+        const text = JSON.stringify(Ejson.encodeUnsafe(result))
+        return text.length > maxResult ? yield* tooLarge : text
+      })
+
       // The body is read by hand: what does not fit has its own refusal here, and the result is written only once.
-      handlers.handleRaw("callFunction", ({ params, request }) =>
+      return handlers.handleRaw("callFunction", ({ params, request }) =>
         Effect.gen(function*() {
           yield* LogIns.known(app.appId, params.appId)
           const wanted = readCall(yield* Effect.orDie(request.text))
           if (wanted === undefined) return yield* invalidCall
-          if (wanted.service !== undefined) {
-            return yield* RealmError.make("ServiceNotFound", `service not found: '${wanted.service}'`)
-          }
           const user = yield* currentUser
-          const result = yield* callJson({
-            name: wanted.name,
-            args: wanted.arguments,
-            caller: { origin: "client", user: Option.some(user), request: requestInfo(request) }
-          }).pipe(Effect.catchTag("EjsonError", () => Effect.fail(invalidCall)))
-          return HttpServerResponse.text(JSON.stringify(result), { contentType: "application/json" })
-        }).pipe(Refusal.handle(place)))))
+          const caller: Caller = { origin: "client", user: Option.some(user), request: requestInfo(request) }
+          const text = wanted.service === undefined
+            ? JSON.stringify(
+              yield* Effect.catchTag(
+                functions.callJson({ name: wanted.name, args: wanted.arguments, caller }),
+                "EjsonError",
+                () => Effect.fail(invalidCall)
+              )
+            )
+            : yield* callService(wanted.service, wanted, caller)
+          return HttpServerResponse.text(text, { contentType: "application/json" })
+        }).pipe(Refusal.handle(place)))
+    }))
+
+/** What an answer may have, in characters of Extended JSON: as much as a request. */
+const maxResult = 18_000_000
+
+const tooLarge = RealmError.make(
+  "ReadSizeLimitExceeded",
+  `the result has more than ${maxResult} characters: use a limit, a projection or a narrower filter`
+)
 
 const invalidCall = new RealmError.UnknownServiceError({ detail: "invalid function call request", status: 400 })
 

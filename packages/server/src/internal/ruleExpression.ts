@@ -36,8 +36,11 @@ export interface DocumentScope extends Scope {
   readonly prev?: unknown
 }
 
-/** What an expression is about: with a document, it may speak of the document and ask functions. */
-export type Subject = "request" | "document"
+/**
+ * What an expression decides about: a call of a function (`can_evaluate`), a request to a collection (a filter, which may ask
+ * functions), or a document.
+ */
+export type Subject = "call" | "request" | "document"
 
 /** A part of an expression that cannot be evaluated, with the path to it. */
 export interface Unsupported {
@@ -63,6 +66,8 @@ export interface Compiled {
 export interface CompiledValue {
   /** `undefined` when an expansion in it leads nowhere. */
   readonly evaluate: (scope: Scope) => unknown
+  /** The value, when it is the same in every scope. */
+  readonly constant: unknown
   readonly unsupported: ReadonlyArray<Unsupported>
 }
 
@@ -196,7 +201,7 @@ const compiler = (subject: Subject) => {
   }
 
   const readFunction = (value: unknown, path: Path): Read => {
-    if (subject === "request") return refuseValue(path, "the operator \"%function\" is not supported here")
+    if (subject === "call") return refuseValue(path, "the operator \"%function\" is not supported here")
     if (!isRecord(value) || typeof value["name"] !== "string") {
       return refuseValue(path, "\"%function\" needs the name of a function: { \"name\": …, \"arguments\": [ … ] }")
     }
@@ -297,7 +302,7 @@ const compiler = (subject: Subject) => {
       const inner = isExpansion ? operand(value, path) : test(value, path)
       return (scope) => inner(scope) === (name === "%%true")
     }
-    if (!name.startsWith("%%") && subject === "request") {
+    if (!name.startsWith("%%") && subject !== "document") {
       return refuse(path, `the field "${name}" is not supported here: there is no document to look at`)
     }
     const left = name.startsWith("%%") ? reader(name, path) : readRoot("root", name.split("."))
@@ -316,10 +321,12 @@ const compiler = (subject: Subject) => {
   return { unsupported, reads, fields, functions, test, operand }
 }
 
+const nowhere: Scope = { user: undefined, values: undefined, environment: undefined, request: undefined }
+
 /**
  * Compiles an expression. What is not supported is listed, and then all of it counts as false.
  */
-export const compile = (expression: Schema.Json, subject: Subject = "request"): Compiled => {
+export const compile = (expression: Schema.Json, subject: Subject = "call"): Compiled => {
   const { fields, functions, reads, test, unsupported } = compiler(subject)
   const evaluate = test(expression, [])
   const supported = unsupported.length === 0
@@ -339,16 +346,20 @@ export const compile = (expression: Schema.Json, subject: Subject = "request"): 
     constant: !supported
       ? false
       : reads.size === 0 && functions.size === 0
-      ? evaluate({ user: undefined, values: undefined, environment: undefined, request: undefined })
+      ? evaluate(nowhere)
       : undefined
   }
 }
 
 /** Compiles a value in which expansions and conversions stand for values, such as the query of a filter. */
 export const compileValue = (node: Schema.Json): CompiledValue => {
-  const { operand, unsupported } = compiler("request")
+  const { operand, reads, unsupported } = compiler("call")
   const read = operand(node, [])
-  return { unsupported, evaluate: (scope) => resolved(read(scope)) }
+  return {
+    unsupported,
+    evaluate: (scope) => resolved(read(scope)),
+    constant: reads.size === 0 ? read(nowhere) : undefined
+  }
 }
 
 /** The value, or `undefined` when anything in it is. */

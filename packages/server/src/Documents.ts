@@ -1,0 +1,302 @@
+/**
+ * The documents of an app, as its users and functions reach them: the MongoDB service of each data source, with the rules of
+ * the app in force (protocol section 9, server section 5).
+ *
+ * **Rules.** Every operation of a user goes through the roles and filters of the collection, within the operation: what it
+ * finds is what the user may read, field by field; sorts, projections and pipelines see nothing else; and a write that is
+ * not permitted changes nothing. Documents that a user may not read are not there for him: no filter finds them, and no
+ * count, error or update tells of them. A collection without a role, in an app without a default rule, is closed.
+ *
+ * **The system** (the server, and functions that run as it) has no rules.
+ */
+import * as RealmError from "@effect-realm/protocol/RealmError"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Schema from "effect/Schema"
+import type { AppDefinition } from "./AppDefinition.ts"
+import { Database, type Namespace } from "./Database.ts"
+import type { DatabaseError } from "./DatabaseError.ts"
+import type * as DataSource from "./DataSource.ts"
+import type { Caller, Functions } from "./Functions.ts"
+import { requestDocument, userDocument, valuesOf } from "./internal/callScope.ts"
+import * as DocumentAccess from "./internal/documentAccess.ts"
+import * as Conflict from "./internal/documentConflict.ts"
+import * as Operations from "./internal/documentOperations.ts"
+import * as DocumentSchema from "./internal/documentSchema.ts"
+import * as RuleFunctions from "./internal/ruleFunctions.ts"
+import * as UserRestrictions from "./internal/userRestrictions.ts"
+
+// -----------------------------------------------------------------------------
+// Model
+// -----------------------------------------------------------------------------
+
+/** One operation on one collection. */
+export interface Call {
+  /** The name of the data source. */
+  readonly service: string
+  /** `find`, `insertOne` and so on, as clients call it. */
+  readonly operation: string
+  /** BSON values, as they travel: one document with `database`, `collection` and what the operation takes. */
+  readonly args: ReadonlyArray<unknown>
+  /** Whose rules are in force; without a user it is the system. */
+  readonly caller: Caller
+  /** The rules are not in force, whoever calls. */
+  readonly asSystem?: boolean
+}
+
+/** What an operation fails with; all of it is for whoever called. */
+export type CallError = RealmError.DataError | RealmError.RequestError | RealmError.ServiceError
+
+// -----------------------------------------------------------------------------
+// Service
+// -----------------------------------------------------------------------------
+
+/**
+ * Serves the data sources of one app.
+ *
+ * ```ts
+ * import { AppDefinition, Database, Documents, Functions } from "@effect-realm/server"
+ * import { Effect, Layer, Option } from "effect"
+ *
+ * const app = AppDefinition.make({
+ *   appId: "shop-abcde",
+ *   dataSources: [{
+ *     collections: [{
+ *       database: "shop",
+ *       collection: "orders",
+ *       roles: [{ name: "owner", applyWhen: { owner: "%%user.id" }, read: true, write: true, insert: true }]
+ *     }]
+ *   }]
+ * })
+ *
+ * const user = (id: string): Functions.Caller => ({
+ *   origin: "client",
+ *   user: Option.some({ id, type: "normal", data: {}, customData: {}, identities: [] }),
+ *   request: {}
+ * })
+ * const orders = { database: "shop", collection: "orders" }
+ *
+ * const program = Effect.gen(function*() {
+ *   const { call } = yield* Documents.Documents
+ *   const order = { _id: 1, owner: "ann" }
+ *   yield* call({
+ *     service: "mongodb-atlas",
+ *     operation: "insertOne",
+ *     args: [{ ...orders, document: order }],
+ *     caller: user("ann")
+ *   })
+ *   const find = (id: string) =>
+ *     call({ service: "mongodb-atlas", operation: "find", args: [{ ...orders, query: { _id: 1 } }], caller: user(id) })
+ *   return [yield* find("ann"), yield* find("bob")].map((found) => Array.isArray(found) ? found.length : 0)
+ * })
+ *
+ * const layer = Layer.mergeAll(
+ *   Layer.provide(Documents.layer(app), Database.layerMemory),
+ *   Functions.layer(app)
+ * )
+ * await Effect.runPromise(Effect.provide(program, layer)) // => [1, 0]
+ * ```
+ */
+export class Documents extends Context.Service<Documents, {
+  /**
+   * Does one operation and answers what travels: BSON values with exact numbers.
+   *
+   * Fails with `ServiceError` (`ServiceNotFound`, `ServiceCommandNotFound`), `RequestError` (`InvalidParameter`: an argument is
+   * missing or of another type) or `DataError`: `NoMatchingRuleFound` for a collection without rules,
+   * `SchemaValidationFailedWrite` for what a role does not permit, `ReadSizeLimitExceeded`, and `MongoDBError` for all that the
+   * database refuses. A write that fails has changed nothing, but for documents before the one that failed in `insertMany`.
+   */
+  readonly call: (call: Call) => Effect.Effect<unknown, CallError, Functions>
+}>()("@effect-realm/server/Documents") {}
+
+// -----------------------------------------------------------------------------
+// Constructors
+// -----------------------------------------------------------------------------
+
+interface Source {
+  /** The rules of a namespace; none when it has none. */
+  readonly rules: (namespace: Namespace) => DocumentAccess.CompiledRules | undefined
+  /** Namespaces by the title of their schema, by which some clients name them. */
+  readonly titles: ReadonlyMap<string, Namespace>
+}
+
+const keyOf = ({ collection, database }: Namespace): string => `${database}\0${collection}`
+
+const compileSource = ({ collections, defaultRule }: DataSource.DataSource): Source => {
+  const compile = (rules: DataSource.Rules | undefined, schema?: Schema.Json) =>
+    rules === undefined || rules.roles.length === 0
+      ? undefined
+      : DocumentAccess.compile(rules, schema === undefined ? undefined : DocumentSchema.compile(schema))
+  const others = compile(defaultRule)
+  // A collection without a role has no rules of its own, filters or not; its schema holds all the same.
+  const own = new Map(
+    collections.map((rules) => [keyOf(rules), compile(rules.roles.length > 0 ? rules : defaultRule, rules.schema)])
+  )
+  return {
+    rules: (namespace) => {
+      const key = keyOf(namespace)
+      return own.has(key) ? own.get(key) : others
+    },
+    titles: new Map(
+      collections.flatMap(({ collection, database, schema }) => {
+        const title = typeof schema === "object" && schema !== null && "title" in schema ? schema.title : undefined
+        return typeof title === "string" ? [[title, { database, collection }] as const] : []
+      })
+    )
+  }
+}
+
+const invalid = (message: string): RealmError.RequestError => RealmError.make("InvalidParameter", message)
+
+/** Where the server keeps its own: nobody's documents. */
+const isOwn = ({ database }: Namespace): boolean => database.startsWith("__effect_realm")
+
+const checkNamespace = (namespace: Namespace): CallError | undefined => {
+  const { collection, database } = namespace
+  if (database === "" || collection === "") return invalid("\"database\" and \"collection\" have to be names")
+  if (/[\0/\\. "$]/.test(database) || collection.includes("\0") || collection.startsWith("system.")) {
+    return RealmError.make("MongoDBError", `Invalid namespace specified '${database}.${collection}'`)
+  }
+  return isOwn(namespace) ? DocumentAccess.noRule(namespace) : undefined
+}
+
+const notAllowed = (operator: string): RealmError.DataError =>
+  RealmError.make("MongoDBError", `${operator} is not available to users: call a function that runs as the system`)
+
+const restricted = ({ filters, updates }: Operations.Prepared): RealmError.DataError | undefined => {
+  for (const filter of filters) {
+    const operator = UserRestrictions.ofFilter(filter)
+    if (operator !== undefined) return notAllowed(operator)
+  }
+  for (const update of updates) {
+    const operator = UserRestrictions.ofUpdate(update)
+    if (operator !== undefined) return notAllowed(operator)
+  }
+  return undefined
+}
+
+/** The paths that updates name. */
+const touched = (updates: ReadonlyArray<{ readonly [name: string]: unknown }>): ReadonlyArray<ReadonlyArray<string>> =>
+  updates.flatMap((update) =>
+    Object.entries(update).flatMap(([name, operand]) => {
+      if (!name.startsWith("$")) return [[name]]
+      if (typeof operand !== "object" || operand === null) return []
+      const targets = name === "$rename" ? Object.values(operand).filter((target) => typeof target === "string") : []
+      return [...Object.keys(operand), ...targets].map((path) => path.split("."))
+    })
+  )
+
+/** What the database refuses is the caller's to mend, but for troubles of its own. */
+const wordsOf = (error: DatabaseError): Effect.Effect<never, RealmError.DataError> => {
+  const { reason } = error
+  switch (reason._tag) {
+    case "Locked":
+    case "Corrupt":
+    case "Unavailable":
+      return Effect.die(error)
+    case "DuplicateKey":
+      // Without the key, which belongs to somebody's document.
+      return Effect.fail(RealmError.make(
+        "MongoDBError",
+        `E11000 duplicate key error collection: ${reason.namespace} index: ${reason.index}`
+      ))
+    default:
+      return Effect.fail(RealmError.make("MongoDBError", error.message))
+  }
+}
+
+/** The documents of an app in the database. {@link layer} is what programs use. */
+export const make = (app: AppDefinition): Effect.Effect<Documents["Service"], never, Database> =>
+  Effect.map(Database, (database) => {
+    const sources = new Map(app.dataSources.map((source) => [source.name, compileSource(source)]))
+    const surroundings = {
+      values: Object.fromEntries(valuesOf(app)),
+      environment: { tag: app.environment.tag, values: app.environment.values }
+    }
+
+    /** As some clients have it, the title of a schema in the place of a namespace. */
+    const named = (source: Source, argument: unknown): unknown => {
+      const title = typeof argument === "object" && argument !== null && "schema_name" in argument
+        ? argument.schema_name
+        : undefined
+      const namespace = typeof title === "string" ? source.titles.get(title) : undefined
+      return namespace === undefined ? argument : { ...namespace, ...argument as object }
+    }
+
+    const asUser = (caller: Caller, rules: DocumentAccess.CompiledRules, prepared: Operations.Prepared) => {
+      const { inserts, namespace, updates } = prepared
+      const scope = {
+        ...surroundings,
+        user: userDocument(caller.user),
+        request: requestDocument(caller.request)
+      }
+      const paths = touched(updates)
+      return RuleFunctions.settle(caller, (ask) =>
+        Effect.gen(function*() {
+          const access = yield* Effect.fromResult(DocumentAccess.make(rules, { ...scope, ask }, paths))
+          const collection = database.collection(namespace, { numbers: "exact", access })
+          return yield* Effect.catchTag(
+            prepared.run(collection),
+            "DatabaseError",
+            (error) =>
+              Effect.flatMap(
+                Conflict.isHidden(collection, access, inserts, error),
+                (hidden) => Effect.fail(hidden ? Conflict.refusal(inserts) : error)
+              )
+          )
+        })).pipe(Effect.catchTag("DatabaseError", wordsOf))
+    }
+
+    return Documents.of({
+      call: Effect.fnUntraced(function*({ args, asSystem, caller, operation, service }) {
+        const source = sources.get(service)
+        if (source === undefined) {
+          return yield* RealmError.make("ServiceNotFound", `service not found: '${service}'`)
+        }
+        const known = Operations.clientOperations.get(operation)
+        if (known === undefined) {
+          return yield* RealmError.make("ServiceCommandNotFound", `the service has no command '${operation}'`)
+        }
+        if (args.length !== 1) return yield* invalid(`"${operation}" takes one argument, a document`)
+        const prepared = yield* Effect.catchTag(
+          known.prepare(named(source, args[0])),
+          "SchemaError",
+          ({ message }) => Effect.fail(invalid(`the argument of "${operation}" is not as it should be: ${message}`))
+        )
+        const { namespace } = prepared
+        const misnamed = checkNamespace(namespace)
+        if (misnamed !== undefined) return yield* Effect.fail(misnamed)
+        if (asSystem === true || caller.user._tag === "None") {
+          return yield* Effect.catchTag(
+            prepared.run(database.collection(namespace, { numbers: "exact" })),
+            "DatabaseError",
+            wordsOf
+          )
+        }
+        const rules = source.rules(namespace)
+        if (rules === undefined) return yield* DocumentAccess.noRule(namespace)
+        const refused = restricted(prepared)
+        if (refused !== undefined) return yield* refused
+        return yield* asUser(caller, rules, prepared)
+      })
+    })
+  })
+
+// -----------------------------------------------------------------------------
+// Layers
+// -----------------------------------------------------------------------------
+
+/**
+ * The documents of an app, with its rules.
+ *
+ * ```ts
+ * import { AppDefinition, Database, Documents } from "@effect-realm/server"
+ * import { Layer } from "effect"
+ *
+ * const app = AppDefinition.make({ appId: "shop-abcde", dataSources: [{ name: "mongodb-atlas" }] })
+ * const layer = Layer.provide(Documents.layer(app), Database.layerMemory)
+ * void layer
+ * ```
+ */
+export const layer = (app: AppDefinition): Layer.Layer<Documents, never, Database> => Layer.effect(Documents, make(app))

@@ -1,0 +1,282 @@
+/**
+ * The operations of the MongoDB service on one collection, for whoever it is: what each is asked by clients and functions,
+ * and what it answers (protocol section 9.1).
+ */
+import * as MongoDBService from "@effect-realm/protocol/MongoDBService"
+import * as RealmError from "@effect-realm/protocol/RealmError"
+import { Long } from "bson"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import type * as Database from "../Database.ts"
+import type { DatabaseError } from "../DatabaseError.ts"
+
+type Document = Database.Document
+type Failure<Refusal> = DatabaseError | Refusal | RealmError.DataError | RealmError.RequestError
+
+/** An operation whose argument was read. */
+export interface Prepared {
+  readonly namespace: Database.Namespace
+  /** What of the argument is written in MongoDB's query language, and what in its update language. */
+  readonly filters: ReadonlyArray<Document>
+  readonly updates: ReadonlyArray<Document>
+  /** Documents to insert. */
+  readonly inserts: ReadonlyArray<Document>
+  readonly run: <Refusal>(
+    collection: Database.Collection<Refusal>
+  ) => Effect.Effect<unknown, Failure<Refusal>>
+}
+
+interface Operation {
+  readonly prepare: (input: unknown) => Effect.Effect<Prepared, Schema.SchemaError | RealmError.RequestError>
+}
+
+interface Parts<Args> {
+  readonly filters?: (args: Args) => ReadonlyArray<Document | undefined>
+  readonly updates?: (args: Args) => ReadonlyArray<Document | undefined>
+  readonly inserts?: (args: Args) => ReadonlyArray<Document>
+  readonly check?: (args: Args) => RealmError.RequestError | undefined
+  readonly run: <Refusal>(
+    collection: Database.Collection<Refusal>,
+    args: Args
+  ) => Effect.Effect<unknown, Failure<Refusal>>
+}
+
+const isPresent = <A>(value: A | undefined): value is A => value !== undefined
+
+const operation = <Args extends Database.Namespace>(
+  schema: Schema.ConstraintDecoder<Args>,
+  { check, filters, inserts, run, updates }: Parts<Args>
+): Operation => {
+  const decode = Schema.decodeUnknownEffect(schema)
+  return {
+    prepare: (input) =>
+      Effect.flatMap(decode(input), (args) => {
+        const refused = check?.(args)
+        return refused === undefined
+          ? Effect.succeed<Prepared>({
+            namespace: { database: args.database, collection: args.collection },
+            filters: filters?.(args).filter(isPresent) ?? [],
+            updates: updates?.(args).filter(isPresent) ?? [],
+            inserts: inserts?.(args) ?? [],
+            run: (collection) => run(collection, args)
+          })
+          : Effect.fail(refused)
+      })
+  }
+}
+
+// -----------------------------------------------------------------------------
+// Reads
+// -----------------------------------------------------------------------------
+
+/** How many documents a read may answer (server section 6). */
+export const maxDocuments = 50_000
+
+const tooMany = RealmError.make(
+  "ReadSizeLimitExceeded",
+  `the result has more than ${maxDocuments} documents: use a limit or a narrower filter`
+)
+
+/** One more than may be answered, so that too many are told from just enough. */
+const bounded = (limit: number | undefined): number =>
+  limit === undefined || limit === 0 || limit > maxDocuments ? maxDocuments + 1 : limit
+
+const withinLimit = <E>(
+  found: Effect.Effect<Array<unknown>, E>
+): Effect.Effect<Array<unknown>, E | RealmError.DataError> =>
+  Effect.flatMap(found, (all) => all.length > maxDocuments ? Effect.fail(tooMany) : Effect.succeed(all))
+
+// What a sort and a projection may hold is checked by the database, which is given them as they came.
+const sortOf = (sort: Document | undefined) => sort as Database.Sort | undefined
+const projectionOf = (projection: Document | undefined) => projection as Database.Projection | undefined
+
+// -----------------------------------------------------------------------------
+// Writes
+// -----------------------------------------------------------------------------
+
+/** A document without operators takes the place of the one it updates (protocol section 9.1). */
+const isReplacement = (update: Document): boolean => Object.keys(update).every((name) => !name.startsWith("$"))
+
+// What an update may hold is checked by the database.
+const operatorsOf = (update: Document) => update as Database.UpdateOperators
+
+const updated = ({ matchedCount, modifiedCount, upsertedId }: Database.UpdateResult): Document => ({
+  matchedCount,
+  modifiedCount,
+  ...(Option.isSome(upsertedId) ? { upsertedId: upsertedId.value } : undefined)
+})
+
+const optional = <E>(found: Effect.Effect<Option.Option<Document>, E>): Effect.Effect<Document | null, E> =>
+  Effect.map(found, Option.getOrNull)
+
+const manyReplaced = RealmError.make(
+  "MongoDBError",
+  "multi update is not supported for replacement-style update: use update operators, such as $set"
+)
+
+// Operators with a projection or a sort choose one document; without an order it is any.
+interface FindOneAndArgs extends Database.Namespace {
+  readonly filter?: Document
+  readonly projection?: Document
+  readonly sort?: Document
+  readonly upsert?: boolean
+  readonly returnNewDocument?: boolean
+}
+
+const findOneAndOptions = ({ projection, returnNewDocument, sort, upsert }: FindOneAndArgs) => ({
+  projection: projectionOf(projection),
+  sort: sortOf(sort),
+  upsert,
+  returnDocument: returnNewDocument === true ? "after" as const : "before" as const
+})
+
+interface FindArgs extends Database.Namespace {
+  readonly filter?: Document
+  readonly projection?: Document
+  readonly sort?: Document
+  readonly limit?: number
+  readonly skip?: number
+}
+
+const find: Parts<FindArgs> = {
+  filters: ({ filter }) => [filter],
+  run: (collection, { filter = {}, limit, projection, skip, sort }) =>
+    withinLimit(collection.find(filter, {
+      limit: bounded(limit),
+      skip,
+      sort: sortOf(sort),
+      projection: projectionOf(projection)
+    }))
+}
+
+interface CountArgs extends Database.Namespace {
+  readonly filter?: Document
+  readonly limit?: number
+  readonly skip?: number
+}
+
+const count: Parts<CountArgs> = {
+  filters: ({ filter }) => [filter],
+  run: (collection, { filter = {}, limit, skip }) =>
+    Effect.map(collection.count(filter, { limit, skip }), (found) => Long.fromNumber(found))
+}
+
+interface InsertManyArgs extends Database.Namespace {
+  readonly documents: ReadonlyArray<Document>
+  readonly ordered?: boolean
+}
+
+const insertMany: Parts<InsertManyArgs> = {
+  inserts: ({ documents }) => documents,
+  check: ({ documents }) =>
+    documents.length === 0 ? RealmError.make("InvalidParameter", "must provide at least one element") : undefined,
+  run: (collection, { documents, ordered }) => collection.insertMany(documents, { ordered })
+}
+
+interface UpdateArgs extends Database.Namespace {
+  readonly filter?: Document
+  readonly update: Document
+  readonly upsert?: boolean
+  readonly arrayFilters?: ReadonlyArray<Document>
+}
+
+const updateParts = (many: boolean): Parts<UpdateArgs> => ({
+  filters: ({ arrayFilters = [], filter }) => [filter, ...arrayFilters],
+  updates: ({ update }) => [update],
+  run: (collection, { arrayFilters, filter = {}, update, upsert }) => {
+    if (isReplacement(update)) {
+      return many ? Effect.fail(manyReplaced) : Effect.map(collection.replaceOne(filter, update, { upsert }), updated)
+    }
+    const options = { upsert, arrayFilters }
+    return Effect.map(
+      many
+        ? collection.updateMany(filter, operatorsOf(update), options)
+        : collection.updateOne(filter, operatorsOf(update), options),
+      updated
+    )
+  }
+})
+
+interface DeleteArgs extends Database.Namespace {
+  readonly filter?: Document
+}
+
+const deleteParts = (many: boolean): Parts<DeleteArgs> => ({
+  filters: ({ filter }) => [filter],
+  run: (collection, { filter = {} }) => many ? collection.deleteMany(filter) : collection.deleteOne(filter)
+})
+
+// -----------------------------------------------------------------------------
+// Operations
+// -----------------------------------------------------------------------------
+
+const { operations: wire } = MongoDBService
+
+/** What clients call, by its name on the wire. */
+export const clientOperations: ReadonlyMap<string, Operation> = new Map([
+  ["find", operation(wire.find.args, find)],
+  [
+    "findOne",
+    operation(wire.findOne.args, {
+      filters: ({ filter }) => [filter],
+      run: (collection, { filter = {}, projection, sort }) =>
+        optional(collection.findOne(filter, { sort: sortOf(sort), projection: projectionOf(projection) }))
+    })
+  ],
+  ["count", operation(wire.count.args, count)],
+  [
+    "insertOne",
+    operation(wire.insertOne.args, {
+      inserts: ({ document }) => [document],
+      run: (collection, { document }) => collection.insertOne(document)
+    })
+  ],
+  ["insertMany", operation(wire.insertMany.args, insertMany)],
+  ["updateOne", operation(wire.updateOne.args, updateParts(false))],
+  ["updateMany", operation(wire.updateMany.args, updateParts(true))],
+  ["deleteOne", operation(wire.deleteOne.args, deleteParts(false))],
+  ["deleteMany", operation(wire.deleteMany.args, deleteParts(true))],
+  [
+    "findOneAndUpdate",
+    operation(wire.findOneAndUpdate.args, {
+      filters: ({ filter }) => [filter],
+      updates: ({ update }) => [update],
+      run: (collection, { filter = {}, update, ...args }) =>
+        optional(
+          isReplacement(update)
+            ? collection.findOneAndReplace(filter, update, findOneAndOptions(args))
+            : collection.findOneAndUpdate(filter, operatorsOf(update), findOneAndOptions(args))
+        )
+    })
+  ],
+  [
+    "findOneAndReplace",
+    operation(wire.findOneAndReplace.args, {
+      filters: ({ filter }) => [filter],
+      updates: ({ replacement }) => [replacement],
+      check: ({ replacement }) =>
+        replacement === undefined || isReplacement(replacement)
+          ? undefined
+          : RealmError.make(
+            "InvalidParameter",
+            "the replace operation document must not contain atomic operators"
+          ),
+      run: (collection, { filter = {}, replacement, ...args }) =>
+        optional(
+          // What realm-web sends for `findOneAndDelete`.
+          replacement === undefined
+            ? collection.findOneAndDelete(filter, findOneAndOptions(args))
+            : collection.findOneAndReplace(filter, replacement, findOneAndOptions(args))
+        )
+    })
+  ],
+  [
+    "findOneAndDelete",
+    operation(wire.findOneAndDelete.args, {
+      filters: ({ filter }) => [filter],
+      run: (collection, { filter = {}, ...args }) =>
+        optional(collection.findOneAndDelete(filter, findOneAndOptions(args)))
+    })
+  ]
+])

@@ -1,0 +1,446 @@
+import { Database, type DataSource } from "@effect-realm/server"
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import type * as HttpClient from "effect/http/HttpClient"
+import * as Wire from "./support/wire.ts"
+
+const int = (value: number) => ({ $numberInt: String(value) })
+const long = (value: number) => ({ $numberLong: String(value) })
+
+const everything = { applyWhen: {}, read: true, write: true, insert: true, delete: true }
+
+const sources: ReadonlyArray<DataSource.DataSourceOptions> = [{
+  collections: [
+    { database: "shop", collection: "open", roles: [{ name: "all", ...everything }] },
+    {
+      database: "shop",
+      collection: "owned",
+      schema: { title: "Owned" },
+      roles: [{ name: "owner", ...everything, applyWhen: { owner: "%%user.data.name" } }]
+    },
+    {
+      database: "shop",
+      collection: "profiles",
+      roles: [
+        { name: "owner", ...everything, applyWhen: { owner: "%%user.data.name" } },
+        {
+          name: "others",
+          applyWhen: {},
+          insert: true,
+          fields: {
+            name: { read: true, write: true },
+            address: { fields: { city: { read: true, write: true }, street: {} } },
+            secret: {}
+          },
+          additionalFields: {}
+        }
+      ]
+    },
+    {
+      database: "shop",
+      collection: "filtered",
+      roles: [{ name: "all", ...everything }],
+      filters: [{
+        name: "mine",
+        applyWhen: {},
+        query: { owner: "%%user.data.name" },
+        projection: { hidden: 0 }
+      }]
+    },
+    { database: "shop", collection: "closed", roles: [] },
+    {
+      database: "shop",
+      collection: "asked",
+      roles: [{
+        name: "friends",
+        ...everything,
+        applyWhen: { "%%true": { "%function": { name: "isFriend", arguments: ["%%root.owner"] } } }
+      }]
+    }
+  ]
+}]
+
+const app = Wire.makeApp({
+  dataSources: sources,
+  functions: [{
+    name: "isFriend",
+    private: true,
+    source: `exports = (owner) => { if (owner === "eve") throw new Error("no"); return owner === "bob" }`
+  }]
+})
+
+const layer = Wire.layer({ app })
+
+/** Calls the MongoDB service as this user. */
+const user = Effect.fnUntraced(function*(name: string) {
+  const { access_token: token, user_id: id } = yield* Effect.flatMap(
+    Wire.send("POST", `${Wire.providers}/custom-function/login`, { body: { id: name, name } }),
+    Wire.tokens
+  )
+  return {
+    id,
+    call: (collection: string, operation: string, args: object = {}, service = "mongodb-atlas") =>
+      Wire.send("POST", `${Wire.appUrl}/functions/call`, {
+        token,
+        body: { name: operation, service, arguments: [{ database: "shop", collection, ...args }] }
+      })
+  }
+})
+
+type User = Effect.Success<ReturnType<typeof user>>
+
+const stored = (collection: string) =>
+  Database.Database.use((database) => database.collection({ database: "shop", collection }).find({}))
+
+const fill = (collection: string, documents: ReadonlyArray<Database.Document>) =>
+  Database.Database.use((database) => database.collection({ database: "shop", collection }).insertMany(documents))
+
+const test = (
+  name: string,
+  run: () => Effect.Effect<void, unknown, HttpClient.HttpClient | Database.Database>
+) => it.effect(name, () => Effect.provide(run(), layer))
+
+describe("operations", () => {
+  test("answer with exactly what the protocol has, to the type of each number", () =>
+    Effect.gen(function*() {
+      const { call } = yield* user("ann")
+      const expect = Effect.fnUntraced(function*(operation: string, args: object, body: unknown) {
+        const answer = yield* call("open", operation, args)
+        assert.deepStrictEqual([answer.status, answer.body], [200, body], operation)
+        assert.strictEqual(answer.headers["content-type"], "application/json")
+      })
+      yield* expect("find", {}, [])
+      yield* expect("findOne", {}, null)
+      yield* expect("count", {}, long(0))
+      yield* expect("insertOne", { document: { _id: int(1), n: long(2) } }, { insertedId: int(1) })
+      yield* expect("insertMany", { documents: [{ _id: "a" }, { _id: int(2), n: int(5) }] }, {
+        insertedIds: ["a", int(2)]
+      })
+      yield* expect("find", { query: { n: { $exists: true } }, sort: { n: -1 }, project: { n: 1, _id: 0 } }, [
+        { n: int(5) },
+        { n: long(2) }
+      ])
+      yield* expect("find", { limit: long(1), sort: { _id: 1 } }, [{ _id: int(1), n: long(2) }])
+      yield* expect("findOne", { query: { n: 5 }, limit: 7 }, { _id: int(2), n: int(5) })
+      yield* expect("count", { query: {}, limit: int(2) }, long(2))
+      yield* expect("updateOne", { query: { _id: "a" }, update: { $set: { n: int(1) } } }, {
+        matchedCount: int(1),
+        modifiedCount: int(1)
+      })
+      yield* expect("updateMany", { query: {}, update: { $inc: { n: int(1) } }, upsert: false }, {
+        matchedCount: int(3),
+        modifiedCount: int(3)
+      })
+      yield* expect("updateOne", { query: { _id: "b" }, update: { $set: { n: int(1) } }, upsert: true }, {
+        matchedCount: int(0),
+        modifiedCount: int(0),
+        upsertedId: "b"
+      })
+      yield* expect("updateOne", { query: { _id: "b" }, update: { m: int(1) } }, {
+        matchedCount: int(1),
+        modifiedCount: int(1)
+      })
+      yield* expect("findOne", { query: { _id: "b" } }, { _id: "b", m: int(1) })
+      yield* expect("updateOne", {
+        query: { _id: "b" },
+        update: { $set: { list: [int(1), int(5)] } }
+      }, { matchedCount: int(1), modifiedCount: int(1) })
+      yield* expect("updateOne", {
+        query: { _id: "b" },
+        update: { $set: { "list.$[big]": int(9) } },
+        arrayFilters: [{ big: { $gt: int(3) } }]
+      }, { matchedCount: int(1), modifiedCount: int(1) })
+      yield* expect("findOneAndUpdate", { filter: { _id: "b" }, update: { $unset: { m: 1 } } }, {
+        _id: "b",
+        m: int(1),
+        list: [int(1), int(9)]
+      })
+      yield* expect("findOneAndUpdate", {
+        filter: { _id: "b" },
+        update: { $set: { m: int(2) } },
+        projection: { m: 1 },
+        returnNewDocument: true
+      }, { _id: "b", m: int(2) })
+      yield* expect("findOneAndReplace", {
+        filter: { _id: "b" },
+        update: { k: true },
+        returnNewDocument: true
+      }, { _id: "b", k: true })
+      yield* expect("findOneAndReplace", { filter: { _id: "c" }, update: { k: true }, upsert: true }, null)
+      yield* expect("findOneAndDelete", { filter: { _id: "c" } }, { _id: "c", k: true })
+      yield* expect("findOneAndDelete", { filter: { _id: "c" } }, null)
+      // As realm-web says findOneAndDelete.
+      yield* expect("findOneAndReplace", { filter: { _id: "b" } }, { _id: "b", k: true })
+      yield* expect("count", { query: { _id: "b" } }, long(0))
+      yield* expect("deleteOne", { query: {} }, { deletedCount: int(1) })
+      yield* expect("deleteMany", { query: {} }, { deletedCount: int(2) })
+    }))
+
+  test("a document without an identifier gets an ObjectId", () =>
+    Effect.gen(function*() {
+      const { call } = yield* user("ann")
+      const { body } = yield* call("open", "insertOne", { document: {} })
+      assert.match(JSON.stringify(body), /^\{"insertedId":\{"\$oid":"[0-9a-f]{24}"\}\}$/)
+    }))
+
+  test("some clients name a collection by the title of its schema", () =>
+    Effect.gen(function*() {
+      const { call } = yield* user("ann")
+      yield* fill("owned", [{ _id: 1, owner: "ann" }])
+      const named = { database: undefined, schema_name: "Owned" }
+      const found = yield* call("", "find", { ...named, collection: undefined })
+      assert.deepStrictEqual(found.body, [{ _id: int(1), owner: "ann" }])
+    }))
+
+  test("bad input is a refusal with the server's code, and changes nothing", () =>
+    Effect.gen(function*() {
+      const { call } = yield* user("ann")
+      yield* fill("open", [{ _id: 1, n: 1 }])
+      const cases: ReadonlyArray<readonly [operation: string, args: object, status: number, code: string | undefined]> =
+        [
+          ["find", { query: 7 }, 400, "InvalidParameter"],
+          ["find", { query: "all" }, 400, "InvalidParameter"],
+          ["find", { query: [] }, 400, "InvalidParameter"],
+          ["find", { query: { $who: 1 } }, 400, "MongoDBError"],
+          ["find", { query: { n: { $who: 1 } } }, 400, "MongoDBError"],
+          ["find", { query: { $where: "while(true);" } }, 400, "MongoDBError"],
+          ["find", { query: { n: { $regex: "(a+)+$" } } }, 400, "MongoDBError"],
+          [
+            "find",
+            { query: { n: { $regularExpression: { pattern: "(a+)+$", options: "" } } } },
+            400,
+            "MongoDBError"
+          ],
+          ["find", { query: { $expr: { $gt: ["$n", 0] } } }, 400, "MongoDBError"],
+          ["find", { query: { $and: [{ n: { $not: { $bitsAllSet: 1 } } }] } }, 400, "MongoDBError"],
+          ["find", { query: { _id: { $oid: "no" } } }, 400, undefined],
+          ["find", { limit: -1 }, 400, "MongoDBError"],
+          ["find", { limit: 1.5 }, 400, "MongoDBError"],
+          ["find", { limit: "all" }, 400, "InvalidParameter"],
+          ["find", { sort: { n: 2 } }, 400, "MongoDBError"],
+          ["find", { project: { n: 1, m: 0 } }, 400, "MongoDBError"],
+          ["find", { database: 5 }, 400, "InvalidParameter"],
+          ["find", { database: "" }, 400, "InvalidParameter"],
+          ["find", { database: "a/b" }, 400, "MongoDBError"],
+          ["find", { database: "__effect_realm", collection: "signing_keys" }, 403, "NoMatchingRuleFound"],
+          ["find", { collection: "closed" }, 403, "NoMatchingRuleFound"],
+          ["find", { collection: "elsewhere" }, 403, "NoMatchingRuleFound"],
+          ["count", { query: { n: { $in: 5 } } }, 400, "MongoDBError"],
+          ["insertOne", {}, 400, "InvalidParameter"],
+          ["insertOne", { document: null }, 400, "InvalidParameter"],
+          ["insertOne", { document: { _id: 1 } }, 400, "MongoDBError"],
+          ["insertOne", { document: { _id: [] } }, 400, "MongoDBError"],
+          ["insertOne", { document: { $set: 1 } }, 400, "MongoDBError"],
+          ["insertOne", { document: { "a\0b": 1 } }, 400, "MongoDBError"],
+          ["insertMany", { documents: [] }, 400, "InvalidParameter"],
+          ["insertMany", { documents: {} }, 400, "InvalidParameter"],
+          ["updateOne", { query: {} }, 400, "InvalidParameter"],
+          ["updateOne", { query: {}, update: { $who: { n: 1 } } }, 400, "MongoDBError"],
+          ["updateOne", { query: {}, update: { $set: { _id: 2 } } }, 400, "MongoDBError"],
+          ["updateOne", { query: {}, update: { $set: { n: 2 }, m: 1 } }, 400, "MongoDBError"],
+          ["updateOne", { query: {}, update: { $pull: { n: { $regex: "a" } } } }, 400, "MongoDBError"],
+          ["updateMany", { query: {}, update: { m: 1 } }, 400, "MongoDBError"],
+          ["findOneAndReplace", { filter: {}, update: { $set: { n: 2 } } }, 400, "InvalidParameter"],
+          ["deleteMany", { query: { n: { $where: "1" } } }, 400, "MongoDBError"],
+          ["drop", {}, 400, "ServiceCommandNotFound"],
+          ["toString", {}, 400, "ServiceCommandNotFound"]
+        ]
+      for (const [operation, args, status, code] of cases) {
+        const answer = yield* call("open", operation, args)
+        const told = `${operation} ${JSON.stringify(args).slice(0, 80)}: ${answer.text}`
+        assert.strictEqual(answer.status, status, told)
+        assert.strictEqual(answer.fields["error_code"], code, told)
+        assert.isNotEmpty(answer.fields["error"], told)
+      }
+      const { access_token: token } = yield* Wire.logInAnonymous
+      const deep = `${"{\"a\":".repeat(10_000)}1${"}".repeat(10_000)}`
+      const nested = yield* Wire.send("POST", `${Wire.appUrl}/functions/call`, {
+        token,
+        body:
+          `{"name":"find","service":"mongodb-atlas","arguments":[{"database":"shop","collection":"open","query":${deep}}]}`
+      })
+      assert.deepStrictEqual(Wire.refusal(nested), [400, undefined, "invalid function call request"])
+      const unknown = yield* call("open", "find", {}, "mongo-db")
+      assert.deepStrictEqual(Wire.refusal(unknown), [404, "ServiceNotFound", "service not found: 'mongo-db'"])
+      assert.deepStrictEqual(yield* stored("open"), [{ _id: 1, n: 1 }])
+      const words = (yield* call("open", "insertMany", { documents: [] })).fields["error"]
+      assert.strictEqual(words, "must provide at least one element")
+    }))
+
+  test("insertMany keeps the documents before a taken key, and nothing when one is not permitted", () =>
+    Effect.gen(function*() {
+      const { call } = yield* user("ann")
+      const taken = yield* call("open", "insertMany", { documents: [{ _id: 1 }, { _id: 1 }, { _id: 2 }] })
+      assert.deepStrictEqual(Wire.refusal(taken), [
+        400,
+        "MongoDBError",
+        "E11000 duplicate key error collection: shop.open index: _id_"
+      ])
+      assert.lengthOf(yield* stored("open"), 1)
+      const denied = yield* call("owned", "insertMany", { documents: [{ owner: "ann" }, { owner: "bob" }] })
+      assert.deepStrictEqual(Wire.refusal(denied), [400, "SchemaValidationFailedWrite", "insert not permitted"])
+      assert.deepStrictEqual(yield* stored("owned"), [])
+    }))
+})
+
+describe("what a user may not read", () => {
+  const people = [
+    { _id: 1, owner: "ann", name: "Ann", secret: 1, address: { city: "Rome", street: "Via 1" } },
+    { _id: 2, owner: "bob", name: "Bob", secret: 2, address: { city: "Oslo", street: "Gate 2" } }
+  ]
+
+  const asked = Effect.fnUntraced(function*(
+    { call }: User,
+    collection: string,
+    operation: string,
+    args: object = {}
+  ) {
+    const { body } = yield* call(collection, operation, args)
+    return body
+  })
+
+  test("is not in what he reads", () =>
+    Effect.gen(function*() {
+      yield* fill("profiles", people)
+      const ann = yield* user("ann")
+      assert.deepStrictEqual(yield* asked(ann, "profiles", "find", { sort: { _id: 1 } }), [
+        { _id: int(1), owner: "ann", name: "Ann", secret: int(1), address: { city: "Rome", street: "Via 1" } },
+        { _id: int(2), name: "Bob", address: { city: "Oslo" } }
+      ])
+      assert.deepStrictEqual(
+        yield* asked(ann, "profiles", "findOne", { query: { _id: 2 }, project: { secret: 1 } }),
+        { _id: int(2) }
+      )
+    }))
+
+  test("is found by no filter, sorted by no order and counted by no count", () =>
+    Effect.gen(function*() {
+      yield* fill("profiles", people)
+      const ann = yield* user("ann")
+      for (
+        const query of [
+          { secret: 2 },
+          { secret: { $gt: 1 } },
+          { "address.street": "Gate 2" },
+          { owner: "bob" },
+          { $or: [{ secret: 2 }, { _id: 5 }] },
+          { $nor: [{ secret: { $exists: false } }, { _id: 1 }] }
+        ]
+      ) {
+        assert.deepStrictEqual(yield* asked(ann, "profiles", "find", { query }), [], JSON.stringify(query))
+        assert.deepStrictEqual(yield* asked(ann, "profiles", "count", { query }), long(0), JSON.stringify(query))
+        assert.deepStrictEqual(yield* asked(ann, "profiles", "deleteMany", { query }), { deletedCount: int(0) })
+        assert.deepStrictEqual(
+          yield* asked(ann, "profiles", "updateMany", { query, update: { $set: { name: "x" } } }),
+          { matchedCount: int(0), modifiedCount: int(0) }
+        )
+      }
+      // To him the field is not there, so this holds of both documents alike.
+      for (const secret of [1, 2, 3]) {
+        const query = { secret: { $ne: secret }, _id: 2 }
+        assert.deepStrictEqual(yield* asked(ann, "profiles", "count", { query }), long(1))
+      }
+      const sorted = yield* asked(ann, "profiles", "find", { sort: { secret: -1 }, project: { _id: 1 } })
+      assert.deepStrictEqual(sorted, [{ _id: int(1) }, { _id: int(2) }])
+    }))
+
+  test("is told by no update: neither that it is there, nor what it is, nor its type", () =>
+    Effect.gen(function*() {
+      yield* fill("profiles", [...people, { _id: 3, name: "Cid" }])
+      const ann = yield* user("ann")
+      for (
+        const update of [
+          { $set: { secret: 2 } },
+          { $max: { secret: 1 } },
+          { $min: { secret: 9 } },
+          { $inc: { secret: 0 } },
+          { $push: { secret: 1 } },
+          { $unset: { secret: 1 } },
+          { $rename: { secret: "name" } },
+          { $rename: { name: "secret" } },
+          { $unset: { "address.street": 1 } },
+          { $set: { address: { city: "Oslo", street: "Gate 2" } } },
+          { name: "Bob", secret: 2 }
+        ]
+      ) {
+        for (const id of [2, 3]) {
+          const answer = yield* ann.call("profiles", "updateOne", { query: { _id: id }, update })
+          assert.deepStrictEqual(
+            Wire.refusal(answer),
+            [400, "SchemaValidationFailedWrite", "update not permitted"],
+            `${JSON.stringify(update)} of ${id}`
+          )
+        }
+      }
+      assert.deepStrictEqual(yield* stored("profiles"), [...people, { _id: 3, name: "Cid" }])
+      const allowed = yield* ann.call("profiles", "updateOne", {
+        query: { _id: 2 },
+        update: { $set: { name: "Rob", "address.city": "Bergen" } }
+      })
+      assert.deepStrictEqual(allowed.body, { matchedCount: int(1), modifiedCount: int(1) })
+    }))
+
+  test("is told by no taken key", () =>
+    Effect.gen(function*() {
+      yield* fill("owned", [{ _id: 1, owner: "ann", email: "a@x" }, { _id: 2, owner: "bob", email: "b@x" }])
+      const database = yield* Database.Database
+      yield* database.collection({ database: "shop", collection: "owned" }).createIndex({ email: 1 }, { unique: true })
+      const ann = yield* user("ann")
+      const insert = (document: object) => ann.call("owned", "insertOne", { document: { owner: "ann", ...document } })
+      const hidden = [400, "SchemaValidationFailedWrite", "insert not permitted"] as const
+      assert.deepStrictEqual(Wire.refusal(yield* insert({ _id: 2 })), hidden)
+      assert.deepStrictEqual(Wire.refusal(yield* insert({ _id: 3, email: "b@x" })), hidden)
+      assert.strictEqual((yield* insert({ _id: 1 })).fields["error_code"], "MongoDBError")
+      const own = yield* insert({ _id: 3, email: "a@x" })
+      assert.strictEqual(own.fields["error_code"], "MongoDBError")
+      assert.notInclude(own.text, "a@x")
+    }))
+
+  test("cannot be changed nor taken over, and is not matched by a write", () =>
+    Effect.gen(function*() {
+      yield* fill("owned", [{ _id: 1, owner: "ann" }, { _id: 2, owner: "bob" }])
+      const ann = yield* user("ann")
+      const update = (query: object, update: object) => ann.call("owned", "updateMany", { query, update })
+      assert.deepStrictEqual((yield* update({ _id: 2 }, { $set: { owner: "ann" } })).body, {
+        matchedCount: int(0),
+        modifiedCount: int(0)
+      })
+      const given = yield* update({}, { $set: { owner: "bob" } })
+      assert.deepStrictEqual(Wire.refusal(given), [400, "SchemaValidationFailedWrite", "update not permitted"])
+      assert.deepStrictEqual((yield* ann.call("owned", "deleteMany", { query: {} })).body, { deletedCount: int(1) })
+      assert.deepStrictEqual(yield* stored("owned"), [{ _id: 2, owner: "bob" }])
+    }))
+
+  test("stays out of reach of filters: their query narrows, their projection hides", () =>
+    Effect.gen(function*() {
+      yield* fill("filtered", [
+        { _id: 1, owner: "ann", hidden: 1 },
+        { _id: 2, owner: "bob", hidden: 2 }
+      ])
+      const ann = yield* user("ann")
+      assert.deepStrictEqual(yield* asked(ann, "filtered", "find"), [{ _id: int(1), owner: "ann" }])
+      assert.deepStrictEqual(yield* asked(ann, "filtered", "count", { query: { hidden: 1 } }), long(0))
+      assert.deepStrictEqual(yield* asked(ann, "filtered", "deleteMany"), { deletedCount: int(1) })
+      // A filter says nothing of new documents.
+      assert.deepStrictEqual(
+        yield* asked(ann, "filtered", "insertOne", { document: { _id: 3, owner: "cid" } }),
+        { insertedId: int(3) }
+      )
+    }))
+})
+
+describe("functions that rules ask", () => {
+  test("decide by their answers; one that fails grants nothing", () =>
+    Effect.gen(function*() {
+      yield* fill("asked", [{ _id: 1, owner: "bob" }, { _id: 2, owner: "cid" }, { _id: 3, owner: "eve" }])
+      const { call } = yield* user("ann")
+      assert.deepStrictEqual((yield* call("asked", "find")).body, [{ _id: int(1), owner: "bob" }])
+      const moved = yield* call("asked", "updateMany", { query: {}, update: { $set: { owner: "cid" } } })
+      assert.strictEqual(moved.fields["error"], "update not permitted")
+      assert.deepStrictEqual(
+        (yield* call("asked", "updateMany", { query: {}, update: { $set: { n: int(1) } } })).body,
+        { matchedCount: int(1), modifiedCount: int(1) }
+      )
+      assert.lengthOf(yield* stored("asked"), 3)
+    }))
+})
