@@ -2,9 +2,9 @@
  * Functions of an app: exported JavaScript, run in worker threads away from everything the server holds.
  *
  * **What a function finds** (App Services reference, section 4): `context` with `user`, `values`, `environment`, `app`, `request`,
- * `services.get`, `functions.execute` and `runningAsSystem`, `console`, `EJSON`, `BSON`, timers, `Buffer`, `URL`, and `require` for the Node.js modules
- * `assert`, `buffer`, `crypto`, `events`, `path`, `querystring`, `stream`, `string_decoder`, `url`, `util` and `zlib`. What is not there yet
- * (`context.http`, `utils`) throws an error that says so. `eval` and `new Function` are refused.
+ * `services.get`, `http`, `functions.execute` and `runningAsSystem`, `console`, `EJSON`, `BSON`, timers, `Buffer`, `URL`, and `require` for the
+ * Node.js modules `assert`, `buffer`, `crypto`, `events`, `path`, `querystring`, `stream`, `string_decoder`, `url`, `util` and `zlib`. What is not
+ * there yet (`utils`) throws an error that says so. `eval` and `new Function` are refused.
  *
  * **What calls share.** A source is run anew for each call, so its variables, `context` and `console` belong to one call.
  * Globals that a call leaves behind are removed after it, and a context serves one call at a time. Built-ins are frozen,
@@ -35,6 +35,7 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
 import type { AppDefinition, AppFunction } from "./AppDefinition.ts"
 import { DuplicateFunctionError } from "./FunctionGroup.ts"
 import { maxNodes } from "./internal/argumentLimit.ts"
@@ -299,12 +300,20 @@ export const make = Effect.fnUntraced(function*(
     Effect.contextWith((context: Context.Context<never>) => {
       const fork = Effect.runForkWith(context)
       const serving = new Set<Fiber.Fiber<ServiceAnswer>>()
+      const turns = new Map<string, Semaphore.Semaphore>()
+      const inTurn = (name: string, effect: Effect.Effect<ServiceAnswer>) => {
+        const permits = services.get(name)?.concurrency
+        if (permits === undefined) return effect
+        let turn = turns.get(name)
+        if (turn === undefined) turns.set(name, turn = Semaphore.makeUnsafe(permits))
+        return turn.withPermit(effect)
+      }
       return Effect.callback<Pool.Settlement>((resume) => {
         const giveUp = pool.submit({
           ...call,
           serve: (asked, answer) => {
             // Not begun before it is known here: it could end the call by what it does first.
-            const fiber = fork(Effect.andThen(Effect.yieldNow, serve(asked, caller)))
+            const fiber = fork(Effect.andThen(Effect.yieldNow, inTurn(asked.service, serve(asked, caller))))
             serving.add(fiber)
             fiber.addObserver((exit) => {
               serving.delete(fiber)

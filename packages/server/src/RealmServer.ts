@@ -23,10 +23,12 @@ import type { DatabaseError } from "./DatabaseError.ts"
 import * as Documents from "./Documents.ts"
 import * as EmailAccounts from "./EmailAccounts.ts"
 import type { FunctionGroup } from "./FunctionGroup.ts"
+import * as FunctionHttp from "./FunctionHttp.ts"
 import * as Functions from "./Functions.ts"
 import * as AppFunctions from "./internal/appFunctions.ts"
 import * as AppIds from "./internal/appIds.ts"
 import * as Bearer from "./internal/bearer.ts"
+import * as GuardedHttpClient from "./internal/guardedHttpClient.ts"
 import * as Handlers from "./internal/handlers.ts"
 import * as LogIns from "./internal/logIns.ts"
 import * as ProviderRoutes from "./internal/providerRoutes.ts"
@@ -60,9 +62,14 @@ export interface Options<E = never, R = never> {
   readonly passwords?: Password.Options
   /** How functions are run. */
   readonly functions?: Functions.Options
+  /** Which other servers functions may reach by `context.http`; by default every one with a public address. */
+  readonly http?: FunctionHttp.Options
   /** Functions that run as Effects in the server's process, beside those of the app: `FunctionGroup.layer`, or several merged. */
   readonly functionGroups?: Layer.Layer<FunctionGroup, E, R>
-  /** What the server's own requests go through, such as those for the keys of an issuer; `FetchHttpClient` by default. */
+  /**
+   * What requests go through: the server's own, such as those for the keys of an issuer, and those of functions. By default
+   * `FetchHttpClient`, and for functions one that looks at the addresses that names lead to.
+   */
   readonly httpClient?: Layer.Layer<HttpClient.HttpClient>
 }
 
@@ -171,7 +178,12 @@ const services = <E, R>(options: Options<E, R>, ids: AppIds.AppIds) => {
     ? app.customUserData.onUserCreationFunctionName
     : undefined
 
-  const own = Functions.layer(app, options.functions)
+  // Whatever else functions may ask is merged in here, see `FunctionServices`.
+  const functionServices = Layer.provide(
+    FunctionHttp.layer(options.http),
+    options.httpClient ?? GuardedHttpClient.layer
+  )
+  const own = Layer.provide(Functions.layer(app, options.functions), functionServices)
   const functions = Layer.provideMerge(
     AppFunctions.layer,
     options.functionGroups === undefined ? own : Layer.provide(own, options.functionGroups)

@@ -7,6 +7,7 @@ import * as Redacted from "effect/Redacted"
 import type * as Schema from "effect/Schema"
 import type { AppDefinition } from "../AppDefinition.ts"
 import type { RequestInfo, UserObject } from "../Functions.ts"
+import { headerName } from "./headerName.ts"
 
 /** `%%user` and `context.user`. */
 export const userDocument = (user: Option.Option<UserObject>): Ejson.Document => {
@@ -28,9 +29,6 @@ export const userDocument = (user: Option.Option<UserObject>): Ejson.Document =>
 }
 
 const credentials = new Set(["authorization", "cookie", "proxy-authorization"])
-
-const headerName = (name: string): string =>
-  name.split("-").map((part) => part.charAt(0).toUpperCase() + part.slice(1).toLowerCase()).join("-")
 
 const first = (header: string | ReadonlyArray<string> | undefined): string | undefined =>
   typeof header === "string" ? header : header?.[0]

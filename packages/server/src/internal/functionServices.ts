@@ -40,6 +40,8 @@ export interface FunctionService {
   /** What `context.services.get` is asked for; `http` is `context.http` too. */
   readonly name: string
   readonly kind: ServiceKind
+  /** How many operations of one call are under way at a time, while others wait; default: all that it asks for. */
+  readonly concurrency?: number
   /**
    * Does one operation. Arguments and result are BSON values with exact numbers.
    *
