@@ -37,7 +37,7 @@ const asks: Sources = {
   cycle:
     "exports = async () => { const a = {}; a.a = a; try { await context.http.get(a) } catch (error) { return error.message } }",
   many: "exports = async (n) => (await Promise.all(Array.from({ length: n }, (_, i) => context.http.get(i)))).length",
-  leaves: "exports = () => { context.http.get(1); return 'left' }",
+  leaves: "exports = async () => { context.http.get(1); await context.http.post(1); return 'left' }",
   loops: "exports = async () => { context.http.get(1); await new Promise((r) => setTimeout(r, 1)); for (;;); }",
   dead: `exports = async (n) => {
     if (n === 1) { Promise.resolve().then(() => setTimeout(() => context.http.get(1), 0)); return 'over' }
@@ -122,12 +122,12 @@ it.effect("arguments without an Extended JSON form and too many requests at once
     )
   }).pipe(Effect.provide(withService(asks, echo))))
 
-/** A service that says when it is asked and when it is interrupted, and never answers. */
+/** A service that says when it is asked and when it is interrupted, and never answers: only `post`, once it has been asked. */
 const stalled = Effect.gen(function*() {
   const asked = yield* Deferred.make<void>()
   const interrupted = yield* Ref.make(false)
-  const handle: FunctionServices.FunctionService["handle"] = () =>
-    Deferred.succeed(asked, undefined).pipe(
+  const handle: FunctionServices.FunctionService["handle"] = (_, operation) =>
+    operation === "post" ? Deferred.await(asked) : Deferred.succeed(asked, undefined).pipe(
       Effect.andThen(Effect.never),
       Effect.onInterrupt(() => Ref.set(interrupted, true))
     )
