@@ -55,7 +55,7 @@ const Document: Schema.Codec<Ejson.Document> = Schema.toType(Ejson.Document)
 const Documents = Schema.Array(Document)
 
 /** A number, whichever type of number it travelled as: clients have sent all of them. */
-const AnyNumber: Schema.Codec<number, number | Bson.Int32 | Bson.Double | Bson.Long> = Schema.Union([
+export const AnyNumber: Schema.Codec<number, number | Bson.Int32 | Bson.Double | Bson.Long> = Schema.Union([
   Schema.Number,
   Ejson.Int32,
   Ejson.Double,

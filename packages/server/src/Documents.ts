@@ -254,7 +254,7 @@ export const make = (app: AppDefinition): Effect.Effect<Documents["Service"], ne
         if (source === undefined) {
           return yield* RealmError.make("ServiceNotFound", `service not found: '${service}'`)
         }
-        const known = Operations.clientOperations.get(operation)
+        const known = Operations.operations.get(operation)
         if (known === undefined) {
           return yield* RealmError.make("ServiceCommandNotFound", `the service has no command '${operation}'`)
         }

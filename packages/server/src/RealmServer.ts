@@ -28,6 +28,7 @@ import * as Functions from "./Functions.ts"
 import * as AppFunctions from "./internal/appFunctions.ts"
 import * as AppIds from "./internal/appIds.ts"
 import * as Bearer from "./internal/bearer.ts"
+import * as DocumentService from "./internal/documentService.ts"
 import * as GuardedHttpClient from "./internal/guardedHttpClient.ts"
 import * as Handlers from "./internal/handlers.ts"
 import * as LogIns from "./internal/logIns.ts"
@@ -178,10 +179,11 @@ const services = <E, R>(options: Options<E, R>, ids: AppIds.AppIds) => {
     ? app.customUserData.onUserCreationFunctionName
     : undefined
 
+  const documents = Documents.layer(app)
   // Whatever else functions may ask is merged in here, see `FunctionServices`.
-  const functionServices = Layer.provide(
-    FunctionHttp.layer(options.http),
-    options.httpClient ?? GuardedHttpClient.layer
+  const functionServices = Layer.mergeAll(
+    Layer.provide(FunctionHttp.layer(options.http), options.httpClient ?? GuardedHttpClient.layer),
+    Layer.provide(DocumentService.layer(app), documents)
   )
   const own = Layer.provide(Functions.layer(app, options.functions), functionServices)
   const functions = Layer.provideMerge(
@@ -208,7 +210,7 @@ const services = <E, R>(options: Options<E, R>, ids: AppIds.AppIds) => {
       emailAccounts,
       Layer.provideMerge(ApiKeys.layer(ids), Sessions.layer(ids)),
       CustomUserData.layer(app.customUserData),
-      Documents.layer(app),
+      documents,
       Tokens.layer(ids)
     )),
     Layer.provideMerge(Layer.mergeAll(accounts, SigningKeys.layer, functions))

@@ -62,11 +62,75 @@ const sources: ReadonlyArray<DataSource.DataSourceOptions> = [{
 
 const app = Wire.makeApp({
   dataSources: sources,
-  functions: [{
-    name: "isFriend",
-    private: true,
-    source: `exports = (owner) => { if (owner === "eve") throw new Error("no"); return owner === "bob" }`
-  }]
+  functions: [
+    {
+      name: "isFriend",
+      private: true,
+      source: `exports = (owner) => { if (owner === "eve") throw new Error("no"); return owner === "bob" }`
+    },
+    {
+      name: "everything",
+      source: `exports = async function(collection) {
+        const c = context.services.get("mongodb-atlas").db("shop").collection(collection)
+        const results = {}
+        results.insertOne = await c.insertOne({ _id: 1, n: 1, owner: "ann" })
+        results.insertMany = await c.insertMany([{ _id: 2, n: 2, owner: "ann" }, { _id: 3, n: 3, owner: "ann" }])
+        results.find = await c.find({ n: { $gt: 1 } }, { n: 1, _id: 0 }).sort({ n: -1 }).limit(1).toArray()
+        results.skipped = await c.find({}, { _id: 1 }).sort({ n: 1 }).skip(2).toArray()
+        const cursor = c.find({ n: 1 })
+        results.next = [(await cursor.next())._id, (await cursor.next()) === undefined]
+        results.findOne = await c.findOne({ n: 2 }, { n: 0 })
+        results.none = await c.findOne({ n: 9 })
+        results.count = await c.count({}, { limit: 2 })
+        results.distinct = await c.distinct("n", { n: { $lt: 3 } })
+        results.updateOne = await c.updateOne({ _id: 1 }, { $inc: { n: 5 } })
+        results.updateMany = await c.updateMany({ _id: 9 }, { $set: { owner: "ann" } }, { upsert: true })
+        results.before = await c.findOneAndUpdate({ _id: 1 }, { $inc: { n: 1 } })
+        results.after = await c.findOneAndReplace({ _id: 1 }, { n: 0, owner: "ann" }, { returnNewDocument: true })
+        results.deleted = await c.findOneAndDelete({ _id: 9 }, { projection: { owner: 1 } })
+        results.bulkWrite = await c.bulkWrite([
+          { insertOne: { document: { _id: 4, owner: "ann" } } },
+          { updateOne: { filter: { _id: 4 }, update: { $set: { n: 4 } } } },
+          { deleteOne: { filter: { _id: 3 } } }
+        ])
+        const bulk = c.initializeOrderedBulkOp()
+        bulk.insert({ _id: 5, owner: "ann" })
+        bulk.find({ _id: 5 }).update({ $set: { n: 5 } })
+        bulk.find({ _id: 2 }).removeOne()
+        await bulk.execute()
+        results.left = await c.find({}).sort({ _id: 1 }).toArray()
+        results.deleteOne = await c.deleteOne({ _id: 1 })
+        results.deleteMany = await c.deleteMany({})
+        return results
+      }`
+    },
+    ...[true, false].map((runAsSystem) => ({
+      name: runAsSystem ? "countAsSystem" : "countAsUser",
+      runAsSystem,
+      source: `exports = (collection, query) =>
+        context.services.get("mongodb-atlas").db("shop").collection(collection).count(query)`
+    })),
+    {
+      name: "failures",
+      source: `exports = async () => {
+        const mongodb = context.services.get("mongodb-atlas")
+        const c = mongodb.db("shop").collection("open")
+        const attempts = [
+          () => c.insertOne({ _id: 1 }),
+          () => c.find({ $who: 1 }).toArray(),
+          () => c.insertOne(5),
+          () => mongodb.db("shop").collection("closed").find().toArray(),
+          () => mongodb.db("__effect_realm").collection("signing_keys").find().toArray(),
+          () => mongodb.startSession()
+        ]
+        const told = []
+        for (const attempt of attempts) {
+          try { await attempt(); told.push("done") } catch (error) { told.push(error.name + ": " + error.message) }
+        }
+        return told
+      }`
+    }
+  ]
 })
 
 const layer = Wire.layer({ app })
@@ -442,5 +506,69 @@ describe("functions that rules ask", () => {
         { matchedCount: int(1), modifiedCount: int(1) }
       )
       assert.lengthOf(yield* stored("asked"), 3)
+    }))
+})
+
+describe("functions of the app", () => {
+  const run = Effect.fnUntraced(function*(name: string, ...args: ReadonlyArray<unknown>) {
+    const { access_token: token } = yield* Effect.flatMap(
+      Wire.send("POST", `${Wire.providers}/custom-function/login`, { body: { id: "ann", name: "ann" } }),
+      Wire.tokens
+    )
+    return yield* Wire.call(token, name, ...args)
+  })
+
+  test("have every operation, under the rules of their caller", () =>
+    Effect.gen(function*() {
+      for (const collection of ["open", "owned"]) {
+        const { body } = yield* run("everything", collection)
+        assert.deepStrictEqual(body, {
+          insertOne: { insertedId: int(1) },
+          insertMany: { insertedIds: [int(2), int(3)] },
+          find: [{ n: int(3) }],
+          skipped: [{ _id: int(3) }],
+          next: [int(1), true],
+          findOne: { _id: int(2), owner: "ann" },
+          none: null,
+          count: int(2),
+          distinct: [int(1), int(2)],
+          updateOne: { matchedCount: int(1), modifiedCount: int(1) },
+          updateMany: { matchedCount: int(0), modifiedCount: int(0), upsertedId: int(9) },
+          before: { _id: int(1), n: int(6), owner: "ann" },
+          after: { _id: int(1), n: int(0), owner: "ann" },
+          deleted: { _id: int(9), owner: "ann" },
+          bulkWrite: null,
+          left: [
+            { _id: int(1), n: int(0), owner: "ann" },
+            { _id: int(4), owner: "ann", n: int(4) },
+            { _id: int(5), owner: "ann", n: int(5) }
+          ],
+          deleteOne: { deletedCount: int(1) },
+          deleteMany: { deletedCount: int(2) }
+        }, collection)
+      }
+    }))
+
+  test("see as the system what their caller does not", () =>
+    Effect.gen(function*() {
+      yield* fill("owned", [{ owner: "ann" }, { owner: "bob" }])
+      yield* fill("closed", [{ secret: 1 }])
+      assert.deepStrictEqual((yield* run("countAsUser", "owned", {})).body, int(1))
+      assert.deepStrictEqual((yield* run("countAsSystem", "owned", {})).body, int(2))
+      assert.deepStrictEqual((yield* run("countAsSystem", "closed", { $expr: { $eq: ["$secret", 1] } })).body, int(1))
+      assert.include((yield* run("countAsUser", "closed", {})).text, "no rule exists for namespace 'shop.closed'")
+    }))
+
+  test("catch what was refused as errors with the server's code and words", () =>
+    Effect.gen(function*() {
+      yield* fill("open", [{ _id: 1 }])
+      assert.deepStrictEqual((yield* run("failures")).body, [
+        "MongoDBError: E11000 duplicate key error collection: shop.open index: _id_",
+        "MongoDBError: The filter cannot be used: the operator $who is not supported.",
+        "InvalidParameter: the argument of \"insertOne\" is not as it should be: Expected a document\n  at [\"document\"]",
+        "NoMatchingRuleFound: no rule exists for namespace 'shop.closed'",
+        "NoMatchingRuleFound: no rule exists for namespace '__effect_realm.signing_keys'",
+        "Error: startSession(), and with it transactions, is not supported by this server"
+      ])
     }))
 })

@@ -24,7 +24,7 @@ const sameKey = (index: string, document: Document): Filter => {
 export const isHidden = (
   collection: Collection<Refusal>,
   access: Access<Refusal>,
-  inserted: ReadonlyArray<Document>,
+  inserted: ReadonlyArray<Document | undefined>,
   error: DatabaseError
 ): Effect.Effect<boolean, DatabaseError | Refusal> => {
   const { failedIndex = 0, reason } = error
@@ -38,5 +38,5 @@ export const isHidden = (
 }
 
 /** What a hidden conflict is answered with. */
-export const refusal = (inserted: ReadonlyArray<Document>): RealmError.DataError =>
+export const refusal = (inserted: ReadonlyArray<Document | undefined>): RealmError.DataError =>
   notPermitted(inserted.length === 0 ? "update" : "insert")

@@ -2,11 +2,13 @@
  * The operations of the MongoDB service on one collection, for whoever it is: what each is asked by clients and functions,
  * and what it answers (protocol section 9.1).
  */
+import * as Ejson from "@effect-realm/protocol/Ejson"
 import * as MongoDBService from "@effect-realm/protocol/MongoDBService"
 import * as RealmError from "@effect-realm/protocol/RealmError"
 import { Long } from "bson"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import type * as Database from "../Database.ts"
 import type { DatabaseError } from "../DatabaseError.ts"
@@ -14,14 +16,18 @@ import type { DatabaseError } from "../DatabaseError.ts"
 type Document = Database.Document
 type Failure<Refusal> = DatabaseError | Refusal | RealmError.DataError | RealmError.RequestError
 
+// -----------------------------------------------------------------------------
+// Operations in general
+// -----------------------------------------------------------------------------
+
 /** An operation whose argument was read. */
 export interface Prepared {
   readonly namespace: Database.Namespace
   /** What of the argument is written in MongoDB's query language, and what in its update language. */
   readonly filters: ReadonlyArray<Document>
   readonly updates: ReadonlyArray<Document>
-  /** Documents to insert. */
-  readonly inserts: ReadonlyArray<Document>
+  /** Documents to insert, in the places that the database counts by. */
+  readonly inserts: ReadonlyArray<Document | undefined>
   readonly run: <Refusal>(
     collection: Database.Collection<Refusal>
   ) => Effect.Effect<unknown, Failure<Refusal>>
@@ -34,7 +40,7 @@ interface Operation {
 interface Parts<Args> {
   readonly filters?: (args: Args) => ReadonlyArray<Document | undefined>
   readonly updates?: (args: Args) => ReadonlyArray<Document | undefined>
-  readonly inserts?: (args: Args) => ReadonlyArray<Document>
+  readonly inserts?: (args: Args) => ReadonlyArray<Document | undefined>
   readonly check?: (args: Args) => RealmError.RequestError | undefined
   readonly run: <Refusal>(
     collection: Database.Collection<Refusal>,
@@ -65,6 +71,12 @@ const operation = <Args extends Database.Namespace>(
       })
   }
 }
+
+const namespace = { database: Schema.String, collection: Schema.String }
+const Document: Schema.Codec<Document> = Schema.toType(Ejson.Document)
+const document = Schema.optionalKey(Document)
+const number = Schema.optionalKey(MongoDBService.AnyNumber)
+const ordered = Schema.optionalKey(Schema.Boolean)
 
 // -----------------------------------------------------------------------------
 // Reads
@@ -207,15 +219,55 @@ const deleteParts = (many: boolean): Parts<DeleteArgs> => ({
   run: (collection, { filter = {} }) => many ? collection.deleteMany(filter) : collection.deleteOne(filter)
 })
 
+interface BulkWriteArgs extends Database.Namespace {
+  readonly operations: ReadonlyArray<Document>
+  readonly ordered?: boolean
+}
+
+/** The parts of a bulk's operations under some names; what is no operation is found out by the database. */
+const partsOf = (operations: ReadonlyArray<Document>, ...names: ReadonlyArray<string>): ReadonlyArray<Document> =>
+  operations.flatMap((operation) =>
+    Object.values(operation).flatMap((content) =>
+      names.flatMap((name) => {
+        const part: unknown = Predicate.hasProperty(content, name) ? content[name] : undefined
+        return (Array.isArray(part) ? part : [part]).filter(isDocument)
+      })
+    )
+  )
+
+const isDocument = Schema.is(Document)
+
+const bulkWrite: Parts<BulkWriteArgs> = {
+  filters: ({ operations }) => partsOf(operations, "filter", "arrayFilters"),
+  updates: ({ operations }) => partsOf(operations, "update", "replacement"),
+  inserts: ({ operations }) => operations.map((operation) => partsOf([operation], "document")[0]),
+  run: (collection, { operations, ordered }) =>
+    // What is no operation is told by the database.
+    Effect.as(collection.bulkWrite(operations as ReadonlyArray<never>, { ordered }), null)
+}
+
 // -----------------------------------------------------------------------------
 // Operations
 // -----------------------------------------------------------------------------
 
 const { operations: wire } = MongoDBService
 
-/** What clients call, by its name on the wire. */
-export const clientOperations: ReadonlyMap<string, Operation> = new Map([
-  ["find", operation(wire.find.args, find)],
+/** Every operation by its name. Functions of the app may say more than the clients that are known. */
+export const operations: ReadonlyMap<string, Operation> = new Map([
+  [
+    "find",
+    operation(
+      Schema.Struct({
+        ...namespace,
+        filter: document,
+        projection: document,
+        sort: document,
+        limit: number,
+        skip: number
+      }).pipe(Schema.encodeKeys({ filter: "query", projection: "project" })),
+      find
+    )
+  ],
   [
     "findOne",
     operation(wire.findOne.args, {
@@ -224,7 +276,26 @@ export const clientOperations: ReadonlyMap<string, Operation> = new Map([
         optional(collection.findOne(filter, { sort: sortOf(sort), projection: projectionOf(projection) }))
     })
   ],
-  ["count", operation(wire.count.args, count)],
+  [
+    "count",
+    operation(
+      Schema.Struct({ ...namespace, filter: document, limit: number, skip: number })
+        .pipe(Schema.encodeKeys({ filter: "query" })),
+      count
+    )
+  ],
+  [
+    "distinct",
+    operation(
+      Schema.Struct({ ...namespace, field: Schema.String, filter: document }).pipe(
+        Schema.encodeKeys({ filter: "query" })
+      ),
+      {
+        filters: ({ filter }) => [filter],
+        run: (collection, { field, filter = {} }) => withinLimit(collection.distinct(field, filter))
+      }
+    )
+  ],
   [
     "insertOne",
     operation(wire.insertOne.args, {
@@ -232,7 +303,10 @@ export const clientOperations: ReadonlyMap<string, Operation> = new Map([
       run: (collection, { document }) => collection.insertOne(document)
     })
   ],
-  ["insertMany", operation(wire.insertMany.args, insertMany)],
+  [
+    "insertMany",
+    operation(Schema.Struct({ ...namespace, documents: Schema.Array(Document), ordered }), insertMany)
+  ],
   ["updateOne", operation(wire.updateOne.args, updateParts(false))],
   ["updateMany", operation(wire.updateMany.args, updateParts(true))],
   ["deleteOne", operation(wire.deleteOne.args, deleteParts(false))],
@@ -278,5 +352,6 @@ export const clientOperations: ReadonlyMap<string, Operation> = new Map([
       run: (collection, { filter = {}, ...args }) =>
         optional(collection.findOneAndDelete(filter, findOneAndOptions(args)))
     })
-  ]
+  ],
+  ["bulkWrite", operation(Schema.Struct({ ...namespace, operations: Schema.Array(Document), ordered }), bulkWrite)]
 ])

@@ -27,8 +27,130 @@ const http: Face = (ask) => {
   )
 }
 
+/** A client of MongoDB, as App Services gave it to functions (server section 4.5). */
+const mongodb: Face = (ask) => {
+  type Fields = Record<string, unknown>
+
+  /** An argument without the members that were not given. */
+  const given = (fields: Fields): Fields =>
+    Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
+
+  const unavailable = (what: string) => (): never => {
+    throw new Error(`${what} is not supported by this server`)
+  }
+
+  /** Documents of a read that begins with the first that is asked for. */
+  const cursor = (read: (options: Fields) => Promise<unknown>, adjustable: ReadonlyArray<string>): object => {
+    const options: Fields = {}
+    let found: Promise<Array<unknown>> | undefined
+    let position = 0
+    const all = (): Promise<Array<unknown>> => found ??= read(options) as Promise<Array<unknown>>
+    const own: Fields = {
+      toArray: async () => (await all()).slice(position),
+      next: async () => (await all())[position++],
+      [Symbol.asyncIterator]: async function*() {
+        yield* (await all()).slice(position)
+      }
+    }
+    for (const name of adjustable) {
+      own[name] = (value: unknown) => {
+        if (found !== undefined) throw new Error(`${name}() comes before the first document is read`)
+        options[name] = value
+        return own
+      }
+    }
+    return Object.freeze(own)
+  }
+
+  const collection = (database: unknown, name: unknown): object => {
+    const send = (operation: string, args: Fields): Promise<unknown> =>
+      ask(operation, given({ database, collection: name, ...args }))
+
+    const bulk = (ordered: boolean): object => {
+      const operations: Array<Fields> = []
+      const add = (operation: Fields): object => {
+        operations.push(operation)
+        return own
+      }
+      const own = Object.freeze({
+        insert: (document: unknown) => add({ insertOne: { document } }),
+        find: (filter: unknown) => {
+          let upsert: boolean | undefined
+          const found = Object.freeze({
+            upsert: () => {
+              upsert = true
+              return found
+            },
+            update: (update: unknown) => add({ updateMany: given({ filter, update, upsert }) }),
+            updateOne: (update: unknown) => add({ updateOne: given({ filter, update, upsert }) }),
+            replaceOne: (replacement: unknown) => add({ replaceOne: given({ filter, replacement, upsert }) }),
+            remove: () => add({ deleteMany: { filter } }),
+            removeOne: () => add({ deleteOne: { filter } })
+          })
+          return found
+        },
+        execute: () => send("bulkWrite", { operations, ordered })
+      })
+      return own
+    }
+
+    return Object.freeze({
+      find: (query: unknown, project: unknown, options: Fields = {}) =>
+        cursor(
+          (adjusted) => {
+            const { limit, skip, sort } = { ...options, ...adjusted }
+            return send("find", { query, project, sort, limit, skip })
+          },
+          ["limit", "skip", "sort"]
+        ),
+      findOne: (query: unknown, project: unknown, { sort }: Fields = {}) => send("findOne", { query, project, sort }),
+      findOneAndUpdate: (filter: unknown, update: unknown, options: Fields = {}) => {
+        const { arrayFilters, projection, returnNewDocument, sort, upsert } = options
+        return send("findOneAndUpdate", { filter, update, arrayFilters, projection, returnNewDocument, sort, upsert })
+      },
+      findOneAndReplace: (filter: unknown, update: unknown = {}, options: Fields = {}) => {
+        const { projection, returnNewDocument, sort, upsert } = options
+        return send("findOneAndReplace", { filter, update, projection, returnNewDocument, sort, upsert })
+      },
+      findOneAndDelete: (filter: unknown, { projection, sort }: Fields = {}) =>
+        send("findOneAndDelete", { filter, projection, sort }),
+      insertOne: (document: unknown) => send("insertOne", { document }),
+      insertMany: (documents: unknown, { ordered }: Fields = {}) => send("insertMany", { documents, ordered }),
+      updateOne: (query: unknown, update: unknown, { arrayFilters, upsert }: Fields = {}) =>
+        send("updateOne", { query, update, arrayFilters, upsert }),
+      updateMany: (query: unknown, update: unknown, { arrayFilters, upsert }: Fields = {}) =>
+        send("updateMany", { query, update, arrayFilters, upsert }),
+      deleteOne: (query: unknown) => send("deleteOne", { query }),
+      deleteMany: (query: unknown) => send("deleteMany", { query }),
+      aggregate: (pipeline: unknown) =>
+        cursor(
+          ({ skip }) =>
+            send("aggregate", { pipeline: skip === undefined ? pipeline : [...pipeline as [], { $skip: skip }] }),
+          ["skip"]
+        ),
+      count: (query: unknown, { limit, skip }: Fields = {}) => send("count", { query, limit, skip }),
+      distinct: (field: unknown, query: unknown) => send("distinct", { field, query }),
+      bulkWrite: (operations: unknown, { ordered }: Fields = {}) => send("bulkWrite", { operations, ordered }),
+      initializeOrderedBulkOp: () => bulk(true),
+      initializeUnorderedBulkOp: () => bulk(false),
+      watch: unavailable("watch() in a function")
+    })
+  }
+
+  return Object.freeze({
+    db: (database: unknown) =>
+      Object.freeze({
+        collection: (name: unknown) => collection(database, name),
+        getCollectionNames: unavailable("getCollectionNames()"),
+        aggregate: unavailable("aggregate() on a database")
+      }),
+    admin: unavailable("admin()"),
+    startSession: unavailable("startSession(), and with it transactions,")
+  })
+}
+
 /** All faces. */
-export const faces = { http } as const
+export const faces = { http, mongodb } as const
 
 /** What kind of service there is to talk to. */
 export type ServiceKind = keyof typeof faces
