@@ -11,11 +11,13 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as AppFolder from "./AppFolder.ts"
 import * as Database from "./Database.ts"
 import * as PublicUrl from "./internal/publicUrl.ts"
 import * as Listener from "./Listener.ts"
+import * as Mail from "./Mail.ts"
 import * as RealmServer from "./RealmServer.ts"
 
 // -----------------------------------------------------------------------------
@@ -82,14 +84,53 @@ const load = (directory: string) =>
     ? Effect.fail(failure("The app folder is empty. Give the path of an app exported from App Services."))
     : Effect.mapError(AppFolder.load(directory), (error) => failure(error.message))
 
-const warn = Effect.fnUntraced(function*(loaded: AppFolder.Loaded) {
-  for (const warning of loaded.warnings) yield* Console.error(AppFolder.format(warning))
-  for (const warning of RealmServer.warnings(loaded.app)) yield* Console.error(`warning: ${warning}`)
+const warn = (loaded: AppFolder.Loaded): Effect.Effect<void> =>
+  Effect.forEach(loaded.warnings, (warning) => Console.error(AppFolder.format(warning)), { discard: true })
+
+const mailUrl = Flag.String("mail-url").pipe(
+  Flag.withDescription(
+    "Mail server, such as smtps://host:465; with a password only as EFFECT_REALM_MAIL_URL=smtps://user:password@host"
+  ),
+  Flag.optional
+)
+
+const mailFrom = Flag.String("mail-from").pipe(
+  Flag.withDescription("Sender of mails, such as \"Shop <no-reply@shop.example>\" (EFFECT_REALM_MAIL_FROM)"),
+  Flag.withFallbackConfig(Config.String("EFFECT_REALM_MAIL_FROM")),
+  Flag.optional
+)
+
+/** How mails are sent; not at all when nothing is said about it. */
+const mailLayer = Effect.fnUntraced(function*(options: {
+  readonly mailUrl: Option.Option<string>
+  readonly mailFrom: Option.Option<string>
+}) {
+  const { mailFrom, mailUrl } = options
+  if (Option.exists(mailUrl, (url) => URL.canParse(url) && new URL(url).password !== "")) {
+    return yield* failure(
+      "--mail-url has a password, which everybody on this machine can read. Set EFFECT_REALM_MAIL_URL in its place."
+    )
+  }
+  const url = Option.isSome(mailUrl)
+    ? Option.map(mailUrl, (url) => Redacted.make(url))
+    : yield* Effect.mapError(
+      Config.option(Config.Redacted("EFFECT_REALM_MAIL_URL")),
+      () => failure("EFFECT_REALM_MAIL_URL cannot be read. Set a URL such as smtps://user:password@host:465.")
+    )
+  if (Option.isNone(url) && Option.isNone(mailFrom)) return { isConfigured: false, layer: Layer.empty }
+  if (Option.isNone(url) || Option.isNone(mailFrom)) {
+    return yield* failure(
+      "Mails need both a server and a sender. Set EFFECT_REALM_MAIL_URL and EFFECT_REALM_MAIL_FROM, or neither."
+    )
+  }
+  const layer = Mail.layerUrl({ url: url.value, from: mailFrom.value })
+  yield* Effect.mapError(Effect.provide(Effect.void, layer), (error) => failure(error.message))
+  return { isConfigured: true, layer }
 })
 
 const serve = makeCommand(
   "serve",
-  { folder, port, host, database, publicUrl },
+  { folder, port, host, database, publicUrl, mailUrl, mailFrom },
   Effect.fnUntraced(function*(options) {
     const loaded = yield* load(options.folder)
     yield* warn(loaded)
@@ -107,6 +148,7 @@ const serve = makeCommand(
     if (publicUrl !== undefined && !PublicUrl.isOrigin(publicUrl)) {
       return yield* failure(`${publicUrl} is not an origin. Use one such as https://realm.example, without a path.`)
     }
+    const mail = yield* mailLayer(options)
     const server = Listener.layer({
       app: loaded.app,
       port,
@@ -118,7 +160,7 @@ const serve = makeCommand(
       yield* Console.log(`Serving ${loaded.app.appId} at ${publicUrl ?? origin}`)
       return yield* Effect.never
     }).pipe(
-      Effect.provide(Layer.provide(server, Database.layerUrl(options.database))),
+      Effect.provide(Layer.provide(server, [Database.layerUrl(options.database), mail.layer])),
       Effect.mapError((error) => failure(error.message))
     )
   })
@@ -126,10 +168,14 @@ const serve = makeCommand(
 
 const check = makeCommand(
   "check",
-  { folder },
+  { folder, mailUrl, mailFrom },
   Effect.fnUntraced(function*(options) {
     const loaded = yield* load(options.folder)
     yield* warn(loaded)
+    const mail = yield* mailLayer(options)
+    for (const warning of RealmServer.warnings(loaded.app, { mail: mail.isConfigured })) {
+      yield* Console.error(`warning: ${warning}`)
+    }
     yield* Console.log(`${loaded.app.appId} can be served.`)
   })
 ).pipe(withDescription("Say what of an app is wrong or not supported, by file and line"))

@@ -10,6 +10,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
@@ -18,13 +19,14 @@ import { createHash, randomBytes, timingSafeEqual } from "node:crypto"
 import * as Accounts from "./Accounts.ts"
 import { Database } from "./Database.ts"
 import type { DatabaseError } from "./DatabaseError.ts"
+import { isAddress, type MailError } from "./Mail.ts"
 import * as Password from "./Password.ts"
 
 // -----------------------------------------------------------------------------
 // Model
 // -----------------------------------------------------------------------------
 
-/** The link token that a confirmation or reset is proved with; valid once and for 30 minutes. */
+/** The link token that a confirmation or reset is proved with; valid once and for {@link linkTokenLifetime}. */
 export interface LinkToken {
   /** 128 hex digits. */
   readonly token: Redacted.Redacted
@@ -55,7 +57,10 @@ export type Confirmation =
     readonly _tag: "Function"
     readonly run: (request: ConfirmationRequest) => Effect.Effect<Verdict>
   }
-  | { readonly _tag: "Mail" }
+  | {
+    readonly _tag: "Mail"
+    readonly send: (request: ConfirmationRequest) => Effect.Effect<void, MailError>
+  }
 
 /** How forgotten passwords are replaced. */
 export type Reset =
@@ -63,7 +68,10 @@ export type Reset =
     readonly _tag: "Function"
     readonly run: (request: ResetRequest, args: ReadonlyArray<unknown>) => Effect.Effect<Verdict>
   }
-  | { readonly _tag: "Mail" }
+  | {
+    readonly _tag: "Mail"
+    readonly send: (request: LinkToken & { readonly email: string }) => Effect.Effect<void, MailError>
+  }
 
 const Stored = Schema.Struct({
   _id: Schema.String,
@@ -79,10 +87,14 @@ const StoredToken = Schema.Struct({
   email: Schema.String,
   identityId: Schema.String,
   hash: Schema.String,
-  expiresAt: Schema.Date
+  expiresAt: Schema.Date,
+  /** Why it is not good any more, before its time. It stays until then, so that the log can tell. */
+  ended: Schema.optionalKey(Schema.Literals(["used", "replaced", "not sent"]))
 })
 
-type Purpose = typeof StoredToken.Type["purpose"]
+type StoredToken = typeof StoredToken.Type
+
+type Purpose = StoredToken["purpose"]
 
 type Refusal = RealmError.AuthError | RealmError.RequestError | RealmError.UnknownServiceError
 
@@ -90,7 +102,10 @@ type Refusal = RealmError.AuthError | RealmError.RequestError | RealmError.Unkno
 // Service
 // -----------------------------------------------------------------------------
 
-/** The email addresses of one app. Each operation fails as its endpoint in protocol section 6 does. */
+/**
+ * The email addresses of one app. Each operation fails as its endpoint in protocol section 6 does; where a mail is to be
+ * sent and cannot be, with the words `error processing request`, and then nothing has changed.
+ */
 export class EmailAccounts extends Context.Service<EmailAccounts, {
   readonly register: (options: {
     readonly email: string
@@ -128,12 +143,20 @@ export class EmailAccounts extends Context.Service<EmailAccounts, {
 /** The provider's name on the wire. */
 export const providerType = "local-userpass"
 
-const linkTokenLifetime = Duration.minutes(30)
+/** How long the link of a mail, or the token given to a function, is good: 30 minutes (protocol section 6). */
+export const linkTokenLifetime: Duration.Duration = Duration.minutes(30)
 
 const badRequest = (message: string): RealmError.RequestError => RealmError.make("BadRequest", message)
 
-const mailUnsupported = (): RealmError.RequestError =>
-  badRequest("error processing request: mail is not supported yet; use autoConfirm or a function")
+const invalidToken = (): RealmError.AuthError =>
+  RealmError.make("UserpassTokenInvalid", "userpass token is expired or invalid")
+
+/** Longest address, in UTF-16 code units. */
+const maxLength = 320
+
+// Where no mail is sent an address can be any name, but one that stays what it is in every database, log and header.
+const isName = (email: string): boolean =>
+  email !== "" && email.length <= maxLength && email.isWellFormed() && !/\p{Cc}/u.test(email)
 
 const sha256 = (token: Redacted.Redacted): Buffer => createHash("sha256").update(Redacted.value(token)).digest()
 
@@ -142,6 +165,23 @@ const checkPassword = (password: Redacted.Redacted): Effect.Effect<void, RealmEr
   return length >= 6 && length <= Password.maxLength
     ? Effect.void
     : Effect.fail(badRequest(`password must be between 6 and ${Password.maxLength} characters`))
+}
+
+/** What a mail that was not sent is to the client, in words that say nothing of the server; its log has the others. */
+const undelivered = (error: MailError): RealmError.RequestError | RealmError.UnknownServiceError => {
+  switch (error.reason._tag) {
+    case "BadMessage":
+    case "RecipientRefused":
+      return badRequest("error processing request: no mail can be sent to this address")
+    case "NotConfigured":
+    case "BadSettings":
+      return badRequest("error processing request: the server is not set up to send mails")
+    default:
+      return new RealmError.UnknownServiceError({
+        detail: "error processing request: the mail could not be sent, try again later",
+        status: 503
+      })
+  }
 }
 
 const decode = Schema.decodeUnknownEffect(Schema.toType(Stored))
@@ -165,7 +205,7 @@ const decodeToken = Schema.decodeUnknownEffect(Schema.toType(StoredToken))
  * const layer = EmailAccounts.layer({
  *   database: "users",
  *   confirmation: { _tag: "Automatic" },
- *   reset: { _tag: "Mail" }
+ *   reset: { _tag: "Mail", send: () => Effect.void }
  * }).pipe(Layer.provide([Password.layer({ cost: 4 }), Database.layerMemory]))
  * await Effect.runPromise(Effect.provide(program, layer)) // => { email: "ann@example.com" }
  * ```
@@ -184,6 +224,11 @@ export const layer = (options: {
       const tokens = database.collection({ database: options.database, collection: "email_tokens" })
       yield* accounts.createIndex({ identityId: 1 }, { unique: true })
       yield* tokens.createIndex({ identityId: 1 })
+
+      // For what would be left half done when its client goes: a mail is sent or not, whoever still waits for the answer.
+      const scope = yield* Effect.scope
+      const toTheEnd = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+        Effect.flatMap(Effect.forkIn(effect, scope, { startImmediately: true }), Fiber.join)
 
       const get = Effect.fnUntraced(function*(email: string) {
         const found = yield* accounts.findOne({ _id: email })
@@ -216,22 +261,36 @@ export const layer = (options: {
         return { token, tokenId }
       })
 
-      // A token is spent by deleting it: of two requests with one token, one has deleted it.
+      // Why is for the log alone: whoever guesses learns nothing of the links there are.
+      const refuse = Effect.fnUntraced(function*(purpose: Purpose, tokenId: string, why: string) {
+        yield* Effect.annotateLogs(Effect.logInfo(`link refused: ${why}`), { purpose, tokenId })
+        return yield* invalidToken()
+      })
+
+      // Of two requests with one token, one has marked it as used.
       const spend = Effect.fnUntraced(function*(purpose: Purpose, { token, tokenId }: LinkToken) {
         if (!/^[0-9a-f]{24}$/.test(tokenId) || !/^([0-9a-f]{2})+$/.test(Redacted.value(token))) {
           return yield* badRequest("invalid token data")
         }
-        const invalid = RealmError.make("UserpassTokenInvalid", "userpass token is expired or invalid")
-        const found = yield* tokens.findOne({ _id: tokenId, purpose })
-        if (Option.isNone(found)) return yield* invalid
+        const found = yield* tokens.findOne({ _id: tokenId })
+        if (Option.isNone(found)) return yield* refuse(purpose, tokenId, "unknown")
         const stored = yield* Effect.orDie(decodeToken(found.value))
         const now = yield* Clock.currentTimeMillis
-        if (!timingSafeEqual(Buffer.from(stored.hash, "base64"), sha256(token)) || stored.expiresAt.getTime() <= now) {
-          return yield* invalid
+        if (!timingSafeEqual(Buffer.from(stored.hash, "base64"), sha256(token))) {
+          return yield* refuse(purpose, tokenId, "wrong token")
         }
-        const { deletedCount } = yield* tokens.deleteOne({ _id: tokenId })
-        return deletedCount === 1 ? stored : yield* invalid
+        if (stored.purpose !== purpose) return yield* refuse(purpose, tokenId, `made to ${stored.purpose}`)
+        if (stored.ended !== undefined) return yield* refuse(purpose, tokenId, stored.ended)
+        if (stored.expiresAt.getTime() <= now) return yield* refuse(purpose, tokenId, "expired")
+        const { matchedCount } = yield* tokens.updateOne(
+          { _id: tokenId, ended: { $exists: false } },
+          { $set: { ended: "used" } }
+        )
+        return matchedCount === 1 ? stored : yield* refuse(purpose, tokenId, "used")
       })
+
+      const end = (filter: { readonly [field: string]: unknown }, ended: StoredToken["ended"]) =>
+        tokens.updateMany({ ...filter, ended: { $exists: false } }, { $set: { ended } })
 
       // The identity is named too: an address that was freed and registered anew is another account.
       const settle = (
@@ -247,7 +306,7 @@ export const layer = (options: {
         function*(account: { readonly email: string; readonly identityId: string }, password: Redacted.Redacted) {
           const isSet = yield* settle(account, { passwordHash: yield* passwords.hash(password) })
           // Older links lead to an older wish.
-          yield* tokens.deleteMany({ identityId: account.identityId, purpose: "reset" })
+          yield* end({ identityId: account.identityId, purpose: "reset" }, "replaced")
           return isSet
         }
       )
@@ -271,13 +330,32 @@ export const layer = (options: {
         }
       )
 
+      const deliver = Effect.fnUntraced(function*(
+        purpose: Purpose,
+        account: typeof Stored.Type,
+        send: (request: ConfirmationRequest) => Effect.Effect<void, MailError>
+      ) {
+        const token = yield* issue(purpose, account)
+        yield* send({ email: account._id, ...token }).pipe(
+          Effect.tapError((error) => Effect.logWarning(`mail not sent: ${error.message}`)),
+          Effect.mapError(undelivered),
+          // It may have been taken all the same: a mail that nobody was told of does not get a link that works.
+          Effect.onError(() => Effect.orDie(end({ _id: token.tokenId }, "not sent")))
+        )
+      })
+
+      const askToConfirm = Effect.fnUntraced(function*(account: typeof Stored.Type) {
+        const { confirmation } = options
+        if (confirmation._tag === "Function") yield* runConfirmation(account, confirmation.run)
+        if (confirmation._tag === "Mail") yield* deliver("confirm", account, confirmation.send)
+      })
+
       const register: EmailAccounts["Service"]["register"] = Effect.fnUntraced(function*({ email, password }) {
         const { confirmation } = options
-        if (email === "" || email.length > 320 || (confirmation._tag === "Mail" && !/^[^\s@]+@[^\s@]+$/.test(email))) {
+        if (!(confirmation._tag === "Mail" ? isAddress(email) : isName(email))) {
           return yield* badRequest("email invalid")
         }
         yield* checkPassword(password)
-        if (confirmation._tag === "Mail") return yield* mailUnsupported()
         const taken = RealmError.make("AccountNameInUse", "name already in use")
         if ((yield* get(email)) !== undefined) return yield* taken
         const account: typeof Stored.Type = {
@@ -287,24 +365,29 @@ export const layer = (options: {
           confirmed: confirmation._tag === "Automatic",
           createdAt: new Date(yield* Clock.currentTimeMillis)
         }
-        yield* accounts.insertOne({ ...account }).pipe(
-          Effect.catchReason("DatabaseError", "DuplicateKey", () => Effect.fail(taken))
-        )
-        if (confirmation._tag === "Function") yield* runConfirmation(account, confirmation.run)
+        yield* toTheEnd(Effect.andThen(
+          accounts.insertOne({ ...account }).pipe(
+            Effect.catchReason("DatabaseError", "DuplicateKey", () => Effect.fail(taken))
+          ),
+          // Without a link nobody could ever confirm the address: it is free again.
+          Effect.onError(
+            askToConfirm(account),
+            () => Effect.orDie(drop({ identityId: account.identityId, confirmed: false }))
+          )
+        ))
       })
 
       const confirm: EmailAccounts["Service"]["confirm"] = Effect.fnUntraced(function*(token) {
         const spent = yield* spend("confirm", token)
-        if (!(yield* settle(spent, { confirmed: true }))) {
-          return yield* RealmError.make("UserpassTokenInvalid", "userpass token is expired or invalid")
-        }
+        if (!(yield* settle(spent, { confirmed: true }))) return yield* refuse("confirm", token.tokenId, "no account")
       })
 
       const sendConfirmation: EmailAccounts["Service"]["sendConfirmation"] = Effect.fnUntraced(function*(email) {
-        yield* pending(email)
-        return yield* options.confirmation._tag === "Mail"
-          ? mailUnsupported()
-          : badRequest("error processing request: confirmation by mail is not enabled")
+        const account = yield* pending(email)
+        if (options.confirmation._tag !== "Mail") {
+          return yield* badRequest("error processing request: confirmation by mail is not enabled")
+        }
+        yield* toTheEnd(askToConfirm(account))
       })
 
       const callConfirmation: EmailAccounts["Service"]["callConfirmation"] = Effect.fnUntraced(function*(email) {
@@ -316,21 +399,18 @@ export const layer = (options: {
         if (confirmation._tag === "Mail") {
           return yield* badRequest(`cannot run confirmation for ${email}: no confirmation function is configured`)
         }
-        yield* runConfirmation(account, confirmation.run)
+        yield* askToConfirm(account)
       })
 
       const reset: EmailAccounts["Service"]["reset"] = Effect.fnUntraced(function*({ password, ...token }) {
         yield* checkPassword(password)
         const spent = yield* spend("reset", token)
-        if (!(yield* setPassword(spent, password))) {
-          return yield* RealmError.make("UserpassTokenInvalid", "userpass token is expired or invalid")
-        }
+        if (!(yield* setPassword(spent, password))) return yield* refuse("reset", token.tokenId, "no account")
       })
 
       const sendReset: EmailAccounts["Service"]["sendReset"] = Effect.fnUntraced(function*(email) {
         if (options.reset._tag === "Function") return yield* badRequest("please use reset password via function")
-        yield* existing(email)
-        return yield* mailUnsupported()
+        yield* toTheEnd(deliver("reset", yield* existing(email), options.reset.send))
       })
 
       const callReset: EmailAccounts["Service"]["callReset"] = Effect.fnUntraced(function*(request) {
@@ -345,7 +425,7 @@ export const layer = (options: {
         const token = yield* issue("reset", account)
         const verdict = yield* options.reset.run({ email, password, currentPasswordValid, ...token }, request.arguments)
         if (verdict === "pending") return
-        yield* tokens.deleteOne({ _id: token.tokenId })
+        yield* end({ _id: token.tokenId }, "used")
         if (verdict === "fail") {
           // This refusal alone never had a code (protocol section 6).
           return yield* new RealmError.UnknownServiceError({
@@ -367,10 +447,11 @@ export const layer = (options: {
 
       return EmailAccounts.of({
         register,
-        confirm,
+        // Interrupted half-way a link would be spent for nothing.
+        confirm: (token) => Effect.uninterruptible(confirm(token)),
         sendConfirmation,
         callConfirmation,
-        reset,
+        reset: (options) => Effect.uninterruptible(reset(options)),
         sendReset,
         callReset,
         logIn,

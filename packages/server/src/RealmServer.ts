@@ -15,7 +15,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Accounts from "./Accounts.ts"
 import * as ApiKeys from "./ApiKeys.ts"
-import { AppDefinition } from "./AppDefinition.ts"
+import { AppDefinition, type EmailPasswordProvider } from "./AppDefinition.ts"
 import * as Authentication from "./Authentication.ts"
 import * as CustomUserData from "./CustomUserData.ts"
 import type { Database } from "./Database.ts"
@@ -31,11 +31,13 @@ import * as Bearer from "./internal/bearer.ts"
 import * as DocumentService from "./internal/documentService.ts"
 import * as GuardedHttpClient from "./internal/guardedHttpClient.ts"
 import * as Handlers from "./internal/handlers.ts"
+import * as LinkMail from "./internal/linkMail.ts"
 import * as LogIns from "./internal/logIns.ts"
 import * as ProviderRoutes from "./internal/providerRoutes.ts"
 import * as PublicUrl from "./internal/publicUrl.ts"
 import * as RequestShell from "./internal/requestShell.ts"
 import type { Served } from "./internal/served.ts"
+import * as Mail from "./Mail.ts"
 import * as Password from "./Password.ts"
 import * as Sessions from "./Sessions.ts"
 import * as SigningKeys from "./SigningKeys.ts"
@@ -104,31 +106,47 @@ const Checked = Schema.Struct({
 const check = Schema.decodeUnknownSync(Checked)
 
 /**
- * What an app asks for and this server does not do yet, in sentences; it is served all the same.
+ * What an app asks for and would not get, in sentences; it is served all the same. The layers here log them at their start.
+ *
+ * @param options.mail `true` where mails can be sent
  *
  * ```ts
  * import { AppDefinition, RealmServer } from "@effect-realm/server"
  *
- * const app = AppDefinition.make({ appId: "shop-abcde", authProviders: { emailPassword: { autoConfirm: true } } })
- * RealmServer.warnings(app).length // => 1
- * RealmServer.warnings(app)[0] // => "passwords are reset by mail, which is not supported yet. Use a reset function."
+ * const app = AppDefinition.make({
+ *   appId: "shop-abcde",
+ *   authProviders: { emailPassword: { autoConfirm: true, resetPasswordUrl: "https://shop.example/reset" } }
+ * })
+ * RealmServer.warnings(app, { mail: true }) // => []
+ * RealmServer.warnings(app, { mail: false }).length // => 1
  * ```
  */
-export const warnings = (app: AppDefinition): ReadonlyArray<string> => {
+export const warnings = (app: AppDefinition, options: { readonly mail: boolean }): ReadonlyArray<string> => {
   const provider = app.authProviders.emailPassword
   if (provider?.enabled !== true) return []
-  const found: Array<string> = []
-  if (!provider.autoConfirm && !provider.runConfirmationFunction) {
-    found.push(
-      "email addresses are confirmed by mail, which is not supported yet: nobody can register. " +
-        "Use autoConfirm or a confirmation function."
-    )
-  }
-  if (!provider.runResetFunction) {
-    found.push("passwords are reset by mail, which is not supported yet. Use a reset function.")
-  }
-  return found
+  const lacks = (field: string, url: string | undefined): string | undefined =>
+    !LinkMail.isPage(url)
+      ? `the app's ${field} is not the URL of a page: set it, or use a function.`
+      : options.mail
+      ? undefined
+      : "no mail server is configured: set EFFECT_REALM_MAIL_URL and EFFECT_REALM_MAIL_FROM, or use a function."
+  const confirmation = confirmationMethod(provider) === "Mail"
+    ? lacks("emailConfirmationUrl", provider.emailConfirmationUrl)
+    : undefined
+  const reset = resetMethod(provider) === "Mail" ? lacks("resetPasswordUrl", provider.resetPasswordUrl) : undefined
+  return [
+    ...(confirmation === undefined
+      ? []
+      : [`email addresses are confirmed by mail, so that nobody can register: ${confirmation}`]),
+    ...(reset === undefined ? [] : [`passwords are reset by mail, so that nobody can reset theirs: ${reset}`])
+  ]
 }
+
+const confirmationMethod = (provider: EmailPasswordProvider | undefined): EmailAccounts.Confirmation["_tag"] =>
+  provider?.autoConfirm === true ? "Automatic" : provider?.runConfirmationFunction === true ? "Function" : "Mail"
+
+const resetMethod = (provider: EmailPasswordProvider | undefined): EmailAccounts.Reset["_tag"] =>
+  provider?.runResetFunction === true ? "Function" : "Mail"
 
 // -----------------------------------------------------------------------------
 // Layers
@@ -148,22 +166,52 @@ export type Services =
 
 const confirmationOf = (
   app: AppDefinition,
-  functions: AppFunctions.AppFunctions["Service"]
+  functions: AppFunctions.AppFunctions["Service"],
+  mail: Mail.Mail
 ): EmailAccounts.Confirmation => {
   const provider = app.authProviders.emailPassword
-  if (provider?.autoConfirm === true) return { _tag: "Automatic" }
-  const name = provider?.runConfirmationFunction === true ? provider.confirmationFunctionName : undefined
-  return name === undefined
-    ? { _tag: "Mail" }
-    : { _tag: "Function", run: (request) => functions.confirm(name, request) }
+  switch (confirmationMethod(provider)) {
+    case "Automatic":
+      return { _tag: "Automatic" }
+    case "Function":
+      return {
+        _tag: "Function",
+        run: (request) => functions.confirm(provider?.confirmationFunctionName ?? "", request)
+      }
+    case "Mail":
+      return {
+        _tag: "Mail",
+        send: LinkMail.sender(mail, {
+          url: provider?.emailConfirmationUrl,
+          subject: provider?.confirmEmailSubject,
+          purpose: "confirm your email address"
+        })
+      }
+  }
 }
 
-const resetOf = (app: AppDefinition, functions: AppFunctions.AppFunctions["Service"]): EmailAccounts.Reset => {
+const resetOf = (
+  app: AppDefinition,
+  functions: AppFunctions.AppFunctions["Service"],
+  mail: Mail.Mail
+): EmailAccounts.Reset => {
   const provider = app.authProviders.emailPassword
-  const name = provider?.runResetFunction === true ? provider.resetFunctionName : undefined
-  return name === undefined
-    ? { _tag: "Mail" }
-    : { _tag: "Function", run: (request, args) => functions.reset(name, request, args) }
+  switch (resetMethod(provider)) {
+    case "Function":
+      return {
+        _tag: "Function",
+        run: (request, args) => functions.reset(provider?.resetFunctionName ?? "", request, args)
+      }
+    case "Mail":
+      return {
+        _tag: "Mail",
+        send: LinkMail.sender(mail, {
+          url: provider?.resetPasswordUrl,
+          subject: provider?.resetPasswordSubject,
+          purpose: "set a new password"
+        })
+      }
+  }
 }
 
 const day = Duration.days(1)
@@ -191,12 +239,16 @@ const services = <E, R>(options: Options<E, R>, ids: AppIds.AppIds) => {
     options.functionGroups === undefined ? own : Layer.provide(own, options.functionGroups)
   )
   const accounts = Accounts.layer(ids)
-  const emailAccounts = Layer.unwrap(Effect.map(AppFunctions.AppFunctions, (functions) =>
-    EmailAccounts.layer({
+  const emailAccounts = Layer.unwrap(Effect.gen(function*() {
+    const functions = yield* AppFunctions.AppFunctions
+    const mail = yield* Mail.Mail
+    yield* Effect.forEach(warnings(app, { mail: mail.isConfigured }), (warning) => Effect.logWarning(warning))
+    return EmailAccounts.layer({
       database: ids.database,
-      confirmation: confirmationOf(app, functions),
-      reset: resetOf(app, functions)
-    }))).pipe(Layer.provide(Password.layer(options.passwords)))
+      confirmation: confirmationOf(app, functions, mail),
+      reset: resetOf(app, functions, mail)
+    })
+  })).pipe(Layer.provide(Password.layer(options.passwords)))
   const authentication = Layer.unwrap(Effect.map(AppFunctions.AppFunctions, (functions) =>
     Authentication.layer({
       domainId: ids.domainId,

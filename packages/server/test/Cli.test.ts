@@ -199,7 +199,7 @@ describe("check", () => {
       )
     }), { timeout })
 
-  it.live("warns of what is not supported yet", () =>
+  it.live("warns of what an app asks for in vain", () =>
     Effect.gen(function*() {
       const directory = yield* folder
       yield* Effect.promise(() =>
@@ -224,6 +224,29 @@ describe("check", () => {
       })
       const { code, error, out } = yield* run(["check", directory])
       assert.deepStrictEqual([code, out], [0, "mail-abcde can be served.\n"])
-      assert.match(error, /^warning: email addresses are confirmed by mail, which is not supported yet/m)
+      assert.match(error, /^warning: email addresses are confirmed by mail.*: no mail server is configured/m)
+      assert.match(error, /^warning: passwords are reset by mail.*: the app's resetPasswordUrl is not the URL/m)
+      const mail = { EFFECT_REALM_MAIL_URL: "smtp://localhost?tls=none", EFFECT_REALM_MAIL_FROM: "shop@shop.example" }
+      assert.notMatch((yield* run(["check", directory], mail)).error, /no mail server/)
+    }), { timeout })
+
+  it.live("refuses mail settings that cannot be right, and shows no password", () =>
+    Effect.gen(function*() {
+      const from = "shop@shop.example"
+      const wrong = [
+        [run(["check", shop, "--mail-from", from]), /both a server and a sender/],
+        [run(["check", shop], { EFFECT_REALM_MAIL_URL: "smtps://host" }), /both a server and a sender/],
+        [run(["check", shop, "--mail-from", from, "--mail-url", "smtps://u:secret@host"]), /--mail-url has a password/],
+        [run(["check", shop, "--mail-from", "nobody", "--mail-url", "smtps://host"]), /the sender is no address/],
+        [
+          run(["check", shop, "--mail-from", from], { EFFECT_REALM_MAIL_URL: "http://u:secret@host" }),
+          /The mail settings are not right: the URL is none/
+        ]
+      ] as const
+      for (const [running, words] of wrong) {
+        const ended = yield* running
+        assertMessage(ended, words)
+        assert.notInclude(`${ended.out}${ended.error}`, "secret")
+      }
     }), { timeout })
 })

@@ -1,6 +1,9 @@
-import { AppDefinition, Database, EmailAccounts, Password } from "@effect-realm/server"
+import { AppDefinition, Database, EmailAccounts, Mail, Password } from "@effect-realm/server"
 import { assert, describe, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
@@ -84,20 +87,6 @@ describe("registration", () => {
       assert.deepStrictEqual(Wire.refusal(yield* Wire.register("ann@example.com")), taken)
       assert.strictEqual((yield* Wire.register("Ann@example.com")).status, 201)
     }).pipe(Effect.provide(Wire.layer({}, Wire.interleaving))))
-
-  it.effect("by mail says that there is none yet, and keeps the address free", () =>
-    Effect.gen(function*() {
-      const refused = yield* Wire.register("ann@example.com")
-      assert.deepStrictEqual([refused.status, refused.fields["error_code"]], [400, "BadRequest"])
-      assert.match(String(refused.fields["error"]), /^error processing request: mail is not supported yet/)
-      assert.deepStrictEqual(Wire.refusal(yield* Wire.register("no address")), [400, "BadRequest", "email invalid"])
-      assert.deepStrictEqual(
-        Wire.refusal(yield* post("confirm/send", { email: "ann@example.com" })),
-        [404, "UserNotFound", "user not found"]
-      )
-    }).pipe(Effect.provide(Wire.layer({
-      app: AppDefinition.make({ appId: Wire.appId, authProviders: { emailPassword: {} } })
-    }))))
 })
 
 describe("log-in", () => {
@@ -204,7 +193,7 @@ describe("confirmation by function", () => {
     const layer = EmailAccounts.layer({
       database: "users",
       confirmation: { _tag: "Function", run },
-      reset: { _tag: "Mail" }
+      reset: { _tag: "Mail", send: () => Effect.void }
     }).pipe(Layer.provide([Password.layer(Wire.passwords), Database.layerMemory]))
     return Effect.gen(function*() {
       const accounts = yield* EmailAccounts.EmailAccounts
@@ -287,4 +276,289 @@ describe("reset by function", () => {
         )
       })
     ))
+})
+
+// -----------------------------------------------------------------------------
+// By mail
+// -----------------------------------------------------------------------------
+
+const invalid = [400, "UserpassTokenInvalid", "userpass token is expired or invalid"] as const
+
+const byMail = (emailPassword: Partial<AppDefinition.EmailPasswordProvider> = {}) =>
+  AppDefinition.make({
+    appId: Wire.appId,
+    authProviders: {
+      emailPassword: {
+        emailConfirmationUrl: "https://shop.example/confirm?from=mail#top",
+        confirmEmailSubject: "Welcome to the shop",
+        resetPasswordUrl: "https://shop.example/reset",
+        ...emailPassword
+      }
+    }
+  })
+
+const sent = Mail.Outbox.use((outbox) => outbox.sent)
+
+const refuseWith = (reason: Mail.MailErrorReason | undefined) => Mail.Outbox.use((outbox) => outbox.refuseWith(reason))
+
+const links = Effect.map(sent, (mails) =>
+  mails.map(({ text }) => {
+    const { searchParams } = new URL(/^\S+:\/\/\S+$/m.exec(text)?.[0] ?? "")
+    return { token: searchParams.get("token") ?? "", tokenId: searchParams.get("tokenId") ?? "" }
+  }))
+
+const lastLink = Effect.map(links, (all) => all.at(-1) ?? { token: "", tokenId: "" })
+
+const withMail = (emailPassword?: Partial<AppDefinition.EmailPasswordProvider>, lines: Array<string> = []) =>
+  Layer.merge(Wire.layer({ app: byMail(emailPassword) }, Wire.interleaving), Wire.capture(lines))
+
+describe("confirmation by mail", () => {
+  const email = "ann@example.com"
+
+  it.effect("sends a link, which confirms the address once", () =>
+    Effect.gen(function*() {
+      assert.strictEqual((yield* Wire.register(email)).status, 201)
+      const [mail] = yield* sent
+      assert.deepStrictEqual([mail?.to, mail?.subject], [email, "Welcome to the shop"])
+      const { token, tokenId } = yield* lastLink
+      assert.match(token, /^[0-9a-f]{128}$/)
+      assert.match(tokenId, /^[0-9a-f]{24}$/)
+      const link = `https://shop.example/confirm?from=mail&token=${token}&tokenId=${tokenId}#top`
+      assert.include(mail?.text ?? "", `\n${link}\n`)
+      assert.include(mail?.html ?? "", `<a href="${link.replaceAll("&", "&amp;")}">`)
+
+      assert.deepStrictEqual(Wire.refusal(yield* Wire.logInEmail(email)), [401, "AuthError", "unauthorized"])
+      assert.deepStrictEqual(
+        Wire.refusal(yield* Wire.register(email)),
+        [409, "AccountNameInUse", "name already in use"]
+      )
+      const answers = yield* Effect.replicateEffect(post("confirm", { token, tokenId }), 4, {
+        concurrency: "unbounded"
+      })
+      assert.deepStrictEqual(answers.map((answer) => answer.status).toSorted(), [204, 400, 400, 400])
+      assert.strictEqual((yield* Wire.logInEmail(email)).status, 200)
+      assert.strictEqual((yield* sent).length, 1)
+    }).pipe(Effect.provide(withMail())))
+
+  it.effect("is told in the log, and not to the client, why a link is refused; the log shows no token", () => {
+    const lines: Array<string> = []
+    return Effect.gen(function*() {
+      yield* Wire.register(email)
+      const link = yield* lastLink
+      const refusals = [
+        yield* post("confirm", { ...link, tokenId: "636aba021728b6c1c03db7f9" }),
+        yield* post("confirm", { ...link, token: "ab".repeat(64) }),
+        yield* post("reset", { ...link, password: "battery staple" })
+      ]
+      yield* post("confirm", link)
+      refusals.push(yield* post("confirm", link))
+      yield* Wire.register("bob@example.com")
+      yield* TestClock.adjust("30 minutes")
+      refusals.push(yield* post("confirm", yield* lastLink))
+      for (const refusal of refusals) assert.deepStrictEqual(Wire.refusal(refusal), invalid)
+      assert.deepStrictEqual(
+        lines.filter((line) => line.startsWith("link refused")),
+        [
+          "link refused: unknown",
+          "link refused: wrong token",
+          "link refused: made to confirm",
+          "link refused: used",
+          "link refused: expired"
+        ]
+      )
+      assert.notInclude(lines.join("\n"), link.token)
+    }).pipe(Effect.provide(withMail({}, lines)))
+  })
+
+  it.effect("is sent again, and the earlier link stays good until its time is over", () =>
+    Effect.gen(function*() {
+      yield* Wire.register(email)
+      yield* TestClock.adjust("29 minutes")
+      const again = yield* post("confirm/send", { email })
+      assert.deepStrictEqual([again.status, again.text], [204, ""])
+      const [first, second] = yield* links
+      assert.notDeepEqual(first, second)
+      assert.strictEqual((yield* post("confirm", { ...first })).status, 204)
+      assert.deepStrictEqual(
+        Wire.refusal(yield* post("confirm/send", { email })),
+        [400, "UserAlreadyConfirmed", "already confirmed"]
+      )
+      assert.deepStrictEqual(
+        Wire.refusal(yield* post("confirm/send", { email: "nobody@example.com" })),
+        [404, "UserNotFound", "user not found"]
+      )
+      assert.strictEqual((yield* sent).length, 2)
+    }).pipe(Effect.provide(withMail())))
+
+  it.effect("that cannot be sent leaves nothing, so that the address can be registered once the mail server is back", () =>
+    Effect.gen(function*() {
+      const down: ReadonlyArray<Mail.MailErrorReason> = [
+        { _tag: "Unreachable", detail: "connection refused" },
+        { _tag: "TimedOut", timeout: 20_000 },
+        { _tag: "NotAuthenticated", detail: "wrong password" }
+      ]
+      for (const reason of down) {
+        yield* refuseWith(reason)
+        assert.deepStrictEqual(
+          Wire.refusal(yield* Wire.register(email)),
+          [503, undefined, "error processing request: the mail could not be sent, try again later"]
+        )
+      }
+      yield* refuseWith({ _tag: "RecipientRefused", detail: "550 no such mailbox" })
+      assert.deepStrictEqual(
+        Wire.refusal(yield* Wire.register(email)),
+        [400, "BadRequest", "error processing request: no mail can be sent to this address"]
+      )
+      assert.strictEqual((yield* Wire.logInEmail(email)).status, 401)
+      yield* refuseWith(undefined)
+      assert.strictEqual((yield* Wire.register(email)).status, 201)
+
+      yield* refuseWith({ _tag: "TimedOut", timeout: 20_000 })
+      assert.strictEqual((yield* post("confirm/send", { email })).status, 503)
+      assert.strictEqual((yield* post("confirm", yield* lastLink)).status, 204)
+    }).pipe(Effect.provide(withMail())))
+
+  it.effect("goes on when the client does not wait for the answer", () =>
+    Effect.gen(function*() {
+      const taken = yield* Deferred.make<void>()
+      const delivered = yield* Latch.make()
+      const requests: Array<EmailAccounts.ConfirmationRequest> = []
+      const layer = EmailAccounts.layer({
+        database: "users",
+        confirmation: {
+          _tag: "Mail",
+          send: (request) =>
+            Effect.gen(function*() {
+              yield* Deferred.succeed(taken, undefined)
+              yield* delivered.await
+              requests.push(request)
+            })
+        },
+        reset: { _tag: "Mail", send: () => Effect.void }
+      }).pipe(Layer.provide([Password.layer(Wire.passwords), Database.layerMemory]))
+      yield* Effect.gen(function*() {
+        const accounts = yield* EmailAccounts.EmailAccounts
+        const password = Redacted.make("correct horse")
+        const registration = yield* Effect.forkChild(accounts.register({ email, password }))
+        yield* Deferred.await(taken)
+        yield* Fiber.interrupt(registration)
+        yield* delivered.open
+        yield* Effect.repeat(Effect.yieldNow, { while: () => requests.length === 0 })
+        const { token, tokenId } = requests[0]!
+        yield* accounts.confirm({ token, tokenId })
+        assert.deepStrictEqual((yield* accounts.logIn({ email, password })).data, { email })
+      }).pipe(Effect.provide(layer))
+    }))
+
+  it.effect("takes no address that a mail could not go to, or that would be more than one line", () =>
+    Effect.gen(function*() {
+      const wrong = [
+        "no address",
+        "ann@example.com\r\nBcc: everybody@example.com",
+        "ann@example.com, bob@example.com",
+        "Ann <ann@example.com>",
+        "ann@exa mple.com",
+        "ann@-example.com",
+        "ann@example..com",
+        "ann@\u202eexample.com",
+        "\ud800@example.com",
+        `${"a".repeat(65)}@example.com`,
+        `ann@${"a".repeat(250)}.com`,
+        `ann@${"ä".repeat(125)}.com`
+      ]
+      for (const email of wrong) {
+        assert.deepStrictEqual(Wire.refusal(yield* Wire.register(email)), [400, "BadRequest", "email invalid"], email)
+      }
+      assert.deepStrictEqual(yield* sent, [])
+      for (const email of ["zoë@bücher.example", "o'hara+shop@mail.example", "root@localhost"]) {
+        assert.strictEqual((yield* Wire.register(email)).status, 201, email)
+      }
+    }).pipe(Effect.provide(withMail())))
+
+  it.effect("has a subject of one line, and one of its own when the app gives none", () =>
+    Effect.gen(function*() {
+      const subject = (confirmEmailSubject: string) =>
+        Effect.gen(function*() {
+          yield* Wire.register(email)
+          return (yield* sent)[0]?.subject
+        }).pipe(Effect.provide(withMail({ confirmEmailSubject })))
+      assert.strictEqual(yield* subject("Hello\r\nBcc: everybody@example.com"), "Hello Bcc: everybody@example.com")
+      assert.strictEqual(yield* subject(""), "Confirm your email address")
+    }))
+
+  it.effect("says that there is none where the app names no page for the link", () =>
+    Effect.gen(function*() {
+      const lines: Array<string> = []
+      const refused = yield* Wire.register(email).pipe(Effect.provide(withMail({ emailConfirmationUrl: "" }, lines)))
+      const noMail = [400, "BadRequest", "error processing request: the server is not set up to send mails"] as const
+      assert.deepStrictEqual(Wire.refusal(refused), noMail)
+      assert.match(lines.join("\n"), /mail not sent: .*set emailConfirmationUrl/)
+    }))
+})
+
+describe("reset by mail", () => {
+  const email = "ann@example.com"
+  const reset = (password: string, link: object) => post("reset", { ...link, password })
+
+  it.effect("sends a link, which sets the password once and ends the links before it", () =>
+    Effect.gen(function*() {
+      yield* Wire.register(email)
+      assert.strictEqual((yield* post("reset/send", { email })).status, 204)
+      assert.strictEqual((yield* post("reset/send", { email })).status, 204)
+      const [first, second] = yield* links
+      const [mail] = yield* sent
+      assert.deepStrictEqual([mail?.to, mail?.subject], [email, "Set a new password"])
+      assert.include(mail?.text ?? "", `\nhttps://shop.example/reset?token=${first?.token}&tokenId=${first?.tokenId}\n`)
+
+      assert.deepStrictEqual(
+        Wire.refusal(yield* reset("short", { ...second })),
+        [400, "BadRequest", "password must be between 6 and 128 characters"]
+      )
+      const answers = yield* Effect.forEach(
+        ["second horse", "third horse", "fourth horse"],
+        (password) => Effect.map(reset(password, { ...second }), ({ status }) => ({ password, status })),
+        { concurrency: "unbounded" }
+      )
+      assert.deepStrictEqual(answers.map(({ status }) => status).toSorted(), [204, 400, 400])
+      const password = answers.find(({ status }) => status === 204)?.password
+      assert.strictEqual((yield* Wire.logInEmail(email, password)).status, 200)
+      assert.strictEqual((yield* Wire.logInEmail(email)).status, 401)
+      assert.deepStrictEqual(Wire.refusal(yield* reset("fifth horse", { ...first })), invalid)
+
+      yield* post("reset/send", { email })
+      yield* TestClock.adjust("30 minutes")
+      assert.deepStrictEqual(Wire.refusal(yield* reset("sixth horse", yield* lastLink)), invalid)
+      assert.strictEqual((yield* Wire.logInEmail(email, password)).status, 200)
+    }).pipe(Effect.provide(withMail({ autoConfirm: true }))))
+
+  it.effect("is refused in the protocol's words", () =>
+    Effect.gen(function*() {
+      yield* Wire.register(email)
+      assert.deepStrictEqual(
+        Wire.refusal(yield* post("reset/send", { email: "nobody@example.com" })),
+        [404, "UserNotFound", "user not found"]
+      )
+      assert.strictEqual(
+        (yield* post("reset/call", { email, password: "battery staple", arguments: [] })).fields["error"],
+        "error processing request: no reset function is configured"
+      )
+      assert.strictEqual(
+        (yield* post("confirm/send", { email: "nobody@example.com" })).fields["error_code"],
+        "UserNotFound"
+      )
+      yield* refuseWith({ _tag: "Unreachable", detail: "connection refused" })
+      assert.strictEqual((yield* post("reset/send", { email })).status, 503)
+    }).pipe(Effect.provide(withMail({ autoConfirm: true }))))
+
+  it.effect("of a name that is no address says so, and one with a line break is no name", () =>
+    Effect.gen(function*() {
+      assert.strictEqual((yield* Wire.register("just ann")).status, 201)
+      assert.deepStrictEqual(
+        Wire.refusal(yield* post("reset/send", { email: "just ann" })),
+        [400, "BadRequest", "error processing request: no mail can be sent to this address"]
+      )
+      for (const email of ["ann\nbob", "\ud800", "a".repeat(321)]) {
+        assert.deepStrictEqual(Wire.refusal(yield* Wire.register(email)), [400, "BadRequest", "email invalid"])
+      }
+    }).pipe(Effect.provide(withMail({ autoConfirm: true }))))
 })

@@ -370,12 +370,35 @@ describe("options", () => {
     assert.throws(() => RealmServer.layer({} as RealmServer.Options), /app/)
   })
 
-  it.effect("what an app asks for in vain is said in sentences", () =>
-    Effect.sync(() => {
-      assert.deepStrictEqual(RealmServer.warnings(AppDefinition.make({ appId: Wire.appId })), [])
-      const app = AppDefinition.make({ appId: Wire.appId, authProviders: { emailPassword: {} } })
-      assert.strictEqual(RealmServer.warnings(app).length, 2)
-    }))
+  it("what an app asks for in vain is said in sentences", () => {
+    const warnings = (mail: boolean, emailPassword: Partial<AppDefinition.EmailPasswordProvider> | undefined) =>
+      RealmServer.warnings(
+        AppDefinition.make({ appId: Wire.appId, authProviders: emailPassword === undefined ? {} : { emailPassword } }),
+        { mail }
+      )
+    const pages = { emailConfirmationUrl: "https://shop.example/confirm", resetPasswordUrl: "shop://reset" }
+    assert.deepStrictEqual(warnings(false, undefined), [])
+    assert.deepStrictEqual(warnings(false, { ...pages, enabled: false }), [])
+    assert.deepStrictEqual(warnings(true, pages), [])
+    assert.deepStrictEqual(warnings(false, pages).map((warning) => /no mail server is configured/.test(warning)), [
+      true,
+      true
+    ])
+    assert.match(warnings(true, { autoConfirm: true }).join(), /resetPasswordUrl is not the URL of a page/)
+    assert.match(warnings(true, { ...pages, emailConfirmationUrl: "" }).join(), /emailConfirmationUrl is not/)
+  })
+
+  it.effect("that cannot be kept without mails are logged at the start", () => {
+    const lines: Array<string> = []
+    const server = RealmServer.layer({
+      app: AppDefinition.make({ appId: Wire.appId, authProviders: { emailPassword: { autoConfirm: true } } }),
+      functions: { workers: 1 }
+    }).pipe(Layer.provide([HttpRouter.layer, Database.layerMemory]))
+    return Effect.gen(function*() {
+      yield* Effect.provide(Effect.void, server)
+      assert.match(lines.join("\n"), /^passwords are reset by mail, so that nobody can reset theirs/m)
+    }).pipe(Effect.provide(Wire.capture(lines)))
+  })
 })
 
 it.effect("one layer is built twice into two servers that share nothing", () =>

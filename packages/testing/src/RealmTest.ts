@@ -15,7 +15,8 @@ import type { AppDefinition } from "@effect-realm/server/AppDefinition"
 import { Authentication } from "@effect-realm/server/Authentication"
 import * as Database from "@effect-realm/server/Database"
 import type { DatabaseError } from "@effect-realm/server/DatabaseError"
-import { EmailAccounts } from "@effect-realm/server/EmailAccounts"
+import { EmailAccounts, type LinkToken } from "@effect-realm/server/EmailAccounts"
+import * as Mail from "@effect-realm/server/Mail"
 import * as RealmServer from "@effect-realm/server/RealmServer"
 import { Sessions } from "@effect-realm/server/Sessions"
 import * as Context from "effect/Context"
@@ -57,13 +58,23 @@ export class RealmTest extends Context.Service<RealmTest, {
   /** The app, for the client's operations. */
   readonly app: App.App
   /**
-   * Registers an email address and makes sure of its confirmation: with automatic confirmation, or a confirmation
-   * function that answers `success`. Without options the address and the password are made up, another one each time.
+   * Registers an email address and makes sure of its confirmation: with automatic confirmation, by the link of the mail, or
+   * by a confirmation function that answers `success`. Without options the address and the password are made up, another
+   * one each time.
    */
   readonly register: (options?: {
     readonly email?: string
     readonly password?: string
   }) => Effect.Effect<EmailUser, RegisterError>
+  /** The mails the server has sent, the oldest first. None leaves the process. */
+  readonly outbox: Effect.Effect<ReadonlyArray<Mail.SentMessage>>
+  /**
+   * The link in the last mail to an address, as `EmailPassword.confirmUser` and `EmailPassword.resetPassword` take it. Dies
+   * when there is no such mail.
+   */
+  readonly linkTo: (email: string) => Effect.Effect<LinkToken>
+  /** From now on mails fail with this reason; with `undefined` they are sent again. */
+  readonly refuseMails: (reason: Mail.MailErrorReason | undefined) => Effect.Effect<void>
   /** Waits until the server has no request under way. */
   readonly idle: Effect.Effect<void>
   /** Refuses the user from the next request on, and ends all their sessions; `false` when there is no such user. */
@@ -111,13 +122,27 @@ const make = (definition: AppDefinition) =>
     const accounts = yield* EmailAccounts
     const sessions = yield* Sessions
     const database = yield* Database.Database
+    const outbox = yield* Mail.Outbox
     let registered = 0
+
+    const linkTo = (email: string): Effect.Effect<LinkToken> =>
+      Effect.flatMap(outbox.sent, (mails) => {
+        const text = mails.findLast(({ to }) => to === email)?.text ?? ""
+        const token = /[?&]token=([0-9a-f]+)/.exec(text)?.[1]
+        const tokenId = /[?&]tokenId=([0-9a-f]+)/.exec(text)?.[1]
+        return token === undefined || tokenId === undefined
+          ? Effect.die(new Error(`There is no mail with a link to ${email}.`))
+          : Effect.succeed({ token: Redacted.make(token), tokenId })
+      })
 
     const register: RealmTest["Service"]["register"] = Effect.fnUntraced(function*(options = {}) {
       const number = ++registered
       const email = options.email ?? `user-${number}@realm.test`
       const password = Redacted.make(options.password ?? `password of ${number}`)
+      const before = (yield* outbox.sent).length
       yield* accounts.register({ email, password })
+      const mails = (yield* outbox.sent).slice(before)
+      if (mails.some(({ to }) => to === email)) yield* accounts.confirm(yield* linkTo(email))
       // Says whether the address is confirmed, in the words that a log-in would get.
       yield* accounts.logIn({ email, password })
       return { email, credentials: Credentials.emailPassword({ email, password }) }
@@ -136,6 +161,9 @@ const make = (definition: AppDefinition) =>
     return RealmTest.of({
       app: App.make({ id: definition.appId, baseUrl }),
       register,
+      outbox: outbox.sent,
+      linkTo,
+      refuseMails: outbox.refuseWith,
       idle: Effect.repeat(turn, { while: () => underWay.count > 0 }),
       disableUser: (user) => authentication.disableUser(user.id),
       enableUser: (user) => authentication.enableUser(user.id),
@@ -312,6 +340,7 @@ export const layer = <E = never, R = never>(
   | HttpClient.HttpClient
   | TokenStore.TokenStore
   | Database.Database
+  | Mail.Outbox
   | RealmServer.Services,
   DatabaseError | E,
   Exclude<R, Database.Database>
@@ -326,6 +355,7 @@ export const layer = <E = never, R = never>(
       Layer.provide(Layer.sync(UnderWay, () => ({ count: 0 }))),
       Layer.provideMerge(RealmServer.layer({ passwords: { cost: 4 }, functions: { workers: 1 }, ...options })),
       Layer.provide(HttpRouter.layer),
-      Layer.provideMerge(Database.layerMemory)
+      Layer.provideMerge(Database.layerMemory),
+      Layer.provideMerge(Mail.layerMemory)
     )
   )

@@ -1,5 +1,5 @@
 /** A server in this process, and a client that sees what comes over the wire. */
-import { AppDefinition, Database, RealmServer } from "@effect-realm/server"
+import { AppDefinition, Database, Mail, RealmServer } from "@effect-realm/server"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
@@ -95,11 +95,15 @@ export const interleaving: Layer.Layer<Database.Database> = Layer.effect(
 export const layer = (
   options: Partial<RealmServer.Options> = {},
   database: Layer.Layer<Database.Database> = Database.layerMemory
-): Layer.Layer<HttpClient.HttpClient | RealmServer.Services | Database.Database, Database.DatabaseError> =>
+): Layer.Layer<
+  HttpClient.HttpClient | RealmServer.Services | Database.Database | Mail.Outbox,
+  Database.DatabaseError
+> =>
   clientLayer.pipe(
     Layer.provideMerge(RealmServer.layer({ app: makeApp(), passwords, functions: { workers: 1 }, ...options })),
     Layer.provide(HttpRouter.layer),
-    Layer.provideMerge(database)
+    Layer.provideMerge(database),
+    Layer.provideMerge(Layer.fresh(Mail.layerMemory))
   )
 
 /** Writes the text of every log line to an array. */
