@@ -174,8 +174,9 @@ const undelivered = (error: MailError): RealmError.RequestError | RealmError.Unk
     case "RecipientRefused":
       return badRequest("error processing request: no mail can be sent to this address")
     case "NotConfigured":
-    case "BadSettings":
       return badRequest("error processing request: the server is not set up to send mails")
+    case "BadSettings":
+      return badRequest(`error processing request: ${error.reason.detail}`)
     default:
       return new RealmError.UnknownServiceError({
         detail: "error processing request: the mail could not be sent, try again later",

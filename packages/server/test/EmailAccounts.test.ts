@@ -488,12 +488,25 @@ describe("confirmation by mail", () => {
 
   it.effect("says that there is none where the app names no page for the link", () =>
     Effect.gen(function*() {
-      const lines: Array<string> = []
-      const refused = yield* Wire.register(email).pipe(Effect.provide(withMail({ emailConfirmationUrl: "" }, lines)))
-      const noMail = [400, "BadRequest", "error processing request: the server is not set up to send mails"] as const
-      assert.deepStrictEqual(Wire.refusal(refused), noMail)
-      assert.match(lines.join("\n"), /mail not sent: .*set emailConfirmationUrl/)
-    }))
+      assert.deepStrictEqual(Wire.refusal(yield* Wire.register(email)), [
+        400,
+        "BadRequest",
+        "error processing request: the app names no page for its links: set emailConfirmationUrl or resetPasswordUrl"
+      ])
+      assert.deepStrictEqual(yield* sent, [])
+    }).pipe(Effect.provide(withMail({ emailConfirmationUrl: "" }))))
+
+  it.effect("says that there is none where nobody has set it up", () => {
+    const lines: Array<string> = []
+    return Effect.gen(function*() {
+      yield* refuseWith({ _tag: "NotConfigured" })
+      assert.deepStrictEqual(
+        Wire.refusal(yield* Wire.register(email)),
+        [400, "BadRequest", "error processing request: the server is not set up to send mails"]
+      )
+      assert.match(lines.join("\n"), /^mail not sent: No mail server is configured. Set EFFECT_REALM_MAIL_URL/m)
+    }).pipe(Effect.provide(withMail({}, lines)))
+  })
 })
 
 describe("reset by mail", () => {

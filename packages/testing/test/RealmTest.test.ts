@@ -1,4 +1,4 @@
-import { App, Credentials, User } from "@effect-realm/client"
+import { App, Credentials, EmailPassword, User } from "@effect-realm/client"
 import { AppDefinition } from "@effect-realm/server"
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Exit, Fiber, Option } from "effect"
@@ -144,10 +144,51 @@ describe("RealmTest", { timeout: 30_000 }, () => {
     Effect.gen(function*() {
       const test = yield* RealmTest.RealmTest
       const error = yield* Effect.flip(test.register())
-      assert.include(error.message, "use autoConfirm or a function")
+      assert.include(error.message, "set emailConfirmationUrl")
     }).pipe(Effect.provide(
       RealmTest.layer({ app: AppDefinition.make({ appId: "shop-abcde", authProviders: { anonymous: {} } }) })
     )))
+
+  it.effect("keeps the server's mails, and shows the links in them", () =>
+    Effect.gen(function*() {
+      const test = yield* RealmTest.RealmTest
+      const { app } = test
+      const account = { email: "zoe@example.com", password: "correct horse" }
+      const credentials = Credentials.emailPassword(account)
+
+      yield* test.refuseMails({ _tag: "Unreachable", detail: "connection refused" })
+      const down = yield* Effect.flip(EmailPassword.registerUser(app, account))
+      assert.isTrue(down._tag === "UnknownServiceError" && down.status === 503)
+      yield* test.refuseMails(undefined)
+
+      yield* EmailPassword.registerUser(app, account)
+      assert.strictEqual((yield* Effect.flip(App.logIn(app, credentials)))._tag, "AuthError")
+      yield* EmailPassword.confirmUser(app, yield* test.linkTo(account.email))
+      yield* App.logIn(app, credentials)
+
+      yield* EmailPassword.sendResetPasswordEmail(app, account)
+      const link = yield* test.linkTo(account.email)
+      yield* EmailPassword.resetPassword(app, { ...link, password: "battery staple" })
+      yield* App.logIn(app, Credentials.emailPassword({ ...account, password: "battery staple" }))
+
+      assert.deepStrictEqual((yield* test.outbox).map(({ subject }) => subject), [
+        "Confirm your email address",
+        "Set a new password"
+      ])
+      // What the helper registers is confirmed by the link, and logs in.
+      yield* RealmTest.emailUser()
+      assert.strictEqual((yield* Effect.exit(test.linkTo("nobody@example.com")))._tag, "Failure")
+    }).pipe(Effect.provide(RealmTest.layer({
+      app: AppDefinition.make({
+        appId: "shop-abcde",
+        authProviders: {
+          emailPassword: {
+            emailConfirmationUrl: "https://shop.example/confirm",
+            resetPasswordUrl: "https://shop.example/reset"
+          }
+        }
+      })
+    }))))
 
   it.effect("refuses wrong credentials as the server does", () =>
     Effect.gen(function*() {
