@@ -3,8 +3,8 @@
  * in the server's own process beside the exported JavaScript. Callers cannot tell the difference: the same names, the same
  * time limit, `private` and `canEvaluate` as for any function.
  *
- * Clients call them, and the server's own code does by `Functions`. JavaScript functions cannot yet: to them
- * `context.functions.execute` knows the app's functions only.
+ * Clients call them, the server's own code does by `Functions`, and JavaScript functions by `context.functions.execute`, which
+ * answers a promise for them. What a contract fails with is thrown there as an `Error` with the text that clients get.
  *
  * A call is interrupted when its caller goes or its time is over. What a function fails with on purpose, an error of its
  * contract, is told to the caller; a defect is told to the log alone.

@@ -40,7 +40,7 @@ import type { AppDefinition, AppFunction } from "./AppDefinition.ts"
 import { DuplicateFunctionError } from "./FunctionGroup.ts"
 import { maxNodes } from "./internal/argumentLimit.ts"
 import { requestDocument, userDocument, valuesOf } from "./internal/callScope.ts"
-import type { ServiceAnswer, ServiceRequest } from "./internal/functionMessage.ts"
+import { groupService, type ServiceAnswer, type ServiceRequest } from "./internal/functionMessage.ts"
 import * as Pool from "./internal/functionPool.ts"
 import * as FunctionServices from "./internal/functionServices.ts"
 import * as GroupFunctions from "./internal/groupFunctions.ts"
@@ -245,6 +245,7 @@ export const make = Effect.fnUntraced(function*(
   const maxDepth = options.maxDepth ?? 50
   const provided = yield* Effect.context<never>()
   const services = new Map(FunctionServices.all(provided).map((service) => [service.name, service]))
+  const groups = GroupFunctions.all(provided)
   const startedAt = new Date(yield* Clock.currentTimeMillis).toISOString()
   const values = valuesOf(app)
   const environment = { tag: app.environment.tag, values: app.environment.values }
@@ -263,6 +264,7 @@ export const make = Effect.fnUntraced(function*(
           lastDeployed: startedAt
         }),
         environment: JSON.stringify(environment),
+        groupFunctions: groups.map(({ name }) => name),
         services: [...services.values()].map(({ kind, name }) => [name, kind] as const),
         timeLimit: Duration.toMillis(timeLimit),
         memoryLimit: options.memoryLimit ?? 350,
@@ -275,13 +277,27 @@ export const make = Effect.fnUntraced(function*(
     (pool) => Effect.promise(pool.close)
   )
 
+  const executeOfGroup = Effect.fnUntraced(
+    function*(name: string, args: ReadonlyArray<unknown>, { request, user }: Caller) {
+      const functions = yield* Functions
+      // Functions call each other whatever a client may call.
+      return yield* functions.call({ name, args, caller: { origin: "server", user, request } }).pipe(
+        Effect.mapError(({ reason }) =>
+          new FunctionServices.FunctionServiceError({ errorName: "Error", message: reason.message, code: reason._tag })
+        )
+      )
+    }
+  )
+
   /** Does what a running function asks for. */
   const serve = (asked: ServiceRequest, caller: Caller): Effect.Effect<ServiceAnswer> =>
     Effect.suspend(() => {
       const { args, asSystem, operation, service } = asked
       // The worker asks for what it was told there is, with arguments that it wrote with the same codec.
       const list = Ejson.decodeUnsafe(JSON.parse(args), { numbers: "exact" }) as ReadonlyArray<unknown>
-      return services.get(service)!.handle({ caller, asSystem }, operation, list)
+      return service === groupService
+        ? executeOfGroup(operation, list, caller)
+        : services.get(service)!.handle({ caller, asSystem }, operation, list)
     }).pipe(
       Effect.provideService(Functions, at(asked.depth + 1)),
       Effect.map((value): ServiceAnswer => ({ _tag: "Value", text: JSON.stringify(Ejson.encodeUnsafe(value)) })),
@@ -387,7 +403,7 @@ export const make = Effect.fnUntraced(function*(
   for (
     const [name, prepared] of [
       ...app.functions.map((definition) => [definition.name, javaScript(definition)] as const),
-      ...GroupFunctions.all(provided).map((one) => [one.name, grouped(one)] as const)
+      ...groups.map((one) => [one.name, grouped(one)] as const)
     ]
   ) {
     if (functions.has(name)) return yield* Effect.die(new DuplicateFunctionError({ name }))

@@ -1,3 +1,5 @@
+import * as RealmFunction from "@effect-realm/protocol/RealmFunction"
+import * as FunctionGroup from "@effect-realm/server/FunctionGroup"
 import * as Functions from "@effect-realm/server/Functions"
 import { assert, it } from "@effect/vitest"
 import { Double, Int32, Long } from "bson"
@@ -7,6 +9,7 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
+import * as Schema from "effect/Schema"
 import * as TestClock from "effect/testing/TestClock"
 import { vi } from "vitest"
 import * as FunctionServices from "../src/internal/functionServices.ts"
@@ -203,3 +206,29 @@ it.effect("functions that a service calls are nested in the one that asks", () =
       ),
     { maxDepth: 3 }
   ))))
+
+class SoldOut extends Schema.TaggedError<SoldOut>()("SoldOut", { message: Schema.String }) {}
+
+const contracts = {
+  add: RealmFunction.make("add", { args: [Schema.Int, Schema.Int], success: Schema.Int }),
+  order: RealmFunction.make("order", { error: SoldOut })
+}
+
+const withGroup = withFunctions({
+  adds: "exports = async (a, b) => [await context.functions.execute('add', a, b), 'added']",
+  orders:
+    "exports = async () => { try { await context.functions.execute('order') } catch (error) { return [error instanceof Error, error.message] } }",
+  wrong: "exports = () => context.functions.execute('add', 'tea')"
+}).pipe(Layer.provide(FunctionGroup.layer(contracts, {
+  add: (a, b) => Effect.succeed(a + b),
+  order: () => Effect.fail(new SoldOut({ message: "no tea" }))
+}, { add: { private: true }, order: { private: true } })))
+
+it.effect("functions of a group are executed by functions of the app, private ones too", () =>
+  Effect.gen(function*() {
+    assert.deepStrictEqual(yield* call("adds", 1, 2), [new Int32(3), "added"])
+    const [isError, message] = (yield* call("orders")) as ReadonlyArray<unknown>
+    assert.isTrue(isError)
+    assert.match(String(message), /SoldOut.*no tea/)
+    assert.strictEqual((yield* reason(call("wrong")))._tag, "FunctionExecutionError")
+  }).pipe(Effect.provide(withGroup)))

@@ -9,6 +9,8 @@ export interface WorkerSetup {
   /** `context.app` and `context.environment`, as JSON. */
   readonly app: string
   readonly environment: string
+  /** Functions that run in the server's process and are asked for like a service, see {@link groupService}. */
+  readonly groupFunctions: ReadonlyArray<string>
   /** What `context.services.get` knows, and which face each has. */
   readonly services: ReadonlyArray<readonly [name: string, kind: ServiceKind]>
   /** Longest result, in characters of Extended JSON. */
@@ -38,6 +40,9 @@ export interface ServiceRequest {
   /** How deep the function that asks was called by others. */
   readonly depth: number
 }
+
+/** The service whose operations are the functions of groups: no other has this name. */
+export const groupService = ""
 
 /** The answer to a request: a value in Extended JSON, or an error. */
 export type ServiceAnswer =

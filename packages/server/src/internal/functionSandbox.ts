@@ -45,12 +45,24 @@ export interface Host {
   readonly environment: string
   /** Extended JSON to values of the worker's realm, numbers exact. */
   readonly decode: (text: string) => unknown
-  readonly encode: (value: unknown) => string
+  readonly encode: (value: unknown, numbers: Numbers) => string
   /** The instant of a date of the worker's realm; nothing for any other object. */
   readonly dateMillis: (value: object) => number | undefined
   readonly modules: ReadonlyMap<string, unknown>
   readonly bson: { readonly [name: string]: Class }
   readonly globals: { readonly [name: string]: unknown }
+  /** `utils`, by group: functions of the worker's realm. */
+  readonly utils: {
+    readonly crypto: { readonly [name: string]: (...args: ReadonlyArray<unknown>) => unknown }
+    /** Its `decode` answers Extended JSON text. */
+    readonly jwt: {
+      readonly encode: (...args: ReadonlyArray<unknown>) => string
+      readonly decode: (...args: ReadonlyArray<unknown>) => string
+    }
+  }
+  /** Functions that run in the server's process, and the service that runs them. */
+  readonly groupFunctions: ReadonlySet<string>
+  readonly groupService: string
   /** The services of the server by name, and the scripts of their faces. */
   readonly services: ReadonlyMap<string, ServiceKind>
   readonly faces: ReadonlyMap<string, vm.Script>
@@ -94,7 +106,7 @@ export interface Sandbox extends Inside {
  */
 const install = (host: Host, compile: (script: vm.Script) => unknown, freeze: boolean): Inside => {
   const global: Record<PropertyKey, unknown> = globalThis as never
-  const own = Reflect.ownKeys
+  const keysOf = Reflect.ownKeys
   const define = (target: object, key: PropertyKey, value: unknown): void => {
     Object.defineProperty(target, key, { value, writable: false, enumerable: false, configurable: false })
   }
@@ -120,7 +132,7 @@ const install = (host: Host, compile: (script: vm.Script) => unknown, freeze: bo
 
   const freezeBuiltIns = (): void => {
     const { prototype } = Object
-    allowOverride(prototype, own(prototype).filter((key) => key !== "__proto__"))
+    allowOverride(prototype, keysOf(prototype).filter((key) => key !== "__proto__"))
     allowOverride(Function.prototype, ["toString", "call", "apply", "bind", Symbol.hasInstance])
     allowOverride(Array.prototype, ["toString", "toLocaleString"])
     allowOverride(Date.prototype, ["toString", "toJSON", "valueOf"])
@@ -145,7 +157,7 @@ const install = (host: Host, compile: (script: vm.Script) => unknown, freeze: bo
       seen.add(value)
       if (value !== globalThis) Object.freeze(value)
       visit(Object.getPrototypeOf(value))
-      for (const key of own(value)) {
+      for (const key of keysOf(value)) {
         const { get, set, value: member } = Object.getOwnPropertyDescriptor(value, key) ?? {}
         visit(member)
         visit(get)
@@ -164,7 +176,7 @@ const install = (host: Host, compile: (script: vm.Script) => unknown, freeze: bo
     visit("".matchAll(/./g))
   }
   if (freeze) freezeBuiltIns()
-  for (const key of own(global)) {
+  for (const key of keysOf(global)) {
     const { configurable } = Object.getOwnPropertyDescriptor(global, key) ?? {}
     if (configurable === true) Object.defineProperty(global, key, { writable: false, configurable: false })
   }
@@ -238,22 +250,38 @@ const install = (host: Host, compile: (script: vm.Script) => unknown, freeze: bo
     return out
   }
 
-  const noNumbers = (): Numbers => ({ members: new WeakMap(), types: new Map(), special: false })
+  /** What is known of the numbers of the call that runs: a context serves one at a time. */
+  let numbers: Numbers = { members: new WeakMap(), types: new Map(), special: false }
 
-  /** Numbers of an answer keep their types as members; they say nothing of numbers that the code makes. */
-  const adoptAnswer = (numbers: Numbers, text: string): unknown => {
-    const own: Numbers = { members: numbers.members, types: new Map(), special: false }
-    const value = adopt(own, host.decode(text), undefined, 0)
-    if (own.special) numbers.special = true
+  /** Numbers that are no arguments keep their types as members; they say nothing of numbers that the code makes. */
+  const read = (text: string): unknown => {
+    const others: Numbers = { members: numbers.members, types: new Map(), special: false }
+    const value = adopt(others, host.decode(text), undefined, 0)
+    if (others.special) numbers.special = true
     return value
   }
 
   /** An error of this realm in the words of one of the server's or the worker's. */
   const failure = ({ code, message, name }: ServiceFailure): Error => {
-    const error: Error & { code?: unknown } = new Error(String(message))
+    const kinds: { readonly [name: string]: ErrorConstructor } = { RangeError, SyntaxError, TypeError }
+    const error: Error & { code?: unknown } = new (kinds[name] ?? Error)(String(message))
     error.name = String(name)
     if (code !== undefined) error.code = code
     return error
+  }
+
+  const adoptError = (thrown: unknown): unknown =>
+    typeof thrown !== "object" || thrown === null || thrown instanceof Error
+      ? thrown
+      : failure(thrown as ServiceFailure)
+
+  /** A function that throws errors of this realm. */
+  const own = <A extends ReadonlyArray<unknown>, B>(body: (...args: A) => B) => (...args: A): B => {
+    try {
+      return body(...args)
+    } catch (error) {
+      throw adoptError(error)
+    }
   }
 
   // ---------------------------------------------------------------------------
@@ -305,7 +333,7 @@ const install = (host: Host, compile: (script: vm.Script) => unknown, freeze: bo
     const construct = function(...args: Array<never>) {
       return new HostClass(...args)
     }
-    for (const key of own(HostClass)) {
+    for (const key of keysOf(HostClass)) {
       if (key === "length" || key === "name" || key === "prototype") continue
       const member = (HostClass as unknown as Record<PropertyKey, unknown>)[key]
       define(construct, key, typeof member === "function" ? member.bind(HostClass) : member)
@@ -321,26 +349,27 @@ const install = (host: Host, compile: (script: vm.Script) => unknown, freeze: bo
     global,
     "EJSON",
     Object.freeze({
-      parse: (text: unknown): unknown => adopt(noNumbers(), host.decode(String(text)), undefined, 0),
-      stringify: (value: unknown, _replacer?: unknown, space?: string | number): string => {
-        const text = host.encode(value)
-        return space === undefined ? text : JSON.stringify(JSON.parse(text), null, space)
-      }
+      parse: own((text: unknown): unknown => read(String(text))),
+      stringify: own((value: unknown, _replacer?: unknown, space?: unknown): string => {
+        const text = host.encode(value, numbers)
+        return typeof space === "string" || typeof space === "number"
+          ? JSON.stringify(JSON.parse(text), null, space)
+          : text
+      })
     })
   )
 
-  const unavailable = (target: object, key: string, name: string): void => {
-    Object.defineProperty(target, key, {
-      enumerable: true,
-      get() {
-        throw new Error(`${name} is not supported by this server yet`)
-      }
+  const cryptography: Record<string, unknown> = {}
+  for (const name of Object.keys(host.utils.crypto)) cryptography[name] = own(host.utils.crypto[name]!)
+  const { decode, encode } = host.utils.jwt
+  define(
+    global,
+    "utils",
+    Object.freeze({
+      crypto: Object.freeze(cryptography),
+      jwt: Object.freeze({ encode: own(encode), decode: own((...args) => read(decode(...args))) })
     })
-  }
-  const utils = {}
-  unavailable(utils, "crypto", "utils.crypto")
-  unavailable(utils, "jwt", "utils.jwt")
-  define(global, "utils", Object.freeze(utils))
+  )
 
   const required = new Map<string, unknown>()
   const require = (specifier: unknown): unknown => {
@@ -365,10 +394,29 @@ const install = (host: Host, compile: (script: vm.Script) => unknown, freeze: bo
   const factories = new Map<string, Factory>()
   const faces = new Map<ServiceKind, Face>()
 
-  const run = (call: SandboxCall, name: string, argsText: string, numbers: Numbers): unknown => {
-    const own = tools(call)
+  const run = (call: SandboxCall, name: string, argsText: string, ofArguments: Numbers): unknown => {
+    numbers = ofArguments
+    const tooling = tools(call)
     let user: unknown
     let userRead = false
+
+    const ask = (
+      service: string,
+      operation: string,
+      args: ReadonlyArray<unknown>,
+      asSystem: boolean,
+      depth: number
+    ): Promise<unknown> =>
+      new Promise((resolve, reject) => {
+        try {
+          call.ask({ service, operation, args, asSystem, depth }, (answer) => {
+            if (answer._tag === "Error") reject(failure(answer.error))
+            else resolve(read(answer.text))
+          })
+        } catch (error) {
+          reject(adoptError(error))
+        }
+      })
 
     const service = (name: string, asSystem: boolean, depth: number): unknown => {
       const kind = host.services.get(name)
@@ -378,24 +426,16 @@ const install = (host: Host, compile: (script: vm.Script) => unknown, freeze: bo
       }
       let face = faces.get(kind)
       if (face === undefined) faces.set(kind, face = compile(host.faces.get(kind)!) as Face)
-      return face((operation, ...args) =>
-        new Promise((resolve, reject) => {
-          try {
-            call.ask({ service: name, operation, args, asSystem, depth }, (answer) => {
-              if (answer._tag === "Error") reject(failure(answer.error))
-              else resolve(adoptAnswer(numbers, answer.text))
-            })
-          } catch (error) {
-            reject(failure(error as ServiceFailure))
-          }
-        })
-      )
+      return face((operation, ...args) => ask(name, operation, args, asSystem, depth))
     }
 
     const execute = (name: string, args: ReadonlyArray<unknown>, asSystem: boolean, depth: number): unknown => {
       if (depth > host.maxDepth) throw new Error(`functions call each other more than ${host.maxDepth} deep`)
       const definition = host.functions.get(name)
-      if (definition === undefined) throw new Error(`function not found: '${name}'`)
+      if (definition === undefined) {
+        if (host.groupFunctions.has(name)) return ask(host.groupService, name, args, asSystem, depth - 1)
+        throw new Error(`function not found: '${name}'`)
+      }
       let factory = factories.get(name)
       if (factory === undefined) factories.set(name, factory = compile(definition.script) as Factory)
       const system = asSystem || definition.runAsSystem
@@ -406,17 +446,20 @@ const install = (host: Host, compile: (script: vm.Script) => unknown, freeze: bo
         get environment() {
           return JSON.parse(host.environment)
         },
+        get http() {
+          return service("http", system, depth)
+        },
         functions: {
           execute: (name: unknown, ...args: Array<unknown>) => execute(String(name), args, system, depth + 1)
         },
         get request() {
-          return adopt(noNumbers(), host.decode(call.request), undefined, 0)
+          return read(call.request)
         },
         runningAsSystem: () => system,
         services: { get: (name: unknown) => service(String(name), system, depth) },
         get user() {
           if (!userRead) {
-            user = adopt(noNumbers(), host.decode(call.user), undefined, 0)
+            user = read(call.user)
             userRead = true
           }
           return user
@@ -428,10 +471,7 @@ const install = (host: Host, compile: (script: vm.Script) => unknown, freeze: bo
           }
         }
       }
-      if (host.services.has("http")) {
-        Object.defineProperty(context, "http", { enumerable: true, get: () => service("http", system, depth) })
-      } else unavailable(context, "http", "context.http")
-      const entry = factory({}, require, context, ...own)
+      const entry = factory({}, require, context, ...tooling)
       if (typeof entry !== "function") {
         throw new TypeError(`functions/${name}.js does not assign a function to exports`)
       }
@@ -442,9 +482,9 @@ const install = (host: Host, compile: (script: vm.Script) => unknown, freeze: bo
     return execute(name, args, call.asSystem, call.depth)
   }
 
-  const known = new Set(own(global))
+  const known = new Set(keysOf(global))
   const sweep = (): boolean => {
-    const keys = own(global)
+    const keys = keysOf(global)
     if (keys.length === known.size) return true
     return keys.every((key) => known.has(key) || Reflect.deleteProperty(global, key))
   }

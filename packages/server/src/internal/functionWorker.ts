@@ -17,10 +17,13 @@ import * as util from "node:util"
 import * as vm from "node:vm"
 import { parentPort, workerData } from "node:worker_threads"
 import * as zlib from "node:zlib"
+import * as Crypto from "./functionCrypto.ts"
+import * as Jwt from "./functionJwt.ts"
 import {
   type CallMessage,
   firstSlot,
   type FromWorker,
+  groupService,
   type Outcome,
   pongWord,
   runningWord,
@@ -39,6 +42,9 @@ const setup = workerData as WorkerSetup
 const { shared } = setup
 
 const encode = (value: unknown): string => JSON.stringify(Ejson.encodeUnsafe(value))
+
+const encodeWith = (value: unknown, numbers: Sandbox.Numbers): string =>
+  encode(toBson({ _tag: "Settled", value, values: undefined }, numbers))
 
 // -----------------------------------------------------------------------------
 // What functions may use
@@ -115,11 +121,14 @@ const host: Sandbox.Host = {
   app: setup.app,
   environment: setup.environment,
   decode: (text) => Ejson.decodeUnsafe(JSON.parse(text), { numbers: "exact" }),
-  encode,
+  encode: encodeWith,
   dateMillis: (value) => value instanceof Date ? value.getTime() : undefined,
   modules,
   bson,
   globals: { atob, btoa, Buffer, TextDecoder, TextEncoder, URL, URLSearchParams },
+  utils: { crypto: Crypto, jwt: Jwt },
+  groupFunctions: new Set(setup.groupFunctions),
+  groupService,
   services: new Map(setup.services),
   faces: new Map(
     Object.entries(faces).map((
@@ -215,7 +224,7 @@ const start = ([id, slot, name, args, user, request, asSystem, depth]: CallMessa
       if (!live) throw new Error("the call that this belongs to is over")
       requests ??= new Map()
       if (requests.size === maxRequests) throw new Error(`exceeded max async work queue size of ${maxRequests}`)
-      const text = encode(toBson({ _tag: "Settled", value: asked.args, values: undefined }, numbers))
+      const text = encodeWith(asked.args, numbers)
       if (text.length > setup.maxResult) {
         throw new Error(
           `too large: ${text.length} characters of Extended JSON for ${asked.service}.${asked.operation}, at most ${setup.maxResult} are allowed`
