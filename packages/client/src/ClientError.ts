@@ -144,6 +144,47 @@ export class SchemaMismatchError
 }
 
 /**
+ * A document does not fit the schema of its collection. `Read`: the server has it so; nothing was changed. `Write`: it was
+ * not sent. It names the document and the place, never a value other than the `_id`.
+ *
+ * ```ts
+ * import { ClientError } from "@effect-realm/client"
+ *
+ * const error = new ClientError.DocumentMismatchError({
+ *   collection: "shop.orders",
+ *   direction: "Read",
+ *   id: "65f000000000000000000001",
+ *   path: "items[0].count",
+ *   detail: "Expected an integer"
+ * })
+ * error.message // => "The document 65f000000000000000000001 read from shop.orders does not fit the schema at items[0].count: Expected an integer"
+ * ```
+ */
+export class DocumentMismatchError
+  extends Schema.TaggedError<DocumentMismatchError>("@effect-realm/client/DocumentMismatchError")(
+    "DocumentMismatchError",
+    {
+      /** Database and collection, with a dot between. */
+      collection: Schema.String,
+      direction: Schema.Literals(["Read", "Write"]),
+      /** The `_id`: an `ObjectId` in hexadecimal digits, else as Extended JSON; missing when the document has none. */
+      id: Schema.optionalKey(Schema.String),
+      /** Which part did not fit; empty for the document as a whole. */
+      path: Schema.String,
+      /** What was expected there. */
+      detail: Schema.String
+    }
+  )
+{
+  override get message(): string {
+    const document = this.id === undefined ? "A document" : `The document ${this.id}`
+    const where = this.path === "" ? "" : ` at ${this.path}`
+    return `${document} ${this.direction === "Read" ? "read from" : "for"} ${this.collection} ` +
+      `does not fit the schema${where}: ${this.detail}`
+  }
+}
+
+/**
  * The store could not do its work. Nothing was overwritten.
  *
  * ```ts

@@ -36,6 +36,7 @@ import * as LogIn from "./internal/logIn.ts"
 import * as Operation from "./internal/operation.ts"
 import * as Sessions from "./internal/session.ts"
 import * as Transport from "./internal/transport.ts"
+import { MongoDB } from "./MongoDB.ts"
 import * as Session from "./Session.ts"
 import { TokenStore } from "./TokenStore.ts"
 import type { Snapshot, UserEvent } from "./UserEvent.ts"
@@ -678,6 +679,27 @@ export const functions: {
   (args) => args[0] instanceof User,
   (user: User, contracts?: RealmFunction.Group) =>
     contracts === undefined ? FunctionCalls.methods(user) : FunctionCalls.contractMethods(user, contracts)
+)
+
+/**
+ * A data source of the app, with the rules that hold for this user (`Realm.User.mongoClient`, protocol section 9). A value:
+ * nothing is sent. What its collections can do is in the module `Collection`.
+ *
+ * @param service the name of the data source; `mongodb-atlas` by default, which is what App Services called the first
+ *
+ * ```ts
+ * import { User } from "@effect-realm/client"
+ *
+ * const user = User.make({ appId: "shop-abcde", baseUrl: "http://localhost:9090", id: "636aba021728b6c1c03db7f9" })
+ * User.mongoClient(user).service // => "mongodb-atlas"
+ * ```
+ */
+export const mongoClient: {
+  (service: string): (user: User) => MongoDB
+  (user: User, service?: string): MongoDB
+} = /* @__PURE__ */ dual(
+  (args) => args[0] instanceof User,
+  (user: User, service = "mongodb-atlas"): MongoDB => new MongoDB({ user, service })
 )
 
 /**

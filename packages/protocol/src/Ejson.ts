@@ -48,6 +48,7 @@ import type * as SchemaAST from "effect/SchemaAST"
 import * as SchemaGetter from "effect/SchemaGetter"
 import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaTransformation from "effect/SchemaTransformation"
+import * as BsonCodec from "./internal/bsonCodec.ts"
 import { decodeValue } from "./internal/ejsonDecode.ts"
 import { diagnose, encodeValue } from "./internal/ejsonEncode.ts"
 import { Failure, fromUnknown, walk } from "./internal/ejsonFailure.ts"
@@ -578,3 +579,28 @@ export const Int64: Schema.Codec<bigint, number | Bson.Long> = Schema.Union([Sch
     })
   )
 )
+
+// -----------------------------------------------------------------------------
+// Schemas of your own
+// -----------------------------------------------------------------------------
+
+/**
+ * From any schema the codec whose encoded side are BSON values with native numbers, as they are in the documents of a
+ * collection and in the arguments of a function. Dates, bytes, ids, `bigint` and the types of this module stay what they
+ * are; an `Option` or a `URL`, which BSON does not have, takes the form it has in JSON. The schema may need no services.
+ *
+ * @example
+ * ```ts
+ * import { Ejson } from "@effect-realm/protocol"
+ * import { Double } from "bson"
+ * import * as Schema from "effect/Schema"
+ * import * as assert from "node:assert/strict"
+ *
+ * const Order = Ejson.toCodecBson(Schema.Struct({ at: Schema.Date, total: Ejson.Double, note: Schema.Option(Schema.String) }))
+ * const order = Schema.decodeUnknownSync(Order)({ at: new Date(0), total: 12, note: { _tag: "None" } })
+ * assert.deepEqual(order.total, new Double(12))
+ * assert.deepEqual(order.at, new Date(0))
+ * ```
+ */
+export const toCodecBson = <A>(schema: Schema.Constraint & { readonly Type: A }): Schema.Codec<A, unknown> =>
+  BsonCodec.make(schema)

@@ -32,15 +32,21 @@ type ServiceCallError = CallError | RealmError.ServiceError | RealmError.DataErr
 // By name
 // -----------------------------------------------------------------------------
 
-const answer = (value: unknown): Effect.Effect<unknown, InvalidResponseError> => {
+/** What a function answered, from Extended JSON. */
+export const answer = (value: unknown): Effect.Effect<unknown, InvalidResponseError> => {
   const decoded = Ejson.decode(value)
   return Result.isSuccess(decoded)
     ? Effect.succeed(decoded.success)
     : Effect.fail(Transport.invalid(Endpoint.callFunction, decoded.failure.message))
 }
 
-/** @param args Extended JSON */
-const send = (
+/**
+ * Sends a call for a user.
+ *
+ * @param args Extended JSON
+ */
+export const send = (
+  sendCall: Transport.Send<typeof Endpoint.callFunction>,
   user: Sessions.UserRef,
   name: string,
   args: ReadonlyArray<unknown>,
@@ -67,7 +73,7 @@ const sendPlain = (
   args: ReadonlyArray<unknown>
 ): Effect.Effect<unknown, CallError, Client> =>
   Effect.catchTag(
-    send(user, name, args),
+    send(sendCall, user, name, args),
     ["ServiceError", "DataError"],
     // `narrow` leaves only what the declaration has, and neither of these families is in it.
     (error) => Effect.fail(RealmError.narrow(error, withoutService) as RealmError.UnknownServiceError)
@@ -117,7 +123,7 @@ export const callService = <A>(
   result?: Schema.Decoder<A>
 ): Effect.Effect<A, ServiceCallError | Ejson.EjsonError | SchemaMismatchError, Client> =>
   aroundService(
-    exchange(args, `result of ${service}.${name}`, result, (args) => send(user, name, args, service)),
+    exchange(args, `result of ${service}.${name}`, result, (args) => send(sendCall, user, name, args, service)),
     about(user, { "realm.function": name, "realm.service": service })
   )
 
