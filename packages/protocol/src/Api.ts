@@ -33,7 +33,8 @@ export class Caller extends Context.Service<Caller, {
 const bearer = HttpApiSecurity.bearer
 
 /**
- * Requires an access token in `Authorization: Bearer …` (protocol section 4.1).
+ * Requires an access token in `Authorization: Bearer …` (protocol section 4.1); a streaming call may carry it in its query
+ * instead (protocol section 8.4).
  *
  * ```ts
  * import { Api } from "@effect-realm/protocol"
@@ -199,6 +200,10 @@ export class Functions extends HttpApiGroup.make("functions").add(
   Endpoint.callFunction.annotateMerge(describe(
     "Call function",
     "Access token. A write unless the app knows better: sent once, and again only after a 401 that proves it did not run."
+  )),
+  Endpoint.streamFunction.annotateMerge(describe(
+    "Call function, streaming",
+    "Access token, in the `Authorization` header or, of clients that cannot set one, in `baas_at` or `stitch_at`. Answers server-sent events until the function is done, which an event `end` says, or fails, which an event `error` says. A client that goes away ends the function."
   ))
 ).middleware(AccessAuthorization) {}
 

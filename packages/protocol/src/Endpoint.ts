@@ -5,6 +5,8 @@
  */
 import * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
 import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import * as RealmError from "./RealmError.ts"
@@ -346,6 +348,8 @@ export const disableApiKey = HttpApiEndpoint.put("disableApiKey", `${apiKeys}/:i
 // Functions
 // -----------------------------------------------------------------------------
 
+const functionCalls = `${app}/functions/call` as const
+
 /** What to call (protocol section 8.1); `service` is the data source or third party that the function belongs to. */
 export const FunctionCall = Schema.Struct({
   name: Schema.String,
@@ -353,14 +357,94 @@ export const FunctionCall = Schema.Struct({
   service: Schema.optionalKey(Schema.String)
 })
 
+const callErrors = RealmError.responses(["FunctionError", "SessionError", "ServiceError", "DataError"])
+
 /**
  * Call a function of the app, or one of a named service (protocol section 8.1). Arguments and result are Extended JSON.
  * `ServiceError` and `DataError` are answers to calls that name a service.
  */
-export const callFunction = HttpApiEndpoint.post("callFunction", `${app}/functions/call`, {
+export const callFunction = HttpApiEndpoint.post("callFunction", functionCalls, {
   disableCodecs,
   params: AppParams,
   payload: FunctionCall,
   success: ExtendedJson,
-  error: RealmError.responses(["FunctionError", "SessionError", "ServiceError", "DataError"])
+  error: callErrors
+})
+
+/**
+ * A {@link FunctionCall} as it travels in a URL: JSON in Base64 (protocol section 8.4).
+ *
+ * ```ts
+ * import { Endpoint } from "@effect-realm/protocol"
+ * import { Schema } from "effect"
+ *
+ * const text = Schema.encodeSync(Endpoint.FunctionCallText)({ name: "watch", service: "mongodb-atlas", arguments: [] })
+ * text.slice(0, 12) // => "eyJuYW1lIjoi"
+ * ```
+ */
+export const FunctionCallText = /* @__PURE__ */ Schema.StringFromBase64.pipe(
+  /* @__PURE__ */ Schema.decodeTo(/* @__PURE__ */ Schema.fromJsonString(FunctionCall))
+)
+
+/** The parameters in which a client without `Authorization` header sends its access token, the present name first. */
+export const tokenParameters = ["baas_at", "stitch_at"] as const
+
+/** The parameters whose values nobody but the server should see: tokens, and the arguments of a call. */
+export const hiddenParameters: ReadonlyArray<string> = ["baas_at", "stitch_at", "baas_request", "stitch_request"]
+
+/** The query of a streaming call: each parameter, and the name that Stitch gave it. */
+const StreamQuery = {
+  baas_request: /* @__PURE__ */ Schema.optionalKey(Secret),
+  stitch_request: /* @__PURE__ */ Schema.optionalKey(Secret),
+  baas_at: /* @__PURE__ */ Schema.optionalKey(Secret),
+  stitch_at: /* @__PURE__ */ Schema.optionalKey(Secret)
+}
+
+const encodeCall = /* @__PURE__ */ Schema.encodeSync(FunctionCallText)
+const decodeCall = /* @__PURE__ */ Schema.decodeOption(FunctionCallText)
+
+/**
+ * The query that asks for a streaming call. It is `Redacted`, because a URL is shown in more places than a body.
+ *
+ * ```ts
+ * import { Endpoint } from "@effect-realm/protocol"
+ *
+ * const query = Endpoint.streamQuery({ name: "ticks", arguments: [] })
+ * String(query.baas_request) // => "<redacted>"
+ * ```
+ */
+export const streamQuery = (
+  call: typeof FunctionCall.Type
+): { readonly baas_request: Redacted.Redacted } => ({ baas_request: Redacted.make(encodeCall(call)) })
+
+/**
+ * The call that a query asks for; `None` when there is none, or none that can be read.
+ *
+ * ```ts
+ * import { Endpoint } from "@effect-realm/protocol"
+ * import { Option } from "effect"
+ *
+ * const call = { name: "ticks", arguments: [] }
+ * Endpoint.streamCall(Endpoint.streamQuery(call)) // => Option.some(call)
+ * Endpoint.streamCall({}) // => Option.none()
+ * ```
+ */
+export const streamCall = (
+  query: { readonly baas_request?: Redacted.Redacted; readonly stitch_request?: Redacted.Redacted }
+): Option.Option<typeof FunctionCall.Type> =>
+  Option.flatMap(
+    Option.fromUndefinedOr(query.baas_request ?? query.stitch_request),
+    (text) => decodeCall(Redacted.value(text))
+  )
+
+/**
+ * Call a function whose result is a stream of events, see `StreamEvent` (protocol section 8.4). A refusal before the stream
+ * begins is an ordinary one; later it is an event.
+ */
+export const streamFunction = /* @__PURE__ */ HttpApiEndpoint.get("streamFunction", functionCalls, {
+  disableCodecs,
+  params: AppParams,
+  query: StreamQuery,
+  success: /* @__PURE__ */ HttpApiSchema.StreamUint8Array({ contentType: "text/event-stream" }),
+  error: callErrors
 })

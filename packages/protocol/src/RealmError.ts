@@ -65,7 +65,7 @@ export const functionCodes = {
   FunctionNotFound: { status: 404, advice: "Check the name against the app's functions/ folder." },
   FunctionExecutionError: { status: 400, advice: "The function itself failed; its own message is above." },
   ExecutionTimeLimitExceeded: { status: 400, advice: "Make the function do less, or raise the server's time limit." },
-  NotCallable: { status: 400, advice: "The function is private: only other functions may call it." },
+  NotCallable: { status: 400, advice: "Clients may not call this function, or not like this; the message says why." },
   UncaughtPromiseRejection: { status: 400, advice: "Await every promise inside the function." },
   PromiseRejected: { status: 400, advice: "The function's promise was rejected; its own message is above." },
   OperationCanceled: { status: 400, advice: "The call was cancelled on the server." },

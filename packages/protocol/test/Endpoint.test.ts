@@ -255,7 +255,8 @@ const rows: Readonly<Record<string, Row>> = {
     ],
     status: 200,
     answers: [[{ $numberInt: "3" }, { $numberInt: "3" }], [null, null], ["text", "text"], [[1], [1]]]
-  }
+  },
+  streamFunction: { endpoint: Endpoint.streamFunction, route: `GET ${app}/functions/call`, status: 200 }
 }
 
 // The schemas of an endpoint need no services, which the sets of an endpoint have forgotten.

@@ -36,6 +36,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
+import type * as Stream from "effect/Stream"
 import type { AppDefinition, AppFunction } from "./AppDefinition.ts"
 import { DuplicateFunctionError } from "./FunctionGroup.ts"
 import { maxNodes } from "./internal/argumentLimit.ts"
@@ -172,6 +173,14 @@ export class Functions extends Context.Service<Functions, {
    * none.
    */
   readonly callJson: (options: Call) => Effect.Effect<Schema.Json, RealmError.FunctionError | Ejson.EjsonError>
+  /**
+   * Begins a function that streams, with arguments and values in Extended JSON. It runs for as long as its values are
+   * pulled: the time limit is none of its. Fails like `call` before the first value, and with `NotCallable` when the
+   * function does not stream, as functions in JavaScript do not.
+   */
+  readonly streamJson: (
+    options: Call
+  ) => Effect.Effect<Stream.Stream<Schema.Json, RealmError.FunctionError>, RealmError.FunctionError>
 }>()("@effect-realm/server/Functions") {}
 
 // -----------------------------------------------------------------------------
@@ -198,7 +207,14 @@ interface Prepared extends Permission {
     args: ReadonlyArray<unknown>,
     about: About
   ) => Effect.Effect<Schema.Json, RealmError.FunctionError | Ejson.EjsonError>
+  readonly streamJson: (
+    args: ReadonlyArray<unknown>,
+    about: About
+  ) => Effect.Effect<Stream.Stream<Schema.Json, RealmError.FunctionError>, RealmError.FunctionError>
 }
+
+const streamsNot = (name: string): Effect.Effect<never, RealmError.FunctionError> =>
+  Effect.fail(RealmError.make("NotCallable", `function "${name}" does not stream: call it without streaming`))
 
 const permission = (
   { canEvaluate, private: isPrivate }: Pick<AppFunction, "private" | "canEvaluate">
@@ -380,12 +396,14 @@ export const make = Effect.fnUntraced(function*(
         return Result.isFailure(args)
           ? Effect.fail(args.failure)
           : Effect.map(run(args.success as ReadonlyArray<unknown>, about), (value) => Ejson.encodeUnsafe(value))
-      }
+      },
+      streamJson: () => streamsNot(name)
     }
   }
 
   const grouped = (definition: GroupFunctions.GroupFunction): Prepared => ({
     ...permission(definition),
+    streamJson: () => streamsNot(definition.name),
     runJson: (args, { caller }) => definition.run(args, caller),
     run: (args, { caller }) => {
       const json = Ejson.encode(args, { root: "arguments" })
@@ -410,39 +428,50 @@ export const make = Effect.fnUntraced(function*(
     functions.set(name, prepared)
   }
 
-  const invoke = Effect.fnUntraced(function*<A, E>(
+  const permitted = (
     { caller, name }: Call,
-    depth: number,
-    run: (prepared: Prepared, about: About) => Effect.Effect<A, E>
-  ): Effect.fn.Return<A, E | RealmError.FunctionError> {
+    depth: number
+  ): Effect.Effect<readonly [Prepared, About], RealmError.FunctionError> => {
     if (depth > maxDepth) {
-      return yield* RealmError.make("FunctionExecutionError", `functions call each other more than ${maxDepth} deep`)
+      return Effect.fail(
+        RealmError.make("FunctionExecutionError", `functions call each other more than ${maxDepth} deep`)
+      )
     }
     const prepared = functions.get(name)
-    if (prepared === undefined) {
-      return yield* RealmError.make("FunctionNotFound", `function not found: '${name}'`)
-    }
+    if (prepared === undefined) return Effect.fail(RealmError.make("FunctionNotFound", `function not found: '${name}'`))
     const user = userDocument(caller.user)
     const request = requestDocument(caller.request)
     if (caller.origin === "client") {
-      if (prepared.private) return yield* RealmError.make("NotCallable", `function "${name}" is private`)
+      if (prepared.private) return Effect.fail(RealmError.make("NotCallable", `function "${name}" is private`))
       const { mayCall } = prepared
       if (mayCall !== undefined && !mayCall({ ...rules, user, request })) {
-        return yield* RealmError.make("FunctionExecutionError", `rule not matched for function "${name}"`)
+        return Effect.fail(RealmError.make("FunctionExecutionError", `rule not matched for function "${name}"`))
       }
     }
-    return yield* Effect.timeoutOrElse(run(prepared, { caller, depth, user, request }), {
-      // The pool watches real time; this watches the clock of the program, which in tests is another.
-      duration: timeLimit,
-      orElse: () => Effect.fail(timedOut)
-    })
-  })
+    return Effect.succeed([prepared, { caller, depth, user, request }])
+  }
+
+  const invoke = <A, E>(
+    call: Call,
+    depth: number,
+    run: (prepared: Prepared, about: About) => Effect.Effect<A, E>
+  ): Effect.Effect<A, E | RealmError.FunctionError> =>
+    Effect.flatMap(
+      Effect.suspend(() => permitted(call, depth)),
+      ([prepared, about]) =>
+        Effect.timeoutOrElse(run(prepared, about), {
+          // The pool watches real time; this watches the clock of the program, which in tests is another.
+          duration: timeLimit,
+          orElse: () => Effect.fail(timedOut)
+        })
+    )
 
   /** The functions, as those that are nested so deep in calls of others see them. */
   const at = (depth: number): Functions["Service"] =>
     Functions.of({
       call: (options) => invoke(options, depth, ({ run }, about) => run(options.args, about)),
-      callJson: (options) => invoke(options, depth, ({ runJson }, about) => runJson(options.args, about))
+      callJson: (options) => invoke(options, depth, ({ runJson }, about) => runJson(options.args, about)),
+      streamJson: (options) => invoke(options, depth, ({ streamJson }, about) => streamJson(options.args, about))
     })
 
   return at(1)

@@ -1,18 +1,22 @@
 /**
  * The server of an app on a port of this machine.
  */
+import * as Endpoint from "@effect-realm/protocol/Endpoint"
 import * as RealmError from "@effect-realm/protocol/RealmError"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServer from "effect/http/HttpServer"
 import type * as HttpServerError from "effect/http/HttpServerError"
+import * as UrlParams from "effect/http/UrlParams"
 import * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import { createServer, type Server, STATUS_CODES } from "node:http"
 import type { Database } from "./Database.ts"
 import type { DatabaseError } from "./DatabaseError.ts"
+import * as Streams from "./internal/streams.ts"
 import * as RealmServer from "./RealmServer.ts"
 
 // -----------------------------------------------------------------------------
@@ -145,8 +149,8 @@ const answerBrokenRequests = (server: Server): Server =>
   })
 
 /**
- * Serves an app on a port until the scope closes. Then it accepts no more connections, finishes the answers in flight,
- * and frees the port. `HttpServer` tells the address, see {@link origin}.
+ * Serves an app on a port until the scope closes. Then it accepts no more connections, breaks off what streams,
+ * finishes the other answers in flight, and frees the port. `HttpServer` tells the address, see {@link origin}.
  *
  * Throws a `SchemaError` that names the option when one is of the wrong type. Fails with `ListenError` when the port
  * cannot be opened.
@@ -179,6 +183,12 @@ export const layer = <E = never, R = never>(
 // An access token carries the custom data of its user, for which the usual 16 KiB of headers may be too little.
 const maxHeaderSize = 64 * 1024
 
+// A span shows the URL of its request, and in that of a streaming call there may be a token.
+const hiddenParameters = Layer.effect(
+  UrlParams.CurrentRedactedNames,
+  Effect.map(UrlParams.CurrentRedactedNames, (names) => [...names, ...Endpoint.hiddenParameters])
+)
+
 const listen = (
   routes: ReturnType<typeof RealmServer.layer<never, never>>,
   { gracePeriod = 20_000, host = "127.0.0.1", port = 0 }: Options
@@ -197,7 +207,11 @@ const listen = (
   const bounded = Layer.effectDiscard(Effect.addFinalizer(() => Effect.sync(() => server.closeAllConnections()))).pipe(
     Layer.provideMerge(listening)
   )
-  return HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true }).pipe(
+  // Streams have no end to wait for, so they are ended before the waiting begins.
+  const stopping = Deferred.makeUnsafe<void>()
+  return Layer.effectDiscard(Effect.addFinalizer(() => Deferred.succeed(stopping, undefined))).pipe(
+    Layer.provideMerge(HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true })),
+    Layer.provide([hiddenParameters, Layer.succeed(Streams.Stopping, Deferred.await(stopping))]),
     Layer.provideMerge(bounded)
   )
 }

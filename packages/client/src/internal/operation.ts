@@ -8,6 +8,8 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Predicate from "effect/Predicate"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
 import * as Series from "./series.ts"
 
@@ -50,17 +52,21 @@ export const isTraced = (fiber: Fiber.Fiber<unknown, unknown>): boolean =>
 /** Puts a span and a count of failures around the effect of one operation. */
 export type Around = <A, E, R>(effect: Effect.Effect<A, E, R>, about: About) => Effect.Effect<A, E, R>
 
-/** @param name module and function, as the caller writes them: `User.callFunction` */
-export const make = (name: string): Around => {
+const failureCounter = (name: string) => {
   const failures = new Map<string, ReturnType<typeof Series.failures>>()
 
-  const countFailure = (context: Context.Context<never>, cause: Cause.Cause<unknown>): void => {
+  return (context: Context.Context<never>, cause: Cause.Cause<unknown>): void => {
     if (Cause.hasInterruptsOnly(cause)) return
     const tag = outcomeOf(cause)
     let series = failures.get(tag)
     if (series === undefined) failures.set(tag, series = Series.failures({ operation: name, tag }))
     series.updateUnsafe(1, context)
   }
+}
+
+/** @param name module and function, as the caller writes them: `User.callFunction` */
+export const make = (name: string): Around => {
+  const countFailure = failureCounter(name)
 
   return (effect, about) =>
     Effect.withFiber((fiber) => {
@@ -72,38 +78,65 @@ export const make = (name: string): Around => {
     })
 }
 
+/** Puts a span and a count of failures around a stream; the span lasts for as long as somebody reads. */
+export type AroundStream = <A, E, R>(stream: Stream.Stream<A, E, R>, about: About) => Stream.Stream<A, E, R>
+
+/** @param name module and function, as the caller writes them */
+export const makeStream = (name: string): AroundStream => {
+  const countFailure = failureCounter(name)
+
+  return (stream, about) =>
+    Stream.unwrap(Effect.withFiber((fiber) => {
+      const counted = Stream.onError(stream, (cause) => Effect.sync(() => countFailure(fiber.context, cause)))
+      return isTraced(fiber) ? tracedStream(name, counted, about) : Effect.succeed(counted)
+    }))
+}
+
+const attributesOf = ({ appId, attributes, endpoint }: About): { readonly [name: string]: string } => ({
+  "realm.app.id": appId,
+  "http.request.method": endpoint.method,
+  "http.route": endpoint.path,
+  ...attributes
+})
+
+const describe = (span: Tracer.Span, current: Current, exit: Exit.Exit<unknown, unknown>): void => {
+  span.attribute("realm.attempts", current.attempts)
+  span.attribute("realm.exchanges", current.exchanges)
+  if (Exit.isSuccess(exit)) return span.attribute("realm.outcome", "Success")
+  const outcome = outcomeOf(exit.cause)
+  span.attribute("realm.outcome", outcome)
+  if (outcome !== "Interrupted") span.attribute("error.type", outcome)
+  const reason = reasonOf(exit.cause)
+  if (reason !== undefined) span.attribute("realm.reason", reason)
+}
+
+const tracedStream = <A, E, R>(
+  name: string,
+  stream: Stream.Stream<A, E, R>,
+  about: About
+): Effect.Effect<Stream.Stream<A, E, R>, never, Scope.Scope> =>
+  Effect.map(Effect.makeSpanScoped(name, { attributes: attributesOf(about) }), (span) => {
+    const current: Current = { endpoint: about.endpoint, attempts: 0, exchanges: 0 }
+    return stream.pipe(
+      Stream.provideContext(Context.make(Current, current).pipe(Context.add(Tracer.ParentSpan, span))),
+      Stream.onExit((exit) => Effect.sync(() => describe(span, current, exit)))
+    )
+  })
+
 const traced = <A, E, R>(
   name: string,
   effect: Effect.Effect<A, E, R>,
-  { appId, attributes, endpoint }: About
+  about: About
 ): Effect.Effect<A, E, R> =>
   Effect.useSpan(
     name,
-    {
-      attributes: {
-        "realm.app.id": appId,
-        "http.request.method": endpoint.method,
-        "http.route": endpoint.path,
-        ...attributes
-      }
-    },
+    { attributes: attributesOf(about) },
     (span) => {
-      const current: Current = { endpoint, attempts: 0, exchanges: 0 }
+      const current: Current = { endpoint: about.endpoint, attempts: 0, exchanges: 0 }
       return effect.pipe(
         Effect.provideService(Current, current),
         Effect.withParentSpan(span, { captureStackTrace: false }),
-        Effect.onExit((exit) =>
-          Effect.sync(() => {
-            span.attribute("realm.attempts", current.attempts)
-            span.attribute("realm.exchanges", current.exchanges)
-            if (Exit.isSuccess(exit)) return span.attribute("realm.outcome", "Success")
-            const outcome = outcomeOf(exit.cause)
-            span.attribute("realm.outcome", outcome)
-            if (outcome !== "Interrupted") span.attribute("error.type", outcome)
-            const reason = reasonOf(exit.cause)
-            if (reason !== undefined) span.attribute("realm.reason", reason)
-          })
-        )
+        Effect.onExit((exit) => Effect.sync(() => describe(span, current, exit)))
       )
     }
   )

@@ -22,6 +22,8 @@ import * as Pull from "effect/Pull"
 import * as Redacted from "effect/Redacted"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import { InvalidResponseError, type RequestFailure, TransportError } from "../ClientError.ts"
 import * as Policy from "../Policy.ts"
 import * as Guards from "./guards.ts"
@@ -74,8 +76,9 @@ const jsonWebToken = /eyJ[\w-]*(?:\.[\w-]*){0,2}/g
 const otherToken = /[\w-]{8,}\.[\w-]{8,}\.[\w-]*|("(?:access|refresh)_token"\s*:\s*")[^"]+/g
 
 /** A text without the secrets of a request: a proxy or a server may send back what it was sent. */
-const without = ({ bearer, payload, secrets = [] }: Untyped, text: string): string =>
-  [bearer, ...(Predicate.isReadonlyObject(payload) ? Object.values(payload) : [])]
+const without = ({ bearer, payload, query, secrets = [] }: Untyped, text: string): string =>
+  [bearer, query, payload]
+    .flatMap((part) => Predicate.isReadonlyObject(part) && !Redacted.isRedacted(part) ? Object.values(part) : [part])
     .flatMap((value) => Redacted.isRedacted(value) ? [String(Redacted.value(value))] : [])
     .concat(secrets)
     .flatMap((secret) => secret === "" ? [] : [secret, JSON.stringify(secret).slice(1, -1)])
@@ -88,7 +91,7 @@ interface Untyped {
   readonly baseUrl: string
   readonly bearer?: Redacted.Redacted
   readonly params?: { readonly [name: string]: string }
-  readonly query?: { readonly [name: string]: string | undefined }
+  readonly query?: { readonly [name: string]: string | Redacted.Redacted | undefined }
   readonly payload?: unknown
   readonly secrets?: ReadonlyArray<string>
 }
@@ -119,19 +122,88 @@ export interface Options {
 
 /** A sender for an endpoint. */
 export const make = <E extends AnyEndpoint>(endpoint: E, options?: Options): Send<E> => {
+  const decode = answerDecoder(endpoint, options?.secret === true)
+  return sender(endpoint, {
+    accept: "application/json",
+    repeat: options?.repeat,
+    execute: (client, request) => client.execute(request),
+    receive: (response, input, arrived) =>
+      Effect.flatMap(textOf(endpoint, response), (text) => {
+        arrived()
+        return decode(response, text, input)
+      })
+  }) as unknown as Send<E>
+}
+
+/** What a stream of bytes that was opened can fail with. */
+export type Bytes = Stream.Stream<Uint8Array, TransportError>
+
+/** Opens a stream, once. The connection is closed with the scope, whether the stream has begun or not. */
+export type Open<E> = (
+  input: Input<E>
+) => Effect.Effect<Bytes, Refusal<E> | RequestFailure, HttpClient.HttpClient | Scope.Scope>
+
+const isEventStream = (contentType: string): boolean => /^text\/event-stream\s*(?:;|$)/i.test(contentType.trim())
+
+/** An opener for an endpoint that answers events. The deadline is over the head of the answer, as the body has no end. */
+export const makeStream = <E extends AnyEndpoint>(endpoint: E): Open<E> => {
+  const decode = answerDecoder(endpoint, false)
+  return sender(endpoint, {
+    accept: "text/event-stream",
+    repeat: undefined,
+    execute: (client, request, fiber) =>
+      Effect.provideService(
+        HttpClient.withScope(client).execute(request),
+        Scope.Scope,
+        Context.getUnsafe(fiber.context, Scope.Scope)
+      ),
+    receive: (response, input, arrived) => {
+      const { headers, status, stream } = response
+      if (status < 200 || status >= 300) {
+        return Effect.flatMap(textOf(endpoint, response), (text) => decode(response, text, input))
+      }
+      if (!isEventStream(headers["content-type"] ?? "")) {
+        return Effect.fail(invalid(endpoint, "the answer is no stream of events", { status, headers }))
+      }
+      arrived()
+      return Effect.succeed(Stream.mapError(stream, (error) => unreachable(endpoint, error, input)))
+    }
+  }) as unknown as Open<E>
+}
+
+// `Input<E>` is `Untyped` with the parts the endpoint has, and `receive` answers what its schemas say: relations between a
+// value and its type parameters that the compiler cannot follow. Hence the casts above.
+interface Sending {
+  readonly accept: string
+  readonly repeat: Options["repeat"]
+  readonly execute: (
+    client: HttpClient.HttpClient,
+    request: HttpClientRequest.HttpClientRequest,
+    fiber: Fiber.Fiber<unknown, unknown>
+  ) => Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError>
+  /** @param arrived called when all that the deadline is over has arrived */
+  readonly receive: (
+    response: HttpClientResponse.HttpClientResponse,
+    input: Untyped,
+    arrived: () => void
+  ) => Effect.Effect<unknown, Guards.Failure | HttpClientError.HttpClientError>
+}
+
+const sender = (
+  endpoint: AnyEndpoint,
+  { accept, execute, receive, repeat }: Sending
+): (input: Untyped) => Effect.Effect<unknown, Guards.Failure, HttpClient.HttpClient> => {
   const { method, path } = endpoint
   const encode = payloadEncoder(endpoint)
-  const decode = answerDecoder(endpoint, options?.secret === true)
   const attributes = { method, route: path }
   const requests = Series.requests(attributes)
   const latency = Series.latency(attributes)
-  const repeat = options?.repeat
 
   const requestOf = (input: Untyped, body: string | undefined): HttpClientRequest.HttpClientRequest => {
     const pathname = input.params === undefined
       ? path
       : path.replace(/:(\w+)/g, (_, name: string) => encodeURIComponent(input.params?.[name] ?? ""))
-    let request = HttpClientRequest.make(method)(input.baseUrl + pathname, { acceptJson: true })
+    let request = HttpClientRequest.make(method)(input.baseUrl + pathname, { accept })
     if (input.query !== undefined) request = HttpClientRequest.setUrlParams(request, input.query)
     if (input.bearer !== undefined) request = HttpClientRequest.bearerToken(request, input.bearer)
     return body === undefined ? request : HttpClientRequest.setBody(request, hidden(body))
@@ -155,13 +227,12 @@ export const make = <E extends AnyEndpoint>(endpoint: E, options?: Options): Sen
       state.status = undefined
       state.retryAfter = undefined
       requests.updateUnsafe(1, fiber.context)
-      return Effect.flatMap(client.execute(request), (response) => {
+      return Effect.flatMap(execute(client, request, fiber), (response) => {
         state.status = response.status
         const after = response.headers["retry-after"]
         if (after !== undefined) state.retryAfter = retryAfter(after, clock.currentTimeMillisUnsafe())
-        return Effect.flatMap(textOf(endpoint, response), (text) => {
+        return receive(response, input, () => {
           latency.updateUnsafe(Number(clock.monotonicTimeNanosUnsafe() - start) / 1e6, fiber.context)
-          return decode(response, text, input)
         })
       })
     }).pipe(
@@ -172,7 +243,7 @@ export const make = <E extends AnyEndpoint>(endpoint: E, options?: Options): Sen
           : Effect.timeoutOrElse(answer, { duration: within, orElse: () => Effect.fail(timedOut(deadline)) })
     )
 
-  const send = (input: Untyped) => {
+  return (input) => {
     // A payload of wrong types is refused here and now, with the field named, before there is an effect to run.
     const body = encode === undefined ? undefined : JSON.stringify(encode(input.payload))
     return Effect.withFiber<unknown, Guards.Failure, HttpClient.HttpClient>((fiber) => {
@@ -208,10 +279,6 @@ export const make = <E extends AnyEndpoint>(endpoint: E, options?: Options): Sen
       return withTracing(fiber, answer)
     })
   }
-
-  // `Input<E>` is `Untyped` with the parts the endpoint has, and `decode` answers what its schemas say: relations between
-  // a value and its type parameters that the compiler cannot follow.
-  return send as unknown as Send<E>
 }
 
 type Answer = Effect.Effect<unknown, Guards.Failure>

@@ -2,6 +2,7 @@
  * The token of a request, and whose it is.
  */
 import { AccessAuthorization, Caller, RefreshAuthorization } from "@effect-realm/protocol/Api"
+import * as Endpoint from "@effect-realm/protocol/Endpoint"
 import * as RealmError from "@effect-realm/protocol/RealmError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -35,6 +36,15 @@ export const token = (request: HttpServerRequest): Effect.Effect<Redacted.Redact
     : Effect.succeed(Redacted.make(match[1]!))
 }
 
+/** The token in the query, which only a streaming call may have there (protocol section 8.4). */
+const tokenInQuery = (request: HttpServerRequest): Redacted.Redacted | undefined => {
+  const start = request.url.indexOf("?")
+  if (start === -1 || request.headers.authorization !== undefined) return undefined
+  const query = new URLSearchParams(request.url.slice(start))
+  const found = Endpoint.tokenParameters.map((name) => query.get(name)).find((value) => value !== null && value !== "")
+  return found === undefined || found === null ? undefined : Redacted.make(found)
+}
+
 const found = (active: Active): Context.Context<Caller> =>
   Context.make(
     Caller,
@@ -50,11 +60,14 @@ export const layer = (
       const identify = <A extends Active>(
         find: (token: Redacted.Redacted) => Effect.Effect<A, RealmError.SessionError | DatabaseError>
       ) =>
-      (credential: Redacted.Redacted) =>
+      (credential: Redacted.Redacted, mayBeInQuery = false) =>
         Refusal.handle(place)(
-          // Without a credential the header says what is missing.
           Redacted.value(credential) === ""
-            ? Effect.flatMap(Effect.flatMap(HttpServerRequest, token), find)
+            ? Effect.flatMap(HttpServerRequest, (request) => {
+              const inQuery = mayBeInQuery ? tokenInQuery(request) : undefined
+              // Without a credential the header says what is missing.
+              return Effect.flatMap(inQuery === undefined ? token(request) : Effect.succeed(inQuery), find)
+            })
             : find(credential)
         )
 
@@ -63,14 +76,16 @@ export const layer = (
       return Context.make(
         AccessAuthorization,
         AccessAuthorization.of({
-          accessToken: (response, { credential }) =>
-            Effect.flatMap(access(credential), (active) => Effect.provideContext(response, found(active)))
+          accessToken: (response, { credential, endpoint }) =>
+            Effect.flatMap(access(credential, endpoint.identifier === Endpoint.streamFunction.identifier), (active) =>
+              Effect.provideContext(response, found(active)))
         })
       ).pipe(Context.add(
         RefreshAuthorization,
         RefreshAuthorization.of({
           refreshToken: (response, { credential }) =>
-            Effect.flatMap(refresh(credential), (active) => Effect.provideContext(response, found(active)))
+            Effect.flatMap(refresh(credential), (active) =>
+              Effect.provideContext(response, found(active)))
         })
       ))
     })

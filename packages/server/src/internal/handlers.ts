@@ -5,14 +5,16 @@ import { Api } from "@effect-realm/protocol/Api"
 import * as Ejson from "@effect-realm/protocol/Ejson"
 import * as Endpoint from "@effect-realm/protocol/Endpoint"
 import * as RealmError from "@effect-realm/protocol/RealmError"
+import * as StreamEvent from "@effect-realm/protocol/StreamEvent"
 import type { AccessClaims } from "@effect-realm/protocol/Token"
 import * as Effect from "effect/Effect"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
-import type { HttpServerRequest } from "effect/http/HttpServerRequest"
+import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
 import * as Accounts from "../Accounts.ts"
 import * as ApiKeys from "../ApiKeys.ts"
 import { Authentication } from "../Authentication.ts"
@@ -20,13 +22,16 @@ import type { DatabaseError } from "../DatabaseError.ts"
 import { Documents } from "../Documents.ts"
 import { EmailAccounts } from "../EmailAccounts.ts"
 import { type Caller, Functions, type RequestInfo } from "../Functions.ts"
+import { Sessions } from "../Sessions.ts"
 import * as AppFunctions from "./appFunctions.ts"
 import { maxNodes } from "./argumentLimit.ts"
 import * as Bearer from "./bearer.ts"
 import * as LogIns from "./logIns.ts"
 import * as PublicUrl from "./publicUrl.ts"
 import * as Refusal from "./refusal.ts"
+import * as RequestShell from "./requestShell.ts"
 import type { Served } from "./served.ts"
+import * as Streams from "./streams.ts"
 
 const apps = ({ app, place }: Served) =>
   HttpApiBuilder.group(
@@ -230,6 +235,9 @@ const functions = ({ app, place }: Served) =>
     Effect.gen(function*() {
       const functions = yield* Functions
       const documents = yield* Documents
+      const sessions = yield* Sessions
+      const openService = yield* Streams.ServiceStreams
+      const stopping = yield* Streams.Stopping
 
       const callService = Effect.fnUntraced(function*(
         service: string,
@@ -248,25 +256,50 @@ const functions = ({ app, place }: Served) =>
         return text.length > maxResult ? yield* tooLarge : text
       })
 
-      // The body is read by hand: what does not fit has its own refusal here, and the result is written only once.
-      return handlers.handleRaw("callFunction", ({ params, request }) =>
-        Effect.gen(function*() {
-          yield* LogIns.known(app.appId, params.appId)
-          const wanted = readCall(yield* Effect.orDie(request.text))
-          if (wanted === undefined) return yield* invalidCall
-          const user = yield* currentUser
-          const caller: Caller = { origin: "client", user: Option.some(user), request: requestInfo(request) }
-          const text = wanted.service === undefined
-            ? JSON.stringify(
-              yield* Effect.catchTag(
-                functions.callJson({ name: wanted.name, args: wanted.arguments, caller }),
-                "EjsonError",
-                () => Effect.fail(invalidCall)
+      const open = (
+        { arguments: args, name, service }: typeof Endpoint.FunctionCall.Type,
+        caller: Caller
+      ): ReturnType<Streams.Open> =>
+        service === undefined
+          ? Effect.map(functions.streamJson({ name, args, caller }), Stream.map(StreamEvent.value))
+          : openService({ service, name, args, caller })
+
+      return handlers
+        // The body is read by hand: what does not fit has its own refusal here, and the result is written only once.
+        .handleRaw("callFunction", ({ params, request }) =>
+          Effect.gen(function*() {
+            yield* LogIns.known(app.appId, params.appId)
+            const wanted = readCall(yield* Effect.orDie(request.text))
+            if (wanted === undefined) return yield* invalidCall
+            const user = yield* currentUser
+            const caller: Caller = { origin: "client", user: Option.some(user), request: requestInfo(request) }
+            const text = wanted.service === undefined
+              ? JSON.stringify(
+                yield* Effect.catchTag(
+                  functions.callJson({ name: wanted.name, args: wanted.arguments, caller }),
+                  "EjsonError",
+                  () => Effect.fail(invalidCall)
+                )
               )
-            )
-            : yield* callService(wanted.service, wanted, caller)
-          return HttpServerResponse.text(text, { contentType: "application/json" })
-        }).pipe(Refusal.handle(place)))
+              : yield* callService(wanted.service, wanted, caller)
+            return HttpServerResponse.text(text, { contentType: "application/json" })
+          }).pipe(Refusal.handle(place)))
+        .handleRaw("streamFunction", ({ params, query, request }) =>
+          Effect.gen(function*() {
+            yield* LogIns.known(app.appId, params.appId)
+            const wanted = Option.getOrUndefined(Endpoint.streamCall(query))
+            if (wanted === undefined) return yield* invalidCall
+            const { session, user } = yield* Bearer.active
+            // There is a token in the query, perhaps.
+            const { rawQueryString: _, ...info } = requestInfo(request)
+            const caller: Caller = { origin: "client", user: Option.some(yield* currentUser), request: info }
+            const events = yield* RequestShell.scoped(open(wanted, caller))
+            return Streams.response(events, {
+              stopping,
+              stands: Effect.asVoid(sessions.find({ sessionId: session.id, userId: user.id })),
+              report: (cause) => Effect.provideService(Refusal.ofCause(place, cause), HttpServerRequest, request)
+            })
+          }).pipe(Refusal.handle(place)))
     }))
 
 /** What an answer may have, in characters of Extended JSON: as much as a request. */

@@ -3,7 +3,7 @@
  */
 import * as RealmError from "@effect-realm/protocol/RealmError"
 import { ObjectId } from "bson"
-import type * as Cause from "effect/Cause"
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { HttpServerRequest } from "effect/http/HttpServerRequest"
@@ -74,15 +74,26 @@ export const response = (
 export const internal = (
   place: Place,
   cause: Cause.Cause<unknown>
-): Effect.Effect<HttpServerResponse.HttpServerResponse> =>
+): Effect.Effect<HttpServerResponse.HttpServerResponse> => Effect.map(mistake(place, cause), answer)
+
+const mistake = (place: Place, cause: Cause.Cause<unknown>): Effect.Effect<RealmError.AppError> =>
   Effect.flatMap(
     logged(place, RealmError.make("InternalServerError", "internal server error")),
     (error) =>
       Effect.logError("internal server error", cause).pipe(
         Effect.annotateLogs({ co_id: error.reason.link?.split("co_id=")[1] }),
-        Effect.as(answer(error))
+        Effect.as(error)
       )
   )
+
+/** What is told of a failure after an answer has begun: the refusal, or that there was a mistake of the server's own. */
+export const ofCause = (
+  place: Place,
+  cause: Cause.Cause<RealmError.RealmError | DatabaseError>
+): Effect.Effect<RealmError.RealmError, never, HttpServerRequest> => {
+  const error = cause.reasons.find(Cause.isFailReason)?.error
+  return error !== undefined && isRefusal(error) ? logged(place, error) : mistake(place, cause)
+}
 
 /**
  * What a handler may do: fail with refusals, which are logged and linked here, and run into the database, which is a

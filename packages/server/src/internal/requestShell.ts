@@ -14,6 +14,7 @@ import { HttpServerRequest, MaxBodySize } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import type * as Layer from "effect/Layer"
 import type * as SchemaIssue from "effect/SchemaIssue"
+import { Scope } from "effect/Scope"
 import type * as Types from "effect/Types"
 import * as Cors from "./cors.ts"
 import * as Refusal from "./refusal.ts"
@@ -83,6 +84,21 @@ const refusedByHeaders = (request: HttpServerRequest, limit: number): RealmError
   return RealmError.make("UnsupportedMediaType", "unsupported content type: expected application/json")
 }
 
+const RequestScope: Context.Reference<Scope | undefined> = Context.Reference<Scope | undefined>(
+  "@effect-realm/server/internal/requestShell/RequestScope",
+  { defaultValue: () => undefined }
+)
+
+/**
+ * What an effect acquires is released when the answer to the present request has been written, or its client has gone. The
+ * `Scope` that a handler of an `HttpApi` finds by itself is that of the layer it was built in.
+ */
+export const scoped = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, Exclude<R, Scope>> =>
+  Effect.flatMap(RequestScope, (scope) =>
+    scope === undefined
+      ? Effect.die(new Error("The handler is outside of the surroundings of a request"))
+      : Effect.provideService(effect, Scope, scope))
+
 /** The surroundings as a layer of the router. */
 export const layer = (options: {
   readonly place: Refusal.Place
@@ -91,7 +107,7 @@ export const layer = (options: {
 }): Layer.Layer<never, never, HttpRouter.HttpRouter> => {
   const { maxBodySize, place } = options
   const decide = Cors.make(options.allowedOrigins)
-  const maxBytes = ByteSize.bytes(maxBodySize)
+  const limits = Context.make(MaxBodySize, ByteSize.bytes(maxBodySize))
 
   const recover = (cause: Cause.Cause<unknown>): Effect.Effect<Response, never, never> => {
     // Nobody is there to read an answer: the client has gone, or the server is stopping.
@@ -112,7 +128,10 @@ export const layer = (options: {
         if (Cors.isPreflight(request)) return Effect.succeed(Cors.preflight(decision))
         const refused = refusedByHeaders(request, maxBodySize)
         const response = refused === undefined
-          ? Effect.catchCause(Effect.provideService(handler, MaxBodySize, maxBytes), recover)
+          ? Effect.catchCause(
+            Effect.provideContext(handler, Context.add(limits, RequestScope, Context.getUnsafe(fiber.context, Scope))),
+            recover
+          )
           : Refusal.response(place, refused)
         // Most requests are not a browser's, and a response is copied to add headers to it.
         return decision === Cors.noOrigin
