@@ -40,6 +40,10 @@ const documentation: TestProjectInlineConfiguration = {
 
 export default defineConfig({
   test: {
-    projects: [...["protocol", "client", "server", "testing", "examples", "bench"].map(unit), workspace, documentation]
+    projects: [
+      ...["protocol", "client", "server", "stores", "testing", "examples", "bench"].map(unit),
+      workspace,
+      documentation
+    ]
   }
 })

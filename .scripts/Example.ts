@@ -29,7 +29,7 @@ export interface Example {
 export const root: string = join(import.meta.dirname, "..")
 
 /** The packages whose public modules are documented. */
-export const published: ReadonlyArray<string> = ["protocol", "client", "server", "testing"]
+export const published: ReadonlyArray<string> = ["protocol", "client", "stores", "server", "testing"]
 
 /** The files that may hold examples, relative to the root, in a stable order. */
 export const files = (): ReadonlyArray<string> =>

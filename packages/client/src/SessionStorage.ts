@@ -117,7 +117,10 @@ export class SessionStorage extends Context.Service<SessionStorage, {
   readonly release: (key: SessionKey, holder: string) => Effect.Effect<void, TokenStoreError>
   /** The log after a number. It remembers the last 1,024 numbers at least. */
   readonly log: (appId: string, after: number) => Effect.Effect<Page, TokenStoreError>
-  /** Emits when the log may have grown, whoever wrote. May emit for no reason, and miss nothing for long. */
+  /**
+   * Emits first when it listens, then whenever the log may have grown, whoever wrote. It may emit for no reason. A stream
+   * that fails is begun again.
+   */
   readonly news: (appId: string) => Stream.Stream<unknown, TokenStoreError>
 }>()("@effect-realm/client/SessionStorage") {}
 
@@ -256,7 +259,12 @@ const memory = (): SessionStorage["Service"] => {
           hasMore
         }
       }),
-    news: (appId) => Stream.unwrap(Effect.map(appOf(appId), ({ news }) => Stream.fromPubSub(news)))
+    news: (appId) =>
+      Stream.unwrap(Effect.gen(function*() {
+        const { news } = yield* appOf(appId)
+        const subscription = yield* PubSub.subscribe(news)
+        return Stream.concat(Stream.succeed(undefined), Stream.fromSubscription(subscription))
+      }))
   }
 }
 

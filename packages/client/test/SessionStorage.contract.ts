@@ -261,7 +261,7 @@ export const contract = <E>(name: string, layer: Layer.Layer<SessionStorage, E>)
       "answers its log from where one was, page by page, and says what it has forgotten",
       ([first, second], appId) =>
         Effect.gen(function*() {
-          const count = 1500
+          const count = 1200
           let expected = 0
           for (let number = 1; number <= count; number++) {
             const outcome = yield* first.storage.write({ appId, userId: "ann" }, {
