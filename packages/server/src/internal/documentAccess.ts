@@ -152,7 +152,11 @@ const access = (
     if (rules.schema === undefined || after === undefined) return Result.void
     const { check } = rules.schema
     return Result.flatMap(
-      asked(() => check(after, before, { ...scope, root: after, prevRoot: before })),
+      asked(() => {
+        const wrong = check(after, before, { ...scope, root: after, prevRoot: before })
+        // Words about a field are for those who see it.
+        return wrong === undefined || showsAll || Option.getOrUndefined(see(after)) === after ? wrong : misfit
+      }),
       (wrong) => wrong === undefined ? Result.void : Result.fail(RealmError.make("SchemaValidationFailedWrite", wrong))
     )
   }
@@ -182,6 +186,8 @@ const access = (
     }
   }
 }
+
+const misfit = "the document does not fit the schema of its collection"
 
 const denied = (what: string): Result.Result<never, RealmError.DataError> => Result.fail(notPermitted(what))
 

@@ -9,10 +9,10 @@ type Document = { readonly [key: string]: unknown }
 const below = (count: number): Arbitrary.Arbitrary<number> =>
   Arbitrary.schema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: count - 1 })))
 
-const oneOf = <A>(choices: ReadonlyArray<Arbitrary.Arbitrary<A>>): Arbitrary.Arbitrary<A> =>
+export const oneOf = <A>(choices: ReadonlyArray<Arbitrary.Arbitrary<A>>): Arbitrary.Arbitrary<A> =>
   Arbitrary.flatMap(below(choices.length), (index) => choices[index] ?? choices[0]!)
 
-const among = <A>(values: ReadonlyArray<A>): Arbitrary.Arbitrary<A> =>
+export const among = <A>(values: ReadonlyArray<A>): Arbitrary.Arbitrary<A> =>
   Arbitrary.map(below(values.length), (index) => values[index]!)
 
 const stock: ReadonlyArray<unknown> = [

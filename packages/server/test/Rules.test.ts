@@ -1,0 +1,596 @@
+import * as Ejson from "@effect-realm/protocol/Ejson"
+import { AppDefinition, Database, type DataSource, Documents, Functions } from "@effect-realm/server"
+import { assert, describe, it } from "@effect/vitest"
+import * as Arbitrary from "effect/Arbitrary"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import type * as Schema from "effect/Schema"
+import { among, oneOf } from "./support/documents.ts"
+import * as Slow from "./support/slowRules.ts"
+
+let collections = 0
+
+/** A collection that nobody else has, in a database that all share: making one takes longer than most tests. */
+const newNamespace = () => ({ database: "shop", collection: `items ${collections++}` })
+
+type Rules = DataSource.Rules
+
+const withRules = (namespace: Database.Namespace, rules: DataSource.RulesOptions) =>
+  AppDefinition.make({
+    appId: "shop-abcde",
+    dataSources: [{ collections: [{ ...namespace, ...rules }] }]
+  })
+
+// No rule of these tests asks a function.
+const functions = Layer.succeed(
+  Functions.Functions,
+  Functions.Functions.of({
+    call: () => Effect.die("no function is asked here"),
+    callJson: () => Effect.die("no function is asked here"),
+    streamJson: () => Effect.die("no function is asked here")
+  })
+)
+
+const layer = Layer.merge(Database.layerMemory, functions)
+
+const user: Slow.Document = { id: "ann", custom_data: { team: "red", level: 1 } }
+
+const caller: Functions.Caller = {
+  origin: "client",
+  user: Option.some({
+    id: "ann",
+    type: "normal",
+    data: {},
+    customData: { team: "red", level: 1 },
+    identities: []
+  }),
+  request: {}
+}
+
+/** One operation over documents that are there: what it answers, or its refusal, and what is there then. */
+const outcome = (
+  rules: DataSource.RulesOptions,
+  documents: ReadonlyArray<Slow.Document>,
+  operation: string,
+  args: object
+) =>
+  Effect.gen(function*() {
+    const database = yield* Database.Database
+    const namespace = newNamespace()
+    const stored = database.collection(namespace)
+    if (documents.length > 0) yield* stored.insertMany(documents)
+    const { call } = yield* Documents.make(withRules(namespace, rules))
+    const answer = yield* Effect.result(
+      call({ service: "mongodb-atlas", operation, args: [{ ...namespace, ...args }], caller })
+    )
+    return {
+      answer: Result.isSuccess(answer) ? plain(answer.success) : answer.failure.reason.message,
+      left: yield* stored.find({}, { sort: { _id: 1 } })
+    }
+  })
+
+/** Values as JSON has them. */
+const plain = (value: unknown): unknown => Ejson.encodeUnsafe(value, { relaxed: true })
+
+// -----------------------------------------------------------------------------
+// Rules at random
+// -----------------------------------------------------------------------------
+
+const mine = { owner: "%%user.id" }
+
+const expression: Arbitrary.Arbitrary<Schema.Json> = among<Schema.Json>([
+  true,
+  true,
+  false,
+  {},
+  mine,
+  mine,
+  { "%%root.owner": { "%ne": "%%user.id" } },
+  { "%%prevRoot.owner": "%%user.id" },
+  { "%%prevRoot": { "%exists": false } },
+  { "%%user.custom_data.team": "%%root.team" },
+  { team: { "%in": ["red", "%%user.custom_data.none"] } },
+  { team: "%%user.custom_data.none" },
+  { level: { "%gte": "%%user.custom_data.level" } },
+  { tags: "%%user.id" },
+  { "%not": mine },
+  { "%or": [mine, { level: 2 }] },
+  { "%and": [mine, { "inner.a": { "%exists": true } }] },
+  { "%not": { "%%prevRoot.level": { "%gte": 1 } } }
+])
+
+const fieldExpression = oneOf([
+  expression,
+  among<Schema.Json>([
+    { "%%this": 1 },
+    { "%%prev": { "%exists": true } },
+    { "%%this": { "%gte": 1 } },
+    { "%%this": "%%user.id" }
+  ])
+])
+
+/** An object with some of these members. */
+const some = <A>(
+  members: { readonly [name: string]: Arbitrary.Arbitrary<A> }
+): Arbitrary.Arbitrary<{ [name: string]: A }> =>
+  Arbitrary.map(
+    Arbitrary.all(
+      Object.entries(members).map(([name, value]) =>
+        Arbitrary.map(Arbitrary.all([among([true, false]), value]), ([there, value]) =>
+          there ? [[name, value]] as const : [])
+      )
+    ),
+    (entries) =>
+      Object.fromEntries(entries.flat())
+  )
+
+const permissions = some({ read: fieldExpression, write: fieldExpression })
+
+const fieldRule: Arbitrary.Arbitrary<DataSource.FieldRule> = Arbitrary.map(
+  Arbitrary.all([permissions, among([true, false]), some({ a: permissions, b: permissions })]),
+  ([rule, nests, fields]) => nests ? { ...rule, fields } : rule
+)
+
+const role: Arbitrary.Arbitrary<Omit<DataSource.Role, "name">> = Arbitrary.map(
+  Arbitrary.all([
+    oneOf([among<Schema.Json>([{}, {}]), expression]),
+    // Half of the roles leave it to the fields.
+    oneOf([among([{}]), some({ read: expression, write: expression })]),
+    some({ insert: expression, delete: expression }),
+    oneOf([among([undefined, undefined]), some({ read: expression, write: expression })]),
+    some({ owner: fieldRule, level: fieldRule, inner: fieldRule, secret: fieldRule, _id: fieldRule }),
+    oneOf([among([undefined]), permissions])
+  ]),
+  ([applyWhen, whole, operations, documentFilters, fields, additionalFields]) => ({
+    applyWhen,
+    ...whole,
+    ...operations,
+    ...(documentFilters === undefined ? undefined : { documentFilters }),
+    fields,
+    ...(additionalFields === undefined ? undefined : { additionalFields })
+  })
+)
+
+const filter: Arbitrary.Arbitrary<Omit<DataSource.RuleFilter, "name">> = Arbitrary.map(
+  Arbitrary.all([
+    among<Schema.Json>([{}, { "%%user.custom_data.level": 1 }, { "%%user.custom_data.level": 2 }]),
+    among([{}, { owner: "%%user.id" }, { level: 1 }, { team: "%%user.custom_data.none" }]),
+    among([{}, {}, { secret: 0 }])
+  ]),
+  ([applyWhen, query, projection]) => ({ applyWhen, query, projection })
+)
+
+const rules: Arbitrary.Arbitrary<Rules> = Arbitrary.map(
+  Arbitrary.all([
+    Arbitrary.array(role, { minLength: 1, maxLength: 3 }),
+    oneOf([among([[]]), Arbitrary.array(filter, { maxLength: 2 })])
+  ]),
+  ([roles, filters]) => ({
+    roles: roles.map((role, index) => ({ name: `role ${index}`, ...role })),
+    filters: filters.map((filter, index) => ({ name: `filter ${index}`, ...filter }))
+  })
+)
+
+const inner: Arbitrary.Arbitrary<Slow.Document> = some({ a: among([1, 2]), b: among([1, 2]) })
+
+const document: Arbitrary.Arbitrary<Slow.Document> = Arbitrary.map(
+  Arbitrary.all([
+    some<string | number>({
+      owner: among(["ann", "bob"]),
+      team: among(["red", "blue"]),
+      level: among([0, 1, 2]),
+      secret: among([1, 2])
+    }),
+    some({ tags: among([["ann"], ["bob", "ann"], []]) }),
+    oneOf([among([{}]), Arbitrary.map(inner, (inner) => ({ inner }))])
+  ]),
+  ([fields, tags, inside]) => ({ ...fields, ...tags, ...inside })
+)
+
+const documents: Arbitrary.Arbitrary<ReadonlyArray<Slow.Document>> = Arbitrary.map(
+  Arbitrary.array(document, { maxLength: 5 }),
+  (all) => all.map((document, _id) => ({ _id, ...document }))
+)
+
+const query = oneOf<Slow.Document>([
+  among([{}]),
+  some<Slow.Document[string]>({
+    _id: among([0, 1]),
+    owner: among(["ann", "bob"]),
+    secret: among([1, 2]),
+    "inner.a": among([1])
+  })
+])
+
+const path = among(["owner", "level", "secret", "inner", "inner.a", "inner.b", "tags"])
+
+// -----------------------------------------------------------------------------
+// The same, slowly
+// -----------------------------------------------------------------------------
+
+const set = (document: Slow.Document, [name = "", ...rest]: ReadonlyArray<string>, value: unknown): Slow.Document => {
+  const inside = document[name]
+  if (rest.length > 0 && inside === undefined && value === undefined) return document
+  const next = rest.length === 0 ? value : set((inside ?? {}) as Slow.Document, rest, value)
+  const { [name]: _, ...others } = document
+  return next === undefined ? others : { ...document, [name]: next as Slow.Document[string] }
+}
+
+const sorted = (value: unknown): unknown =>
+  Array.isArray(value)
+    ? value.map(sorted)
+    : typeof value === "object" && value !== null
+    ? Object.fromEntries(Object.entries(value).toSorted().map(([name, inner]) => [name, sorted(inner)]))
+    : value
+
+const found = (rules: Rules, all: ReadonlyArray<Slow.Document>, query: Slow.Document) =>
+  all.flatMap((document) => {
+    const seen = Slow.see(rules, user, document)
+    return seen === undefined || !Slow.matchesQuery(seen, query, user) ? [] : [{ document, seen }]
+  })
+
+const isPresent = <A>(value: A | undefined): value is A => value !== undefined
+
+/** What is left after each of these documents has become another, or the refusal when one of them may not. */
+const changed = (
+  rules: Rules,
+  all: ReadonlyArray<Slow.Document>,
+  changing: ReadonlyArray<Slow.Document>,
+  become: (document: Slow.Document) => Slow.Document | undefined
+): ReadonlyArray<Slow.Document> | undefined =>
+  changing.every((document) => Slow.permits(rules, user, document, become(document)))
+    ? all.map((document) => changing.includes(document) ? become(document) : document).filter(isPresent)
+    : undefined
+
+/** For every rule and every document, what the server does is what the slow rules say. */
+const check = <A>(
+  name: string,
+  input: Arbitrary.Arbitrary<A>,
+  compare: (
+    rules: Rules,
+    documents: ReadonlyArray<Slow.Document>,
+    input: A
+  ) => Effect.Effect<void, Database.DatabaseError, Database.Database | Functions.Functions>
+) =>
+  it.effect(name, () =>
+    Effect.gen(function*() {
+      const result = yield* Arbitrary.checkEffect(
+        Arbitrary.all([rules, documents, input]),
+        ([rules, documents, input]) => Effect.as(compare(rules, documents, input), true),
+        { runs: 300 }
+      )
+      assert.isUndefined(Arbitrary.formatCheckFailure(result))
+    }).pipe(Effect.provide(layer)))
+
+describe("for every rule and every document, as slow rules have it", () => {
+  check("reads answer what may be seen", query, (rules, documents, query) =>
+    Effect.gen(function*() {
+      const expected = found(rules, documents, query).map(({ seen }) => seen)
+      const find = yield* outcome(rules, documents, "find", { query, sort: { _id: 1 } })
+      assert.deepStrictEqual(sorted(find.answer), sorted(expected))
+      const count = yield* outcome(rules, documents, "count", { query })
+      assert.strictEqual(count.answer, expected.length)
+      const distinct = yield* outcome(rules, documents, "distinct", { field: "secret", query })
+      const secrets = new Set(expected.flatMap(({ secret }) => secret === undefined ? [] : [secret]))
+      assert.deepStrictEqual(new Set(distinct.answer as ReadonlyArray<unknown>), secrets)
+      const first = yield* outcome(rules, documents, "findOne", { query, sort: { secret: -1, _id: 1 } })
+      const order = expected.toSorted((a, b) => Number(b["secret"] ?? -1) - Number(a["secret"] ?? -1))
+      assert.deepStrictEqual(sorted(first.answer), sorted(order[0] ?? null))
+    }))
+
+  check("an insertion is as it is permitted", document, (rules, documents, document) =>
+    Effect.gen(function*() {
+      const inserted = { _id: 100, ...document }
+      const permitted = Slow.permits(rules, user, undefined, inserted)
+      const { answer, left } = yield* outcome(rules, documents, "insertOne", { document: inserted })
+      assert.deepStrictEqual(answer, permitted ? { insertedId: 100 } : "insert not permitted")
+      assert.deepStrictEqual(sorted(left), sorted(permitted ? [...documents, inserted] : documents))
+    }))
+
+  check(
+    "a deletion reaches what is seen, all of it or nothing",
+    query,
+    (rules, documents, query) =>
+      Effect.gen(function*() {
+        const reached = found(rules, documents, query).map(({ document }) => document)
+        const expected = changed(rules, documents, reached, () => undefined)
+        const { answer, left } = yield* outcome(rules, documents, "deleteMany", { query })
+        assert.deepStrictEqual(
+          answer,
+          expected === undefined ? "delete not permitted" : { deletedCount: reached.length }
+        )
+        assert.deepStrictEqual(sorted(left), sorted(expected ?? documents))
+      })
+  )
+
+  check(
+    "an update reaches what is seen, all of it or nothing, and says nothing of what is not",
+    Arbitrary.all([query, path, among<unknown>([0, 1, 2, "ann", "bob", undefined])]),
+    (rules, documents, [query, path, value]) =>
+      Effect.gen(function*() {
+        const reached = found(rules, documents, query).map(({ document }) => document)
+        const become = (document: Slow.Document) => set(document, path.split("."), value)
+        const permitted = reached.every((document) => Slow.reaches(rules, user, document, path))
+        const expected = permitted ? changed(rules, documents, reached, become) : undefined
+        const update = value === undefined ? { $unset: { [path]: 1 } } : { $set: { [path]: value } }
+        const { answer, left } = yield* outcome(rules, documents, "updateMany", { query, update })
+        if (typeof answer === "string") assert.strictEqual(answer, "update not permitted")
+        assert.strictEqual(typeof answer === "string", expected === undefined)
+        assert.deepStrictEqual(sorted(left), sorted(expected ?? documents))
+      })
+  )
+})
+
+// -----------------------------------------------------------------------------
+// Rule by rule
+// -----------------------------------------------------------------------------
+
+const ann: Slow.Document = { _id: 1, owner: "ann", a: 1, s: 9 }
+const bob: Slow.Document = { _id: 2, owner: "bob", a: 2, s: 8 }
+
+/** What becomes of a write: it is done, refused, or finds no document. */
+type Fate = "done" | "refused" | "absent"
+
+interface Shape {
+  readonly name: string
+  readonly rules: DataSource.RulesOptions
+  /** Ann's document and Bob's, as Ann sees them. */
+  readonly sees: readonly [ann: object | null, bob: object | null]
+  /** A change of `a` in either. */
+  readonly updates: readonly [ann: Fate, bob: Fate]
+  readonly deletes: readonly [ann: Fate, bob: Fate]
+  readonly inserts: Fate
+}
+
+const everybody = { name: "everybody", applyWhen: {} }
+const all = { read: true, write: true, insert: true, delete: true }
+const nothing: Pick<Shape, "sees" | "updates" | "deletes" | "inserts"> = {
+  sees: [null, null],
+  updates: ["absent", "absent"],
+  deletes: ["absent", "absent"],
+  inserts: "refused"
+}
+
+const shapes: ReadonlyArray<Shape> = [
+  { name: "a role that applies to nobody", rules: { roles: [{ ...everybody, ...all, applyWhen: false }] }, ...nothing },
+  { name: "a role that grants nothing", rules: { roles: [everybody] }, ...nothing },
+  {
+    name: "a role that grants everything",
+    rules: { roles: [{ ...everybody, ...all }] },
+    sees: [ann, bob],
+    updates: ["done", "done"],
+    deletes: ["done", "done"],
+    inserts: "done"
+  },
+  {
+    name: "a role on one's own documents",
+    rules: { roles: [{ ...everybody, ...all, applyWhen: mine }] },
+    sees: [ann, null],
+    updates: ["done", "absent"],
+    deletes: ["done", "absent"],
+    inserts: "done"
+  },
+  {
+    name: "the first role that applies",
+    rules: { roles: [{ ...everybody, applyWhen: mine, read: true }, { ...everybody, name: "rest", ...all }] },
+    sees: [ann, bob],
+    updates: ["refused", "done"],
+    deletes: ["refused", "done"],
+    inserts: "refused"
+  },
+  {
+    name: "read",
+    rules: { roles: [{ ...everybody, read: true }] },
+    ...nothing,
+    sees: [ann, bob],
+    updates: ["refused", "refused"],
+    deletes: ["refused", "refused"]
+  },
+  {
+    name: "read by an expression",
+    rules: { roles: [{ ...everybody, read: mine }] },
+    ...nothing,
+    sees: [ann, null],
+    updates: ["refused", "absent"],
+    deletes: ["refused", "absent"]
+  },
+  {
+    name: "write, which includes read, and neither insert nor delete",
+    rules: { roles: [{ ...everybody, read: false, write: mine }] },
+    ...nothing,
+    sees: [ann, null],
+    updates: ["done", "absent"],
+    deletes: ["refused", "absent"]
+  },
+  {
+    name: "read of all and write of one's own",
+    rules: { roles: [{ ...everybody, read: true, write: mine, insert: true, delete: true }] },
+    sees: [ann, bob],
+    updates: ["done", "refused"],
+    deletes: ["done", "refused"],
+    inserts: "done"
+  },
+  {
+    name: "insert and delete without write",
+    rules: { roles: [{ ...everybody, read: true, insert: true, delete: true }] },
+    ...nothing,
+    sees: [ann, bob],
+    updates: ["refused", "refused"],
+    deletes: ["refused", "refused"]
+  },
+  {
+    name: "insert alone, by the documented %%prevRoot, which does not read",
+    rules: { roles: [{ ...everybody, write: { "%%prevRoot": { "%exists": false } }, insert: true }] },
+    ...nothing,
+    inserts: "done"
+  },
+  {
+    name: "fields to read",
+    rules: { roles: [{ ...everybody, fields: { a: { read: true } } }] },
+    ...nothing,
+    sees: [{ _id: 1, a: 1 }, { _id: 2, a: 2 }],
+    updates: ["refused", "refused"],
+    deletes: ["refused", "refused"]
+  },
+  {
+    name: "fields to write",
+    rules: { roles: [{ ...everybody, insert: true, delete: true, fields: { a: { write: true } } }] },
+    ...nothing,
+    sees: [{ _id: 1, a: 1 }, { _id: 2, a: 2 }],
+    updates: ["done", "done"],
+    deletes: ["refused", "refused"]
+  },
+  {
+    name: "fields beside write: false",
+    rules: { roles: [{ ...everybody, insert: true, write: false, fields: { a: { write: true } } }] },
+    ...nothing,
+    sees: [{ _id: 1, a: 1 }, { _id: 2, a: 2 }],
+    updates: ["refused", "refused"],
+    deletes: ["refused", "refused"]
+  },
+  {
+    name: "fields beside read: false",
+    rules: { roles: [{ ...everybody, read: false, fields: { a: { read: true, write: true } } }] },
+    ...nothing
+  },
+  {
+    name: "all fields but one",
+    rules: {
+      roles: [{
+        ...everybody,
+        insert: true,
+        delete: true,
+        fields: { s: {} },
+        additionalFields: { read: true, write: true }
+      }]
+    },
+    sees: [{ _id: 1, owner: "ann", a: 1 }, { _id: 2, owner: "bob", a: 2 }],
+    updates: ["done", "done"],
+    deletes: ["refused", "refused"],
+    inserts: "refused"
+  },
+  {
+    name: "a gate that lets nothing through",
+    rules: { roles: [{ ...everybody, ...all, documentFilters: { read: false, write: false } }] },
+    ...nothing
+  },
+  {
+    name: "a gate to read",
+    rules: { roles: [{ ...everybody, ...all, documentFilters: { read: mine } }] },
+    ...nothing,
+    sees: [ann, null],
+    updates: ["refused", "absent"],
+    deletes: ["refused", "absent"]
+  },
+  {
+    name: "a gate to write, which is one to read too",
+    rules: { roles: [{ ...everybody, ...all, documentFilters: { write: mine } }] },
+    sees: [ann, null],
+    updates: ["done", "absent"],
+    deletes: ["done", "absent"],
+    inserts: "done"
+  },
+  {
+    name: "a filter",
+    rules: {
+      roles: [{ ...everybody, ...all }],
+      filters: [{ name: "mine", applyWhen: {}, query: mine, projection: { s: 0 } }]
+    },
+    sees: [{ _id: 1, owner: "ann", a: 1 }, null],
+    updates: ["done", "absent"],
+    deletes: ["done", "absent"],
+    inserts: "done"
+  },
+  {
+    name: "a filter for others",
+    rules: {
+      roles: [{ ...everybody, ...all }],
+      filters: [{ name: "blue", applyWhen: { "%%user.custom_data.team": "blue" }, query: { owner: "nobody" } }]
+    },
+    sees: [ann, bob],
+    updates: ["done", "done"],
+    deletes: ["done", "done"],
+    inserts: "done"
+  }
+]
+
+describe("operation by operation", () => {
+  for (const { deletes, inserts, name, rules, sees, updates } of shapes) {
+    it.effect(name, () =>
+      Effect.gen(function*() {
+        const both = [ann, bob]
+        const run = (operation: string, args: object) => outcome(rules, both, operation, args)
+        const visible = sees.filter((seen) => seen !== null)
+        assert.deepStrictEqual((yield* run("find", { sort: { _id: 1 } })).answer, visible)
+        assert.deepStrictEqual((yield* run("count", {})).answer, visible.length)
+        assert.deepStrictEqual(
+          (yield* run("distinct", { field: "s" })).answer,
+          visible.flatMap((seen) => "s" in seen ? [seen.s] : [])
+        )
+        for (const [index, document] of both.entries()) {
+          const query = { _id: document["_id"] }
+          assert.deepStrictEqual((yield* run("findOne", { query })).answer, sees[index])
+          assert.deepStrictEqual(
+            (yield* run("find", { query: { s: document["s"] } })).answer,
+            visible.filter((seen) => "s" in seen && seen.s === document["s"])
+          )
+
+          const update = { $set: { a: 5 } }
+          const changed = both.map((one) => one === document ? { ...one, a: 5 } : one)
+          const fate = updates[index]
+          const after = fate === "done" ? changed : both
+          for (const operation of ["updateOne", "updateMany"]) {
+            const { answer, left } = yield* run(operation, { query, update })
+            const done = fate === "done" ? 1 : 0
+            assert.deepStrictEqual(
+              answer,
+              fate === "refused" ? "update not permitted" : { matchedCount: done, modifiedCount: done }
+            )
+            assert.deepStrictEqual(left, after, operation)
+          }
+          const one = yield* run("findOneAndUpdate", { filter: query, update })
+          assert.deepStrictEqual(one.answer, fate === "refused" ? "update not permitted" : sees[index])
+          assert.deepStrictEqual(one.left, after)
+          const bulk = yield* run("bulkWrite", { operations: [{ updateOne: { filter: query, update } }] })
+          assert.deepStrictEqual(bulk.answer, fate === "refused" ? "update not permitted" : null)
+          assert.deepStrictEqual(bulk.left, after)
+
+          const remaining = deletes[index] === "done" ? both.filter((other) => other !== document) : both
+          for (const operation of ["deleteOne", "deleteMany"]) {
+            const { answer, left } = yield* run(operation, { query })
+            assert.deepStrictEqual(
+              answer,
+              deletes[index] === "refused"
+                ? "delete not permitted"
+                : { deletedCount: deletes[index] === "done" ? 1 : 0 }
+            )
+            assert.deepStrictEqual(left, remaining, operation)
+          }
+          const deleted = yield* run("findOneAndDelete", { filter: query })
+          assert.deepStrictEqual(deleted.answer, deletes[index] === "refused" ? "delete not permitted" : sees[index])
+          assert.deepStrictEqual(deleted.left, remaining)
+        }
+
+        const document = { _id: 3, owner: "ann", a: 3, s: 7 }
+        const more = inserts === "done" ? [...both, document] : both
+        const one = yield* run("insertOne", { document })
+        assert.deepStrictEqual(one.answer, inserts === "done" ? { insertedId: 3 } : "insert not permitted")
+        assert.deepStrictEqual(one.left, more)
+        const many = yield* run("insertMany", { documents: [document] })
+        assert.deepStrictEqual(many.answer, inserts === "done" ? { insertedIds: [3] } : "insert not permitted")
+        assert.deepStrictEqual(many.left, more)
+        const upsert = yield* run("updateOne", {
+          query: { _id: 3 },
+          update: { $set: { owner: "ann", a: 3, s: 7 } },
+          upsert: true
+        })
+        assert.deepStrictEqual(
+          upsert.answer,
+          inserts === "done" ? { matchedCount: 0, modifiedCount: 0, upsertedId: 3 } : "insert not permitted"
+        )
+        assert.deepStrictEqual(upsert.left, more)
+      }).pipe(Effect.provide(layer)))
+  }
+})
