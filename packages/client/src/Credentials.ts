@@ -64,8 +64,64 @@ export class Jwt extends Schema.TaggedClass<Jwt>("@effect-realm/client/Credentia
   token: Schema.Redacted(Schema.NonEmptyString)
 }) {}
 
+/**
+ * Log in with an id token that Google has issued.
+ *
+ * ```ts
+ * import { Credentials } from "@effect-realm/client"
+ *
+ * Credentials.google({ idToken: "not shown" }) instanceof Credentials.GoogleIdToken // => true
+ * ```
+ */
+export class GoogleIdToken
+  extends Schema.TaggedClass<GoogleIdToken>("@effect-realm/client/Credentials/GoogleIdToken")("GoogleIdToken", {
+    idToken: Schema.Redacted(Schema.NonEmptyString)
+  })
+{}
+
+/**
+ * Log in with an authorization code that Google has issued; the server exchanges it.
+ *
+ * ```ts
+ * import { Credentials } from "@effect-realm/client"
+ *
+ * Credentials.google({ authCode: "not shown" }) instanceof Credentials.GoogleAuthCode // => true
+ * ```
+ */
+export class GoogleAuthCode
+  extends Schema.TaggedClass<GoogleAuthCode>("@effect-realm/client/Credentials/GoogleAuthCode")("GoogleAuthCode", {
+    authCode: Schema.Redacted(Schema.NonEmptyString)
+  })
+{}
+
+/**
+ * Log in with an access token that Facebook has issued.
+ *
+ * ```ts
+ * import { Credentials } from "@effect-realm/client"
+ *
+ * Credentials.facebook("not shown") instanceof Credentials.Facebook // => true
+ * ```
+ */
+export class Facebook extends Schema.TaggedClass<Facebook>("@effect-realm/client/Credentials/Facebook")("Facebook", {
+  accessToken: Schema.Redacted(Schema.NonEmptyString)
+}) {}
+
+/**
+ * Log in with an id token that Apple has issued.
+ *
+ * ```ts
+ * import { Credentials } from "@effect-realm/client"
+ *
+ * Credentials.apple("not shown") instanceof Credentials.Apple // => true
+ * ```
+ */
+export class Apple extends Schema.TaggedClass<Apple>("@effect-realm/client/Credentials/Apple")("Apple", {
+  idToken: Schema.Redacted(Schema.NonEmptyString)
+}) {}
+
 /** Credentials that can be added to a user: an anonymous identity cannot. */
-export type Linkable = EmailPassword | Function | ApiKey | Jwt
+export type Linkable = EmailPassword | Function | ApiKey | Jwt | GoogleIdToken | GoogleAuthCode | Facebook | Apple
 
 /** Any credentials. */
 export type Credentials = Anonymous | Linkable
@@ -130,6 +186,52 @@ export const apiKey = (key: string | Redacted.Redacted): ApiKey => checked(() =>
  * ```
  */
 export const jwt = (token: string | Redacted.Redacted): Jwt => checked(() => new Jwt({ token: redacted(token) }))
+
+/**
+ * What Google's own sign-in has answered (`Realm.Credentials.google`): an id token, or an authorization code for the
+ * server to exchange. Throws a `SchemaError` that names the field when it is empty or no text.
+ *
+ * ```ts
+ * import { Credentials } from "@effect-realm/client"
+ *
+ * JSON.stringify(Credentials.google({ idToken: "not shown" })).includes("not shown") // => false
+ * Credentials.google({ authCode: "not shown" })._tag // => "GoogleAuthCode"
+ * ```
+ */
+export const google = (
+  options: { readonly idToken: string | Redacted.Redacted } | { readonly authCode: string | Redacted.Redacted }
+): GoogleIdToken | GoogleAuthCode =>
+  checked(() =>
+    "authCode" in options
+      ? new GoogleAuthCode({ authCode: redacted(options.authCode) })
+      : new GoogleIdToken({ idToken: redacted(options.idToken) })
+  )
+
+/**
+ * An access token that Facebook's own sign-in has answered (`Realm.Credentials.facebook`). Throws a `SchemaError` that
+ * names the field when it is empty or no text.
+ *
+ * ```ts
+ * import { Credentials } from "@effect-realm/client"
+ *
+ * JSON.stringify(Credentials.facebook("not shown")).includes("not shown") // => false
+ * ```
+ */
+export const facebook = (accessToken: string | Redacted.Redacted): Facebook =>
+  checked(() => new Facebook({ accessToken: redacted(accessToken) }))
+
+/**
+ * An id token that Apple's own sign-in has answered (`Realm.Credentials.apple`). Throws a `SchemaError` that names the
+ * field when it is empty or no text.
+ *
+ * ```ts
+ * import { Credentials } from "@effect-realm/client"
+ *
+ * JSON.stringify(Credentials.apple("not shown")).includes("not shown") // => false
+ * ```
+ */
+export const apple = (idToken: string | Redacted.Redacted): Apple =>
+  checked(() => new Apple({ idToken: redacted(idToken) }))
 
 /**
  * What the app's authentication function gets as its argument (`Realm.Credentials.function`): a document of any BSON

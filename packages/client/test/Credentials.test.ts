@@ -13,6 +13,9 @@ describe("Credentials", () => {
     const function_: (payload: never) => unknown = Credentials.function
     const apiKey: (key: never) => unknown = Credentials.apiKey
     const jwt: (token: never) => unknown = Credentials.jwt
+    const google: (options: never) => unknown = Credentials.google
+    const facebook: (accessToken: never) => unknown = Credentials.facebook
+    const apple: (idToken: never) => unknown = Credentials.apple
     const wrong: ReadonlyArray<readonly [string, (options: never) => unknown, unknown]> = [
       ["email", emailPassword, { email: "", password: "s3cret!" }],
       ["email", emailPassword, { email: 7, password: "s3cret!" }],
@@ -31,7 +34,16 @@ describe("Credentials", () => {
       ["token", jwt, ""],
       ["token", jwt, Redacted.make("")],
       ["token", jwt, undefined],
-      ["token", jwt, { s3cret: "s3cret!" }]
+      ["token", jwt, { s3cret: "s3cret!" }],
+      ["idToken", google, {}],
+      ["idToken", google, { idToken: "" }],
+      ["idToken", google, { idToken: ["s3cret!"] }],
+      ["authCode", google, { authCode: "" }],
+      ["authCode", google, { authCode: 7 }],
+      ["accessToken", facebook, ""],
+      ["accessToken", facebook, { accessToken: "s3cret!" }],
+      ["idToken", apple, undefined],
+      ["idToken", apple, ["s3cret!"]]
     ]
     for (const [field, make, options] of wrong) {
       const error = thrown(() => make(options as never))
@@ -72,11 +84,20 @@ describe("Credentials", () => {
   })
 
   it("take a token as text or as a secret, and show it neither way", () => {
-    const credentials = Credentials.jwt(Redacted.make("s3cret!"))
-    assert.strictEqual(Redacted.value(credentials.token), "s3cret!")
-    assert.isTrue(Equal.equals(credentials, Credentials.jwt("s3cret!")))
-    for (const text of [JSON.stringify(credentials), String(credentials), inspect(credentials)]) {
-      assert.notInclude(text, "s3cret!")
+    const makers: ReadonlyArray<(secret: string | Redacted.Redacted) => Credentials.Credentials> = [
+      Credentials.jwt,
+      (idToken) => Credentials.google({ idToken }),
+      (authCode) => Credentials.google({ authCode }),
+      Credentials.facebook,
+      Credentials.apple
+    ]
+    for (const make of makers) {
+      const credentials = make(Redacted.make("s3cret!"))
+      assert.isTrue(Equal.equals(credentials, make("s3cret!")))
+      assert.isFalse(Equal.equals(credentials, make("another")))
+      for (const text of [JSON.stringify(credentials), String(credentials), inspect(credentials)]) {
+        assert.notInclude(text, "s3cret!")
+      }
     }
   })
 

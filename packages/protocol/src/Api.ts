@@ -114,6 +114,18 @@ export class LogIn extends HttpApiGroup.make("logIn").add(
   Endpoint.logInJwt.annotateMerge(describe(
     "Log in with a JSON Web Token",
     "No token, or the access token of the user to extend with `link=true`. Opens a session; not sent again on its own. A token that is not signed by a key of the app's, not for the app, or not of this time answers 401 `AuthError`."
+  )),
+  Endpoint.logInGoogle.annotateMerge(describe(
+    "Log in with Google",
+    "No token, or the access token of the user to extend with `link=true`. The server asks Google: 503 when Google cannot be asked, 401 `AuthError` when it does not vouch for the user, 403 `DomainNotAllowed` when the app does not let the user's domain in. An authorization code works once, so it is never sent again on its own."
+  )),
+  Endpoint.logInFacebook.annotateMerge(describe(
+    "Log in with Facebook",
+    "No token, or the access token of the user to extend with `link=true`. The server asks Facebook, with the answers of a log-in with Google. Opens a session; not sent again on its own."
+  )),
+  Endpoint.logInApple.annotateMerge(describe(
+    "Log in with Apple",
+    "No token, or the access token of the user to extend with `link=true`. The server asks Apple for its keys, with the answers of a log-in with Google. Opens a session; not sent again on its own."
   ))
 ) {}
 

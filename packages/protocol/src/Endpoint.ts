@@ -157,6 +157,39 @@ export const logInJwt = HttpApiEndpoint.post("logInJwt", `${providers}/custom-to
   error: logInErrors
 })
 
+/** Log in, or link, with an id token or an authorization code of Google (protocol section 3.2, `oauth2-google`). */
+export const logInGoogle = HttpApiEndpoint.post("logInGoogle", `${providers}/oauth2-google/login`, {
+  disableCodecs,
+  params: AppParams,
+  query: LogInQuery,
+  payload: Schema.Union([
+    Schema.Struct({ idToken: Secret, options }).pipe(Schema.encodeKeys({ idToken: "id_token" })),
+    Schema.Struct({ authCode: Secret, options })
+  ]),
+  success: LoggedIn,
+  error: logInErrors
+})
+
+/** Log in, or link, with an access token of Facebook (protocol section 3.2, `oauth2-facebook`). */
+export const logInFacebook = HttpApiEndpoint.post("logInFacebook", `${providers}/oauth2-facebook/login`, {
+  disableCodecs,
+  params: AppParams,
+  query: LogInQuery,
+  payload: Schema.Struct({ accessToken: Secret, options }),
+  success: LoggedIn,
+  error: logInErrors
+})
+
+/** Log in, or link, with an id token of Apple (protocol section 3.2, `oauth2-apple`). */
+export const logInApple = HttpApiEndpoint.post("logInApple", `${providers}/oauth2-apple/login`, {
+  disableCodecs,
+  params: AppParams,
+  query: LogInQuery,
+  payload: Schema.Struct({ idToken: Secret, options }).pipe(Schema.encodeKeys({ idToken: "id_token" })),
+  success: LoggedIn,
+  error: logInErrors
+})
+
 // -----------------------------------------------------------------------------
 // Session and user
 // -----------------------------------------------------------------------------

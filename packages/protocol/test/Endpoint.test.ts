@@ -127,6 +127,32 @@ const rows: Readonly<Record<string, Row>> = {
     status: 200,
     answers: loggedIn
   },
+  logInGoogle: {
+    endpoint: Endpoint.logInGoogle,
+    route: `POST ${app}/auth/providers/oauth2-google/login`,
+    payloads: [
+      [{ idToken: secret, options: { device: ourDevice } }, { id_token: "s3cret!", options: { device } }],
+      [{ authCode: secret, options: { device: ourDevice } }, { authCode: "s3cret!", options: { device } }]
+    ],
+    status: 200,
+    answers: loggedIn
+  },
+  logInFacebook: {
+    endpoint: Endpoint.logInFacebook,
+    route: `POST ${app}/auth/providers/oauth2-facebook/login`,
+    payloads: [
+      [{ accessToken: secret, options: { device: ourDevice } }, { accessToken: "s3cret!", options: { device } }]
+    ],
+    status: 200,
+    answers: loggedIn
+  },
+  logInApple: {
+    endpoint: Endpoint.logInApple,
+    route: `POST ${app}/auth/providers/oauth2-apple/login`,
+    payloads: [[{ idToken: secret, options: { device: ourDevice } }, { id_token: "s3cret!", options: { device } }]],
+    status: 200,
+    answers: loggedIn
+  },
   refreshSession: {
     endpoint: Endpoint.refreshSession,
     route: `POST ${base}/auth/session`,

@@ -9,6 +9,8 @@ import * as Schema from "effect/Schema"
 import * as DataSource from "./DataSource.ts"
 import * as JsonWebToken from "./internal/jsonWebToken.ts"
 import * as Metadata from "./internal/metadata.ts"
+import * as OAuthAccount from "./internal/oauthAccount.ts"
+import * as PublicUrl from "./internal/publicUrl.ts"
 import * as Expression from "./internal/ruleExpression.ts"
 import * as RuleReferences from "./internal/ruleReferences.ts"
 
@@ -101,16 +103,10 @@ const MetadataFieldFields = Schema.Struct({
     : { path: ["fieldName"], issue: "Expected a name of 1 to 63 characters that does not begin with \"$\"" }
 ))
 
-const thisMachine = new Set(["localhost", "127.0.0.1", "[::1]"])
-
-/** Plain HTTP is for servers on the same machine: whoever sits in between could hand out keys of his own. */
 const ProviderUrl = Schema.String.check(
-  Schema.makeFilter((url) => {
-    const parsed = URL.canParse(url) ? new URL(url) : undefined
-    return parsed?.protocol === "https:" || (parsed?.protocol === "http:" && thisMachine.has(parsed.hostname))
-      ? undefined
-      : "Expected a URL that begins with https://; http:// is for localhost only"
-  })
+  Schema.makeFilter((url) =>
+    PublicUrl.isSafe(url) ? undefined : "Expected a URL that begins with https://; http:// is for localhost only"
+  )
 )
 
 const CustomJwtFields = Schema.Struct({
@@ -123,6 +119,35 @@ const CustomJwtFields = Schema.Struct({
   ),
   jwkUri: Schema.optionalKey(ProviderUrl),
   metadataFields: Schema.Array(MetadataFieldFields).pipe(Schema.withConstructorDefault(defaultTo([])))
+})
+
+const AccountFieldFields = Schema.Struct({ name: Schema.Literals(OAuthAccount.fields), required: Switch(false) })
+
+const RedirectUri = Schema.String.check(
+  Schema.makeFilter((uri) =>
+    URL.canParse(uri) && !uri.includes("#") && !/^(?:javascript|data):/i.test(uri)
+      ? undefined
+      : "Expected the whole address of a page, without a fragment"
+  )
+)
+
+const Domain = Schema.String.check(
+  Schema.isPattern(/^[^@\s/]+$/, { expected: "a domain such as \"shop.example\", without \"@\"" })
+)
+
+const OAuthFields = Schema.Struct({
+  enabled: Switch(true),
+  clientId: Schema.NonEmptyString,
+  clientSecret: Schema.optionalKey(Schema.NonEmptyString),
+  metadataFields: Schema.Array(AccountFieldFields).pipe(
+    Schema.withConstructorDefault(defaultTo([
+      { name: "name" as const, required: false },
+      { name: "email" as const, required: false },
+      { name: "picture" as const, required: false }
+    ]))
+  ),
+  redirectUris: Schema.Array(RedirectUri).pipe(Schema.withConstructorDefault(defaultTo([]))),
+  domainRestrictions: Schema.Array(Domain).pipe(Schema.withConstructorDefault(defaultTo([])))
 })
 
 /** The provider `anon-user`. */
@@ -185,12 +210,46 @@ export interface CustomJwtProvider {
   readonly metadataFields: ReadonlyArray<MetadataField>
 }
 
+/** What a provider such as Google can tell of an account, by the name it has in the data of the user. */
+export interface AccountField {
+  readonly name:
+    | "name"
+    | "first_name"
+    | "last_name"
+    | "picture"
+    | "email"
+    | "gender"
+    | "birthday"
+    | "min_age"
+    | "max_age"
+  /** An account without it is refused. */
+  readonly required: boolean
+}
+
+/** The providers `oauth2-google`, `oauth2-facebook` and `oauth2-apple`. */
+export interface OAuthProvider {
+  readonly enabled: boolean
+  /** The app as the provider knows it; Apple calls it services id or bundle id. */
+  readonly clientId: string
+  /** Name of the secret that proves the app to the provider. Needed for Facebook, for codes of Google, and for redirects. */
+  readonly clientSecret?: string
+  /** What is kept of the account, brought up to date at each log-in; name, email and picture unless told otherwise. */
+  readonly metadataFields: ReadonlyArray<AccountField>
+  /** The pages that a log-in by redirection may come back to, each exactly as they ask for it. */
+  readonly redirectUris: ReadonlyArray<string>
+  /** When there are any, an account needs a confirmed email address of one of these domains. */
+  readonly domainRestrictions: ReadonlyArray<string>
+}
+
 const ProviderFields = Schema.Struct({
   anonymous: Schema.optionalKey(AnonymousFields),
   apiKey: Schema.optionalKey(ApiKeyFields),
   emailPassword: Schema.optionalKey(EmailPasswordFields),
   customFunction: Schema.optionalKey(CustomFunctionFields),
   customJwt: Schema.optionalKey(CustomJwtFields),
+  google: Schema.optionalKey(OAuthFields),
+  facebook: Schema.optionalKey(OAuthFields),
+  apple: Schema.optionalKey(OAuthFields),
   unsupported: Schema.Array(Schema.String).pipe(Schema.withConstructorDefault(defaultTo([])))
 })
 
@@ -201,6 +260,9 @@ export interface AuthProviders {
   readonly emailPassword?: EmailPasswordProvider
   readonly customFunction?: CustomFunctionProvider
   readonly customJwt?: CustomJwtProvider
+  readonly google?: OAuthProvider
+  readonly facebook?: OAuthProvider
+  readonly apple?: OAuthProvider
   /** Providers the app has and this server does not serve yet, by their name on the wire. */
   readonly unsupported: ReadonlyArray<string>
 }
@@ -336,6 +398,23 @@ const problemsOfJwt = ({ authProviders, secrets }: typeof Fields.Type): Readonly
   ]
 }
 
+const problemsOfOAuth = ({ authProviders, secrets }: typeof Fields.Type): ReadonlyArray<Schema.FilterIssue> =>
+  (["google", "facebook", "apple"] as const).flatMap((name) => {
+    const provider = authProviders[name]
+    if (provider?.enabled !== true) return []
+    const { clientSecret, metadataFields, redirectUris } = provider
+    const path = ["authProviders", name, "clientSecret"]
+    const needsSecret = name === "facebook" || redirectUris.length > 0
+    return [
+      ...clientSecret === undefined
+        ? needsSecret ? [{ path, issue: "Expected the name of the secret that proves the app to the provider" }] : []
+        : Object.hasOwn(secrets, clientSecret)
+        ? []
+        : [{ path, issue: `The app has no secret "${clientSecret}"` }],
+      ...duplicates(["authProviders", name, "metadataFields"], metadataFields)
+    ]
+  })
+
 const duplicates = (
   path: ReadonlyArray<PropertyKey>,
   items: ReadonlyArray<{ readonly name: string }>
@@ -357,6 +436,7 @@ const consistent = (app: typeof Fields.Type): ReadonlyArray<Schema.FilterIssue> 
     ...duplicates(["functions"], app.functions),
     ...duplicates(["values"], app.values),
     ...problemsOfJwt(app),
+    ...problemsOfOAuth(app),
     ...functionReferences(app).flatMap(({ name, path }) =>
       name === undefined || functions.has(name)
         ? []
@@ -375,6 +455,12 @@ const consistent = (app: typeof Fields.Type): ReadonlyArray<Schema.FilterIssue> 
 // -----------------------------------------------------------------------------
 
 const Checked = Fields.check(Schema.makeFilter(consistent))
+
+/** An {@link OAuthProvider} with everything optional but `clientId`. */
+export interface OAuthOptions extends Partial<Omit<OAuthProvider, "metadataFields">> {
+  readonly clientId: string
+  readonly metadataFields?: ReadonlyArray<Partial<AccountField> & Pick<AccountField, "name">>
+}
 
 /** What {@link make} takes: an {@link AppDefinition} with everything optional but `appId`. */
 export interface Options {
@@ -400,6 +486,9 @@ export interface Options {
     readonly customJwt?: Partial<Omit<CustomJwtProvider, "metadataFields">> & {
       readonly metadataFields?: ReadonlyArray<Partial<MetadataField> & Pick<MetadataField, "name">>
     }
+    readonly google?: OAuthOptions
+    readonly facebook?: OAuthOptions
+    readonly apple?: OAuthOptions
     readonly unsupported?: ReadonlyArray<string>
   }
   readonly customUserData?:

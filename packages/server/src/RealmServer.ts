@@ -33,6 +33,7 @@ import * as GuardedHttpClient from "./internal/guardedHttpClient.ts"
 import * as Handlers from "./internal/handlers.ts"
 import * as LinkMail from "./internal/linkMail.ts"
 import * as LogIns from "./internal/logIns.ts"
+import { defaultIssuers } from "./internal/oauthProviders.ts"
 import * as ProviderRoutes from "./internal/providerRoutes.ts"
 import * as PublicUrl from "./internal/publicUrl.ts"
 import * as RequestShell from "./internal/requestShell.ts"
@@ -69,6 +70,17 @@ export interface Options<E = never, R = never> {
   readonly http?: FunctionHttp.Options
   /** Functions that run as Effects in the server's process, beside those of the app: `FunctionGroup.layer`, or several merged. */
   readonly functionGroups?: Layer.Layer<FunctionGroup, E, R>
+  /** Where Google, Apple and Facebook are, for tests and for proxies; where they really are by default. */
+  readonly issuers?: {
+    /** OpenID issuer, with its discovery document below; `https://accounts.google.com` by default. */
+    readonly google?: string
+    /** OpenID issuer, with its discovery document below; `https://appleid.apple.com` by default. */
+    readonly apple?: string
+    /** The Graph API with its version; `https://graph.facebook.com/v23.0` by default. */
+    readonly facebookGraph?: string
+    /** Where the page for a log-in is, with its version; `https://www.facebook.com/v23.0` by default. */
+    readonly facebookDialog?: string
+  }
   /**
    * What requests go through: the server's own, such as those for the keys of an issuer, and those of functions. By default
    * `FetchHttpClient`, and for functions one that looks at the addresses that names lead to.
@@ -87,7 +99,16 @@ const Lifetime = Schema.Unknown.check(
   )
 )
 
+const Issuer = Schema.optionalKey(Schema.String.check(
+  Schema.makeFilter((url) =>
+    PublicUrl.isSafe(url) ? undefined : "Expected a URL that begins with https://; http:// is for localhost only"
+  )
+))
+
 const Checked = Schema.Struct({
+  issuers: Schema.optionalKey(
+    Schema.Struct({ google: Issuer, apple: Issuer, facebookGraph: Issuer, facebookDialog: Issuer })
+  ),
   app: Schema.declare((app): app is AppDefinition => app instanceof AppDefinition, {
     expected: "an app, as AppDefinition.make and AppFolder.load answer one"
   }),
@@ -296,7 +317,12 @@ export const layer = <E = never, R = never>(
   check(options)
   const { app, maxBodySize = 18 * 1024 * 1024, publicUrl } = options
   const ids = AppIds.make(app.appId)
-  const served: Served = { app, ids, place: { ...ids, publicUrl } }
+  const served: Served = {
+    app,
+    ids,
+    place: { ...ids, publicUrl },
+    issuers: { ...defaultIssuers, ...options.issuers }
+  }
 
   const routes = Layer.mergeAll(
     HttpApiBuilder.layer(Api).pipe(Layer.provide(Handlers.layer(served)), Layer.provide(Bearer.layer(served.place))),

@@ -189,7 +189,7 @@ it.layer(NodeServices.layer)("AppFolder", (it) => {
           "auth/providers.json:8: error: Expected boolean",
           "auth/providers.json:9: error: Expected \"HS256\" | \"RS256\"",
           "auth/providers.json:10: warning: The field \"colour\" is not supported and is ignored",
-          "auth/providers.json:15: warning: The secret \"absent\" is not there: add it to secrets.json, or its tokens are refused",
+          "auth/providers.json:15: warning: The secret \"absent\" is not there: add it to secrets.json, or the log-ins that need it are refused",
           "auth/providers.json:20: error: Expected a path such as \"user.email\", without empty parts",
           "auth/providers.json:24: error: Expected boolean"
         ]
@@ -213,6 +213,82 @@ it.layer(NodeServices.layer)("AppFolder", (it) => {
       )
     }))
 
+  it.effect("Google, Facebook and Apple are read with what they may tell, where they come back to and whom they let in", () =>
+    Effect.gen(function*() {
+      const entry = (type: string, more: object) => ({ [type]: { name: type, type, disabled: false, ...more } })
+      const providers = {
+        ...entry("oauth2-google", {
+          config: { clientId: "google-id", openId: false },
+          secret_config: { clientSecret: "googleSecret" },
+          metadata_fields: [{ required: true, name: "email" }, { required: false, name: "first_name" }],
+          redirect_uris: ["https://shop.example/signed-in", "http://localhost:3000/"],
+          domain_restrictions: ["shop.example"]
+        }),
+        ...entry("oauth2-facebook", {
+          config: { clientId: "facebook-id" },
+          secret_config: { clientSecret: "facebookSecret" },
+          metadata_fields: [],
+          redirect_uris: null
+        }),
+        ...entry("oauth2-apple", { config: { clientId: "apple-id" }, metadata_fields: [] })
+      }
+      const { app, warnings } = yield* load({
+        "auth/providers.json": providers,
+        "secrets.json": { googleSecret: "g", facebookSecret: "f" }
+      })
+      assert.deepStrictEqual(warnings, [])
+      assert.isTrue(Equal.equals(
+        app,
+        AppDefinition.make({
+          appId: "shop-abcde",
+          name: "shop",
+          authProviders: {
+            google: {
+              clientId: "google-id",
+              clientSecret: "googleSecret",
+              metadataFields: [{ name: "email", required: true }, { name: "first_name" }],
+              redirectUris: ["https://shop.example/signed-in", "http://localhost:3000/"],
+              domainRestrictions: ["shop.example"]
+            },
+            facebook: { clientId: "facebook-id", clientSecret: "facebookSecret", metadataFields: [] },
+            apple: { clientId: "apple-id" }
+          },
+          secrets: { googleSecret: Redacted.make("g"), facebookSecret: Redacted.make("f") }
+        })
+      ))
+      const bare = yield* load({ "auth/providers.json": providers })
+      assert.deepStrictEqual(bare.warnings.map(AppFolder.format), [
+        "auth/providers.json:11: warning: The secret \"googleSecret\" is not there: add it to secrets.json, or the log-ins that need it are refused",
+        "auth/providers.json:39: warning: The secret \"facebookSecret\" is not there: add it to secrets.json, or the log-ins that need it are refused"
+      ])
+      assert.strictEqual(bare.app.authProviders.google?.clientId, "google-id")
+      assert.isUndefined(bare.app.authProviders.facebook)
+      const off = yield* load({ "auth/providers.json": entry("oauth2-google", { disabled: true }) })
+      assert.deepStrictEqual(off.warnings, [])
+      assert.deepStrictEqual(
+        yield* check({
+          "auth/providers.json": {
+            ...entry("oauth2-google", {
+              config: { openId: true },
+              redirect_uris: ["signed-in"],
+              metadata_fields: [{ name: "locale" }]
+            }),
+            ...entry("oauth2-facebook", { config: { clientId: "x", colour: "red" } })
+          }
+        }),
+        [
+          "auth/providers.json:6: error: Missing key (clientId)",
+          "auth/providers.json:10: error: Expected the whole address of a page, without a fragment",
+          "auth/providers.json:13: warning: The metadata field \"locale\" is not supported and is ignored",
+          "auth/providers.json:24: warning: The field \"colour\" is not supported and is ignored"
+        ]
+      )
+      assert.deepStrictEqual(
+        yield* check({ "auth/providers.json": entry("oauth2-facebook", { config: { clientId: "x" } }) }),
+        ["auth/providers.json:6: error: Expected the name of the secret that proves the app to the provider (clientSecret)"]
+      )
+    }))
+
   it.effect("an export without its secrets is served, without the log-ins that need them", () =>
     Effect.gen(function*() {
       const { app, warnings } = yield* load({
@@ -220,7 +296,7 @@ it.layer(NodeServices.layer)("AppFolder", (it) => {
       })
       assert.isFalse(app.authProviders.customJwt?.enabled)
       assert.deepStrictEqual(warnings.map(AppFolder.format), [
-        "auth/providers.json:8: warning: The secret \"absent\" is not there: add it to secrets.json, or its tokens are refused"
+        "auth/providers.json:8: warning: The secret \"absent\" is not there: add it to secrets.json, or the log-ins that need it are refused"
       ])
     }))
 
@@ -351,12 +427,12 @@ it.layer(NodeServices.layer)("AppFolder", (it) => {
           "auth/providers.json": {
             ...userpass({ autoConfirm: true, theme: "dark" }, { metadata_fields: [] }),
             "api-key": { name: "api-key", type: "api-key", disabled: false },
-            "oauth2-google": { name: "oauth2-google", type: "oauth2-google", disabled: false }
+            "oauth2-github": { name: "oauth2-github", type: "oauth2-github", disabled: false }
           }
         }),
         [
           "auth/providers.json:8: warning: The field \"theme\" is not supported and is ignored",
-          "auth/providers.json:17: warning: The provider \"oauth2-google\" is not supported yet: log-ins with it are refused",
+          "auth/providers.json:17: warning: The provider \"oauth2-github\" is not supported yet: log-ins with it are refused",
           "root_config.json:6: warning: The field \"colour\" is not supported and is ignored"
         ]
       )

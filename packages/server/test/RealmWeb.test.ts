@@ -1,4 +1,4 @@
-import { AppDefinition, Database, Listener } from "@effect-realm/server"
+import { AppDefinition, Database, Listener, type RealmServer } from "@effect-realm/server"
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -6,6 +6,8 @@ import * as Redacted from "effect/Redacted"
 import * as TestClock from "effect/testing/TestClock"
 import { SignJWT } from "jose"
 import { App, Credentials, MongoDBRealmError, UserState } from "realm-web"
+import * as Facebook from "./support/facebook.ts"
+import * as Issuer from "./support/issuer.ts"
 
 const jwtKey = "a-key-of-forty-characters-for-this-test"
 
@@ -16,9 +18,16 @@ const definition = AppDefinition.make({
     apiKey: {},
     emailPassword: { autoConfirm: true, runResetFunction: true, resetFunctionName: "reset" },
     customFunction: { authFunctionName: "authenticate" },
-    customJwt: { signingKeys: ["jwtKey"], metadataFields: [{ name: "name" }] }
+    customJwt: { signingKeys: ["jwtKey"], metadataFields: [{ name: "name" }] },
+    google: { clientId: Issuer.client.id, clientSecret: "openIdSecret" },
+    apple: { clientId: Issuer.client.id },
+    facebook: { clientId: Facebook.app.id, clientSecret: "facebookSecret" }
   },
-  secrets: { jwtKey: Redacted.make(jwtKey) },
+  secrets: {
+    jwtKey: Redacted.make(jwtKey),
+    openIdSecret: Redacted.make(Issuer.client.secret),
+    facebookSecret: Redacted.make(Facebook.app.secret)
+  },
   customUserData: { databaseName: "shop", collectionName: "people", userIdField: "userId" },
   functions: [
     { name: "sum", source: "exports = (...numbers) => numbers.reduce((a, b) => a + b, 0)" },
@@ -30,11 +39,13 @@ const definition = AppDefinition.make({
   ]
 })
 
-const listening = Listener.layer({
-  app: definition,
-  passwords: { cost: 2 },
-  functions: { workers: 1 }
-}).pipe(Layer.provideMerge(Database.layerMemory))
+const listening = (issuers: RealmServer.Options["issuers"] = {}) =>
+  Listener.layer({
+    app: definition,
+    passwords: { cost: 2 },
+    functions: { workers: 1 },
+    issuers
+  }).pipe(Layer.provideMerge(Database.layerMemory))
 
 interface Surroundings {
   readonly people: Database.Collection
@@ -43,7 +54,8 @@ interface Surroundings {
 
 /** realm-web as published, against a server on a socket. The server's clock is the test's; realm-web looks at none. */
 const withApp = (
-  use: (app: App, surroundings: Surroundings) => Promise<void>
+  use: (app: App, surroundings: Surroundings) => Promise<void>,
+  issuers?: RealmServer.Options["issuers"]
 ): Effect.Effect<void, Listener.ListenError | Database.DatabaseError> =>
   Effect.gen(function*() {
     const database = yield* Database.Database
@@ -55,7 +67,7 @@ const withApp = (
         run: Effect.runPromiseWith(context)
       })
     )
-  }).pipe(Effect.provide(listening))
+  }).pipe(Effect.provide(listening(issuers)))
 
 // Without reuse: outside of a browser realm-web keeps the users of every app in one place.
 const anonymous = () => Credentials.anonymous(false)
@@ -237,4 +249,37 @@ it.effect("realm-web logs in and links with a JSON Web Token, and is refused onc
     await other.linkCredentials(Credentials.jwt(await sign({ sub: "bob" })))
     assert.deepStrictEqual(other.identities.map((identity) => identity.providerType), ["anon-user", "custom-token"])
     assert.strictEqual(other.state, UserState.Active)
+  }))
+
+it.effect("realm-web logs in with Google, Facebook and Apple", () =>
+  Effect.gen(function*() {
+    const issuer = yield* Issuer.make()
+    const graph = yield* Facebook.make
+    issuer.accounts.set("ann", { name: "Ann", email: "ann@shop.example", email_verified: true })
+    graph.tokens.set("token", { inspected: Facebook.inspected("1001"), user: { id: "1001", name: "Zoë" } })
+    const idToken = yield* Issuer.idToken(issuer)
+    const authCode = yield* Issuer.code(issuer)
+    const now = yield* TestClock.withLive(Effect.clockWith((clock) => clock.currentTimeMillis))
+    yield* TestClock.setTime(now)
+
+    yield* withApp(async (app) => {
+      const user = await app.logIn(Credentials.google({ idToken }))
+      assert.deepStrictEqual(user.profile, { name: "Ann", email: "ann@shop.example" })
+      assert.strictEqual(user.providerType, "oauth2-google")
+      assert.strictEqual((await app.logIn(Credentials.google({ authCode }))).id, user.id)
+      const again = await refused(app.logIn(Credentials.google({ authCode })))
+      assert.deepStrictEqual([again.statusCode, again.errorCode, again.error], [401, "AuthError", "unauthorized"])
+
+      await user.linkCredentials(Credentials.apple(idToken))
+      await user.linkCredentials(Credentials.facebook("token"))
+      assert.deepStrictEqual(
+        user.identities.map(({ id, providerType }) => [id, providerType]),
+        [["ann", "oauth2-google"], ["ann", "oauth2-apple"], ["1001", "oauth2-facebook"]]
+      )
+      assert.strictEqual((await app.logIn(Credentials.apple(idToken))).id, user.id)
+      assert.strictEqual((await app.logIn(Credentials.facebook("token"))).id, user.id)
+      const wrong = await refused(user.linkCredentials(Credentials.facebook("made up")))
+      assert.deepStrictEqual([wrong.statusCode, wrong.errorCode], [401, "AuthError"])
+      assert.strictEqual(user.state, UserState.Active)
+    }, { google: issuer.url, apple: issuer.url, facebookGraph: graph.url })
   }))

@@ -16,6 +16,9 @@ const anonymous = Transport.make(Endpoint.logInAnonymous, { secret: true })
 const emailPassword = Transport.make(Endpoint.logInEmailPassword, { secret: true })
 const apiKey = Transport.make(Endpoint.logInApiKey, { secret: true })
 const jwt = Transport.make(Endpoint.logInJwt, { secret: true })
+const google = Transport.make(Endpoint.logInGoogle, { secret: true })
+const facebook = Transport.make(Endpoint.logInFacebook, { secret: true })
+const apple = Transport.make(Endpoint.logInApple, { secret: true })
 const byFunction = Transport.make(Endpoint.logInFunction, { secret: true })
 
 /** What the server can refuse a log-in or a link with. */
@@ -40,6 +43,13 @@ export const endpoint = (credentials: Credentials): { readonly method: string; r
       return Endpoint.logInApiKey
     case "Jwt":
       return Endpoint.logInJwt
+    case "GoogleIdToken":
+    case "GoogleAuthCode":
+      return Endpoint.logInGoogle
+    case "Facebook":
+      return Endpoint.logInFacebook
+    case "Apple":
+      return Endpoint.logInApple
     default:
       return refuse(credentials)
   }
@@ -66,6 +76,13 @@ export const providerType = (credentials: Credentials): string => {
       return "api-key"
     case "Jwt":
       return "custom-token"
+    case "GoogleIdToken":
+    case "GoogleAuthCode":
+      return "oauth2-google"
+    case "Facebook":
+      return "oauth2-facebook"
+    case "Apple":
+      return "oauth2-apple"
   }
 }
 
@@ -98,6 +115,14 @@ export const send = (
       return apiKey({ ...request, payload: { key: credentials.key, options } })
     case "Jwt":
       return jwt({ ...request, payload: { token: credentials.token, options } })
+    case "GoogleIdToken":
+      return google({ ...request, payload: { idToken: credentials.idToken, options } })
+    case "GoogleAuthCode":
+      return google({ ...request, payload: { authCode: credentials.authCode, options } })
+    case "Facebook":
+      return facebook({ ...request, payload: { accessToken: credentials.accessToken, options } })
+    case "Apple":
+      return apple({ ...request, payload: { idToken: credentials.idToken, options } })
     case "Function":
       return byFunction({
         ...request,

@@ -25,6 +25,7 @@ import {
 } from "./configFile.ts"
 import * as DataSourceReading from "./dataSourceReading.ts"
 import * as FunctionSource from "./functionSource.ts"
+import { isAccountField } from "./oauthAccount.ts"
 import * as RuleReferences from "./ruleReferences.ts"
 
 /** The files of a folder. */
@@ -233,17 +234,46 @@ export const read = Effect.fnUntraced(function*(
       return
     }
     if (disabled === true) {
-      if (as !== "customFunction") authProviders[as] = { enabled: false }
+      if (as !== "customFunction" && !isOAuth(as)) authProviders[as] = { enabled: false }
       return
     }
     const config = member(provider, "config")
     const fields = config === undefined ? {} : fieldsOf(config, ["authProviders", as], configFields[name] ?? {}, [
+      "openId",
       // Ids belong to the app they were exported from; names are what counts.
       "authFunctionId",
       "confirmationFunctionId",
       "resetFunctionId"
     ])
-    authProviders[as] = as === "customJwt" ? customJwt(fields, provider) : { ...fields, enabled: true }
+    if (as === "customJwt") authProviders[as] = customJwt(fields, provider)
+    else if (isOAuth(as)) authProviders[as] = oauth(as, fields, provider)
+    else authProviders[as] = { ...fields, enabled: true }
+  }
+  /** What of a provider such as Google stands beside its `config`. */
+  function oauth(as: string, fields: Fields, provider: Located): Fields {
+    const path = ["authProviders", as]
+    const list = (name: string, to: string): Fields => {
+      const found = member(provider, name)
+      if (found === undefined || valueOf(found) === null) return {}
+      placed([...path, to], placeOf(found))
+      for (const [index, item] of (items(found) ?? []).entries()) placed([...path, to, index], placeOf(item))
+      return { [to]: expand(found, environment, report) }
+    }
+    const names = member(provider, "metadata_fields")
+    const known = names === undefined ? undefined : items(names)?.filter((field) => {
+      const name = valueOf(member(field, "name") ?? field)
+      if (typeof name !== "string" || isAccountField(name)) return true
+      say("warning", placeOf(field), `The metadata field "${name}" is not supported and is ignored`)
+      return false
+    })
+    return {
+      ...fields,
+      ...list("redirect_uris", "redirectUris"),
+      ...list("domain_restrictions", "domainRestrictions"),
+      // Apple has none to choose from.
+      ...as === "apple" ? undefined : { metadataFields: metadataFields(path, names, known) },
+      enabled: true
+    }
   }
   /** What of the provider `custom-token` is not in our words yet. */
   function customJwt(
@@ -262,15 +292,18 @@ export const read = Effect.fnUntraced(function*(
         : signingAlgorithm === undefined
         ? undefined
         : { signingAlgorithm },
-      metadataFields: metadataFields(["authProviders", "customJwt"], provider),
+      metadataFields: metadataFields(["authProviders", "customJwt"], member(provider, "metadata_fields")),
       enabled: true
     }
   }
-  function metadataFields(path: ReadonlyArray<PropertyKey>, provider: Located): unknown {
-    const fields = member(provider, "metadata_fields")
-    if (fields === undefined) return []
+  function metadataFields(
+    path: ReadonlyArray<PropertyKey>,
+    fields: Located | undefined,
+    known = fields === undefined ? undefined : items(fields)
+  ): unknown {
+    if (fields === undefined || valueOf(fields) === null) return []
     placed([...path, "metadataFields"], placeOf(fields))
-    return items(fields)?.map((field, index) =>
+    return known?.map((field, index) =>
       fieldsOf(field, [...path, "metadataFields", index], {
         name: { as: "name" },
         field_name: { as: "fieldName", optional: true },
@@ -385,27 +418,45 @@ export const read = Effect.fnUntraced(function*(
 
   // Secrets are never exported, so what names one waits until they are read.
   const jwt = authProviders["customJwt"]
-  if (providers !== undefined && jwt !== undefined && jwt["enabled"] === true && !Object.hasOwn(jwt, "jwkUri")) {
-    const config = member(member(providers.root, "custom-token") ?? providers.root, "secret_config")
-    const named = config === undefined ? undefined : member(config, "signingKeys")
-    const path = ["authProviders", "customJwt", "signingKeys"]
-    if (named !== undefined) placed(path, placeOf(named))
-    const signingKeys: Array<Schema.Json> = []
-    for (const key of named === undefined ? [] : items(named) ?? [named]) {
-      const name = valueOf(key)
+  if (jwt !== undefined && jwt["enabled"] === true && !Object.hasOwn(jwt, "jwkUri")) {
+    const signingKeys = secretsOf("custom-token", "signingKeys", ["authProviders", "customJwt", "signingKeys"])
+    authProviders["customJwt"] = signingKeys !== undefined && signingKeys.length === 0
+      ? { enabled: false }
+      : { ...jwt, signingKeys: signingKeys ?? [] }
+  }
+  for (const [name, provider] of Object.entries(oauthNames)) {
+    const settings = authProviders[name]
+    if (settings === undefined) continue
+    const found = secretsOf(provider, "clientSecret", ["authProviders", name, "clientSecret"])
+    if (found === undefined) continue
+    if (found.length > 0) settings["clientSecret"] = found[0]
+    else if (name === "facebook") delete authProviders[name]
+    else settings["redirectUris"] = []
+  }
+  /** The secrets that a field of a provider names; those that are not there become a warning. */
+  function secretsOf(
+    provider: string,
+    field: string,
+    path: ReadonlyArray<PropertyKey>
+  ): ReadonlyArray<Schema.Json> | undefined {
+    const entry = providers === undefined ? undefined : member(providers.root, provider)
+    const config = entry === undefined ? undefined : member(entry, "secret_config")
+    const named = config === undefined ? undefined : member(config, field)
+    if (named === undefined) return undefined
+    placed(path, placeOf(named))
+    const found: Array<Schema.Json> = []
+    for (const one of items(named) ?? [named]) {
+      const name = valueOf(one)
       if (typeof name === "string" && !Object.hasOwn(secrets, name)) {
-        say(
-          "warning",
-          placeOf(key),
-          `The secret "${name}" is not there: add it to secrets.json, or its tokens are refused`
-        )
+        const message =
+          `The secret "${name}" is not there: add it to secrets.json, or the log-ins that need it are refused`
+        say("warning", placeOf(one), message)
         continue
       }
-      placed([...path, signingKeys.length], placeOf(key))
-      signingKeys.push(name)
+      placed([...path, found.length], placeOf(one))
+      found.push(name)
     }
-    const lacksAll = named !== undefined && signingKeys.length === 0
-    authProviders["customJwt"] = lacksAll ? { enabled: false } : { ...jwt, signingKeys }
+    return found
   }
 
   // ---------------------------------------------------------------------------
@@ -507,24 +558,27 @@ const nearest = (
   return undefined
 }
 
-const ourName = (
-  provider: string
-): "anonymous" | "apiKey" | "emailPassword" | "customFunction" | "customJwt" | undefined => {
-  switch (provider) {
-    case "anon-user":
-      return "anonymous"
-    case "api-key":
-      return "apiKey"
-    case "local-userpass":
-      return "emailPassword"
-    case "custom-function":
-      return "customFunction"
-    case "custom-token":
-      return "customJwt"
-    default:
-      return undefined
-  }
-}
+const oauthNames = { google: "oauth2-google", facebook: "oauth2-facebook", apple: "oauth2-apple" } as const
+
+const ourNames = {
+  "anon-user": "anonymous",
+  "api-key": "apiKey",
+  "local-userpass": "emailPassword",
+  "custom-function": "customFunction",
+  "custom-token": "customJwt",
+  "oauth2-google": "google",
+  "oauth2-facebook": "facebook",
+  "oauth2-apple": "apple"
+} as const
+
+const isOAuth = (name: string): name is keyof typeof oauthNames => Object.hasOwn(oauthNames, name)
+
+const ourName = (provider: string): typeof ourNames[keyof typeof ourNames] | undefined =>
+  // What the check before says.
+  Object.hasOwn(ourNames, provider) ? ourNames[provider as keyof typeof ourNames] : undefined
+
+// `openId` switches id tokens on; here they are taken either way.
+const oauthConfig = { clientId: { as: "clientId" } }
 
 const configFields: { readonly [provider: string]: { readonly [name: string]: Field } } = {
   "anon-user": {},
@@ -547,5 +601,8 @@ const configFields: { readonly [provider: string]: { readonly [name: string]: Fi
     signingAlgorithm: { as: "signingAlgorithm", optional: true },
     useJWKURI: { as: "useJwkUri" },
     jwkURI: { as: "jwkUri", optional: true }
-  }
+  },
+  "oauth2-google": oauthConfig,
+  "oauth2-facebook": oauthConfig,
+  "oauth2-apple": oauthConfig
 }

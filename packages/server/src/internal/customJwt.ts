@@ -4,7 +4,6 @@
 import * as Effect from "effect/Effect"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as Redacted from "effect/Redacted"
-import type { KeyObject } from "node:crypto"
 import type { Identity } from "../Accounts.ts"
 import type { AppDefinition, CustomJwtProvider } from "../AppDefinition.ts"
 import * as IssuerDocuments from "./issuerDocuments.ts"
@@ -44,18 +43,9 @@ export const make = (
       .map((name) => JsonWebToken.keyOf(algorithm, Redacted.value(app.secrets[name]!)))
       .filter((key) => typeof key !== "string")
 
-    const keys = (
-      keyId: string | undefined
-    ): Effect.Effect<ReadonlyArray<KeyObject>, Rejected | Unavailable> => {
-      const { jwkUri } = provider
-      if (jwkUri === undefined) return Effect.succeed(own)
-      return keyId === undefined
-        ? Effect.fail(new Rejected({ detail: "the token names no key (kid)" }))
-        : Effect.map(
-          keySets.find(jwkUri, (set) => set.get(keyId)),
-          (key) => key === undefined ? [] : [key]
-        )
-    }
+    const keys = provider.jwkUri === undefined
+      ? () => Effect.succeed(own)
+      : JsonWebToken.keysAt(keySets, provider.jwkUri)
 
     return Effect.fnUntraced(function*(token) {
       const claims = yield* JsonWebToken.verify(token, { algorithm, keys })

@@ -53,8 +53,24 @@ const apps = ({ app, place }: Served) =>
 
 const logIn = ({ app, place }: Served) =>
   HttpApiBuilder.group(Api, "logIn", (handlers) =>
-    Effect.map(LogIns.LogIns, (logIns) =>
-      handlers
+    Effect.map(LogIns.LogIns, (logIns) => {
+      const settle = (
+        { params, payload, query, request }: {
+          readonly params: { readonly appId: string }
+          readonly payload: { readonly options?: typeof Endpoint.LogInOptions.Type }
+          readonly query: { readonly link?: "true" | "false" }
+          readonly request: HttpServerRequest
+        },
+        prove: LogIns.Proof
+      ) =>
+        LogIns.known(app.appId, params.appId).pipe(
+          Effect.andThen(
+            logIns.settle({ request, link: query.link === "true", device: payload.options?.device, prove })
+          ),
+          Refusal.handle(place)
+        )
+
+      return handlers
         .handleRaw("logInAnonymous", ({ params, query, request }) =>
           Effect.gen(function*() {
             yield* LogIns.known(app.appId, params.appId)
@@ -87,26 +103,22 @@ const logIn = ({ app, place }: Served) =>
               prove: Effect.flatMap(decodeEjson(credentials), logIns.customFunction)
             })
           }).pipe(Refusal.handle(place)))
-        .handle("logInApiKey", ({ params, payload, query, request }) =>
-          Effect.gen(function*() {
-            yield* LogIns.known(app.appId, params.appId)
-            return yield* logIns.settle({
-              request,
-              link: query.link === "true",
-              device: payload.options?.device,
-              prove: logIns.apiKey(payload.key)
-            })
-          }).pipe(Refusal.handle(place)))
-        .handle("logInJwt", ({ params, payload, query, request }) =>
-          Effect.gen(function*() {
-            yield* LogIns.known(app.appId, params.appId)
-            return yield* logIns.settle({
-              request,
-              link: query.link === "true",
-              device: payload.options?.device,
-              prove: logIns.customJwt(payload.token)
-            })
-          }).pipe(Refusal.handle(place)))))
+        .handle("logInApiKey", (sent) =>
+          settle(sent, logIns.apiKey(sent.payload.key)))
+        .handle("logInJwt", (sent) =>
+          settle(sent, logIns.customJwt(sent.payload.token)))
+        .handle("logInGoogle", (sent) =>
+          settle(
+            sent,
+            "authCode" in sent.payload
+              ? logIns.googleCode(sent.payload.authCode)
+              : logIns.googleIdToken(sent.payload.idToken)
+          ))
+        .handle("logInFacebook", (sent) =>
+          settle(sent, logIns.facebook(sent.payload.accessToken)))
+        .handle("logInApple", (sent) =>
+          settle(sent, logIns.apple(sent.payload.idToken)))
+    }))
 
 const decodeAnonymous = Schema.decodeUnknownEffect(Schema.fromJsonString(Endpoint.AnonymousCredentials))
 const decodeOptions = Schema.decodeUnknownEffect(Endpoint.LogInOptions)

@@ -10,7 +10,8 @@ import { decodeProtectedHeader } from "jose/decode/protected_header"
 import * as errors from "jose/errors"
 import { jwtVerify } from "jose/jwt/verify"
 import { createPublicKey, createSecretKey, type KeyObject } from "node:crypto"
-import { Rejected } from "./providerRequests.ts"
+import type { Documents } from "./issuerDocuments.ts"
+import { Rejected, type Unavailable } from "./providerRequests.ts"
 
 /** The algorithms that the token of an issuer can be signed by (server section 2.5). */
 export type Algorithm = "HS256" | "RS256"
@@ -81,6 +82,14 @@ export const readKeySet = (json: unknown): KeySet | undefined => {
   }
   return keys
 }
+
+/** The key of a published set that a token names. */
+export const keysAt =
+  (sets: Documents<KeySet>, url: string) =>
+  (keyId: string | undefined): Effect.Effect<ReadonlyArray<KeyObject>, Rejected | Unavailable> =>
+    keyId === undefined
+      ? Effect.fail(rejected("the token names no key (kid)"))
+      : Effect.map(sets.find(url, (set) => set.get(keyId)), (key) => key === undefined ? [] : [key])
 
 // -----------------------------------------------------------------------------
 // Verification

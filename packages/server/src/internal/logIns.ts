@@ -17,7 +17,8 @@ import type { Device } from "../Sessions.ts"
 import { AppFunctions } from "./appFunctions.ts"
 import * as Bearer from "./bearer.ts"
 import * as CustomJwt from "./customJwt.ts"
-import type { Rejected, Unavailable } from "./providerRequests.ts"
+import * as OAuthProviders from "./oauthProviders.ts"
+import type { DomainRefused, Rejected, Unavailable } from "./providerRequests.ts"
 import * as PublicUrl from "./publicUrl.ts"
 import type { Served } from "./served.ts"
 
@@ -27,7 +28,8 @@ type Refusal =
   | RealmError.RequestError
   | RealmError.UnknownServiceError
 
-type Proof = Effect.Effect<
+/** What a provider makes of credentials. */
+export type Proof = Effect.Effect<
   Accounts.Identity,
   RealmError.AuthError | RealmError.RequestError | RealmError.UnknownServiceError | DatabaseError
 >
@@ -38,6 +40,10 @@ export class LogIns extends Context.Service<LogIns, {
   readonly apiKey: (key: Redacted.Redacted) => Proof
   readonly customFunction: (credentials: { readonly [field: string]: unknown }) => Proof
   readonly customJwt: (token: Redacted.Redacted) => Proof
+  readonly googleIdToken: (token: Redacted.Redacted) => Proof
+  readonly googleCode: (code: Redacted.Redacted) => Proof
+  readonly facebook: (accessToken: Redacted.Redacted) => Proof
+  readonly apple: (idToken: Redacted.Redacted) => Proof
   /** Logs in with what `prove` proves; for a link, adds it to the owner of the request's access token. */
   readonly settle: (options: {
     readonly request: HttpServerRequest
@@ -70,22 +76,27 @@ export const unsupported = (providerType: string): RealmError.AuthError =>
  * What a provider's verdict is to a client, who learns nothing but that the credentials were refused; the log says why.
  * A provider that cannot be asked is nobody's fault here: the same credentials may do a moment later.
  */
-const toRefusal =
-  (providerType: string) =>
-  (error: Rejected | Unavailable): Effect.Effect<never, RealmError.AuthError | RealmError.UnknownServiceError> =>
-    Effect.logInfo(error._tag === "Rejected" ? "credentials refused" : "provider unavailable").pipe(
-      Effect.annotateLogs({ provider: providerType, reason: error.detail }),
-      Effect.andThen(Effect.fail(
-        error._tag === "Rejected"
-          ? RealmError.make("AuthError", "unauthorized")
-          : new RealmError.UnknownServiceError({
-            detail: `the provider '${providerType}' cannot be reached, try again later`,
-            status: 503
-          })
-      ))
-    )
+const toRefusal = (providerType: string) =>
+(
+  error: Rejected | DomainRefused | Unavailable
+): Effect.Effect<never, RealmError.AuthError | RealmError.UnknownServiceError> => {
+  if (error._tag === "DomainRefused") {
+    return Effect.fail(RealmError.make("DomainNotAllowed", "the domain of the email address is not allowed by the app"))
+  }
+  return Effect.logInfo(error._tag === "Rejected" ? "credentials refused" : "provider unavailable").pipe(
+    Effect.annotateLogs({ provider: providerType, reason: error.detail }),
+    Effect.andThen(Effect.fail(
+      error._tag === "Rejected"
+        ? RealmError.make("AuthError", "unauthorized")
+        : new RealmError.UnknownServiceError({
+          detail: `the provider '${providerType}' cannot be reached, try again later`,
+          status: 503
+        })
+    ))
+  )
+}
 
-export const layer = ({ app, ids, place }: Served): Layer.Layer<
+export const layer = ({ app, ids, issuers, place }: Served): Layer.Layer<
   LogIns,
   never,
   ApiKeys.ApiKeys | Authentication | AppFunctions | EmailAccounts.EmailAccounts | HttpClient.HttpClient
@@ -99,6 +110,21 @@ export const layer = ({ app, ids, place }: Served): Layer.Layer<
       const functions = yield* AppFunctions
       const { anonymous, apiKey, customFunction, customJwt, emailPassword } = app.authProviders
       const verifyJwt = customJwt?.enabled === true ? yield* CustomJwt.make(app, customJwt) : undefined
+
+      const { providerTypes } = OAuthProviders
+      const { apple, facebook, google } = yield* OAuthProviders.make(app, issuers)
+
+      /** What an identity provider outside of this server proves. */
+      const vouched = (
+        providerType: string,
+        proven: OAuthProviders.Proven | undefined
+      ): Proof =>
+        proven === undefined
+          ? Effect.fail(unsupported(providerType))
+          : proven.pipe(
+            Effect.map((identity) => ({ ...identity, providerType, providerId: ids.providerId(providerType) })),
+            Effect.catch(toRefusal(providerType))
+          )
 
       const when = <A, E, R>(
         enabled: boolean | undefined,
@@ -167,17 +193,11 @@ export const layer = ({ app, ids, place }: Served): Layer.Layer<
               data: name === undefined ? {} : { name }
             }))
           ),
-        customJwt: (token) =>
-          verifyJwt === undefined
-            ? Effect.fail(unsupported(CustomJwt.providerType))
-            : verifyJwt(token).pipe(
-              Effect.map((proven) => ({
-                ...proven,
-                providerType: CustomJwt.providerType,
-                providerId: ids.providerId(CustomJwt.providerType)
-              })),
-              Effect.catch(toRefusal(CustomJwt.providerType))
-            ),
+        customJwt: (token) => vouched(CustomJwt.providerType, verifyJwt?.(token)),
+        googleIdToken: (token) => vouched(providerTypes.google, google?.admit(google.provider.fromIdToken(token))),
+        googleCode: (code) => vouched(providerTypes.google, google?.admit(google.provider.fromCode({ code }))),
+        facebook: (token) => vouched(providerTypes.facebook, facebook?.admit(facebook.provider.fromAccessToken(token))),
+        apple: (token) => vouched(providerTypes.apple, apple?.admit(apple.provider.fromIdToken(token))),
         settle: Effect.fnUntraced(function*({ device, link, prove, request }) {
           if (!link) return yield* authentication.logIn({ identity: yield* prove, device })
           yield* refuseStranger(request)

@@ -30,7 +30,7 @@ const at = (claims: unknown, parts: ReadonlyArray<string>): unknown => {
 /** The fields of verified claims, which are JSON. Fails when one that is required is not there, or one is too long. */
 export const pick = (
   claims: { readonly [name: string]: unknown },
-  fields: ReadonlyArray<MetadataField>
+  fields: ReadonlyArray<Pick<MetadataField, "fieldName" | "name" | "required">>
 ): Effect.Effect<IdentityData, Rejected> =>
   Effect.suspend(() => {
     const found: Array<readonly [name: string, value: Schema.Json]> = []

@@ -15,6 +15,9 @@ import * as Stream from "effect/Stream"
 /** The provider's own credentials did not prove anything; `detail` is for the log. */
 export class Rejected extends Data.TaggedError("Rejected")<{ readonly detail: string }> {}
 
+/** The account is none of those that the app lets in (`domain_restrictions`). */
+export class DomainRefused extends Data.TaggedError("DomainRefused") {}
+
 /** The provider could not be asked; `detail` is for the log. */
 export class Unavailable extends Data.TaggedError("Unavailable")<{ readonly detail: string }> {}
 

@@ -10,6 +10,17 @@ const host = /^(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(
 export const isOrigin = (url: string): boolean =>
   /^https?:\/\//.test(url) && URL.canParse(url) && new URL(url).origin === url
 
+const thisMachine = new Set(["localhost", "127.0.0.1", "[::1]"])
+
+/**
+ * `true` for a URL that nobody on the way can answer in place of its owner: HTTPS, or on this machine. One that hands out
+ * keys, or is given secrets, has to be.
+ */
+export const isSafe = (url: string): boolean => {
+  const parsed = URL.canParse(url) ? new URL(url) : undefined
+  return parsed?.protocol === "https:" || (parsed?.protocol === "http:" && thisMachine.has(parsed.hostname))
+}
+
 /** The origin the request was sent to, by its `Host` header; `http://localhost` when that is missing or no host. */
 export const fromRequest = (request: HttpServerRequest): string => {
   const { host: sent } = request.headers

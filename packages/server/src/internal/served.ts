@@ -1,5 +1,6 @@
 import type { AppDefinition } from "../AppDefinition.ts"
 import type { AppIds } from "./appIds.ts"
+import type { Issuers } from "./oauthProviders.ts"
 import type { Place } from "./refusal.ts"
 
 /** What the endpoints know of the app they serve. */
@@ -7,4 +8,5 @@ export interface Served {
   readonly app: AppDefinition
   readonly ids: AppIds
   readonly place: Place
+  readonly issuers: Issuers
 }
