@@ -172,21 +172,21 @@ describe("A bundle for the browser", () => {
   )
 
   it.effect(
-    "keeps its size, compressed: 12.2 kB of the client, 23 kB with the protocol, 98.3 kB with all that it needs",
+    "keeps its size, compressed: 12.4 kB of the client, 23.4 kB with the protocol, 98.5 kB with all that it needs",
     () =>
       Effect.gen(function*() {
         // Above what it is by a little; `npm run bench` prints what it is, beside what it should be.
         const all = yield* bundle(small, { minify: true })
-        assert.isAtMost(kilobytes(all.text), 98.3)
+        assert.isAtMost(kilobytes(all.text), 98.5)
         const external = ["effect", "effect/*", "bson"]
         const own = yield* bundle(small, { minify: true, format: "esm", external })
-        assert.isAtMost(kilobytes(own.text), 23)
+        assert.isAtMost(kilobytes(own.text), 23.4)
         const client = yield* bundle(small, {
           minify: true,
           format: "esm",
           external: [...external, "@effect-realm/protocol/*"]
         })
-        assert.isAtMost(kilobytes(client.text), 12.2)
+        assert.isAtMost(kilobytes(client.text), 12.4)
       }),
     60_000
   )
