@@ -2,20 +2,39 @@
  * Sessions in a PostgreSQL database that processes share: like `SqlSessionStorage`, but told of changes by the database
  * (`LISTEN` and `NOTIFY`) instead of asking for them. Needs `@effect/sql-pg`.
  */
-import type { TokenStoreError } from "@effect-realm/client/ClientError"
+import { TokenStoreError } from "@effect-realm/client/ClientError"
 import { SessionStorage } from "@effect-realm/client/SessionStorage"
 import { PgClient } from "@effect/sql-pg/PgClient"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { SqlClient } from "effect/sql/SqlClient"
-import { listening } from "./internal/pgNews.ts"
+import type { SqlError } from "effect/sql/SqlError"
+import { listening } from "./internal/doorbell.ts"
+import * as Identifier from "./internal/identifier.ts"
 import * as SqlSessionStorage from "./SqlSessionStorage.ts"
+
+// -----------------------------------------------------------------------------
+// Constructors
+// -----------------------------------------------------------------------------
+
+const channel = "effect_realm_sessions"
+
+const unavailable = (error: SqlError): TokenStoreError =>
+  new TokenStoreError({
+    reason: { _tag: "Unavailable", detail: `the database tells of no changes: ${error.message}`, cause: error.reason }
+  })
+
+const make = Effect.gen(function*() {
+  const client = yield* PgClient
+  return yield* SqlSessionStorage.make({
+    news: yield* listening(client.listen(channel), ({ payload }) => Identifier.read(payload), unavailable),
+    notify: (sql, appId) => sql`pg_notify(${channel}, ${appId})`
+  })
+})
 
 // -----------------------------------------------------------------------------
 // Layers
 // -----------------------------------------------------------------------------
-
-const channel = "effect_realm_sessions"
 
 /**
  * Sessions in the database of the `PgClient` that is there. While somebody listens, one of its connections is reserved
@@ -37,11 +56,5 @@ const channel = "effect_realm_sessions"
  */
 export const layer: Layer.Layer<SessionStorage, TokenStoreError, PgClient | SqlClient> = Layer.effect(
   SessionStorage,
-  Effect.gen(function*() {
-    const client = yield* PgClient
-    return yield* SqlSessionStorage.make({
-      news: yield* listening(client.listen(channel)),
-      notify: (sql, appId) => sql`pg_notify(${channel}, ${appId})`
-    })
-  })
+  make
 )

@@ -14,6 +14,7 @@ import { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Fragment } from "effect/sql/Statement"
 import * as Stream from "effect/Stream"
+import * as Identifier from "./internal/identifier.ts"
 import * as Migrations from "./internal/sqlMigrations.ts"
 
 // -----------------------------------------------------------------------------
@@ -24,7 +25,7 @@ import * as Migrations from "./internal/sqlMigrations.ts"
 export interface Options {
   /** Emits first when it listens, then whenever something of the app may have been written. */
   readonly news: SessionStorage["Service"]["news"]
-  /** What is returned by the statement that appends to the log: an expression that tells the others. */
+  /** What the statement that appends to the log returns: an expression that tells the others, with the id as written. */
   readonly notify?: (sql: SqlClient, appId: string) => Fragment
 }
 
@@ -56,19 +57,11 @@ const unavailable = (error: SqlError): TokenStoreError =>
     reason: { _tag: "Unavailable", detail: `the database says: ${error.message}`, cause: error.reason }
   })
 
-// An id may hold what a database has no text for.
-const written = (id: string): string => encodeURIComponent(id.toWellFormed())
-
-const decoded = Option.liftThrowable(decodeURIComponent)
-
-// A text that nobody here has written is an id of nobody.
-const idFrom = (text: string): string => Option.getOrElse(decoded(text), () => text)
-
 const pageSize = 256
 const kept = 2048
 
 const row = (columns: SessionColumns): Row => ({
-  userId: idFrom(columns.user_id),
+  userId: Identifier.read(columns.user_id),
   generation: Number(columns.generation),
   activation: Number(columns.activation),
   record: Effect.succeed(columns.record)
@@ -122,7 +115,7 @@ export const make = Effect.fnUntraced(function*(
     Effect.map(
       sql<{ readonly number: number | bigint }>`
         INSERT INTO effect_realm_apps (app_id, number, anonymous_user, device_id)
-        VALUES (${written(appId)}, 1, ${Option.getOrNull(anonymousUser)}, ${Option.getOrNull(deviceId)})
+        VALUES (${Identifier.written(appId)}, 1, ${Option.getOrNull(anonymousUser)}, ${Option.getOrNull(deviceId)})
         ON CONFLICT (app_id) DO UPDATE SET
           number = effect_realm_apps.number + 1,
           anonymous_user = COALESCE(excluded.anonymous_user, effect_realm_apps.anonymous_user),
@@ -134,13 +127,13 @@ export const make = Effect.fnUntraced(function*(
   const departed = ({ appId, userId }: SessionKey, since: number) =>
     Effect.map(
       sql`SELECT number FROM effect_realm_departures
-        WHERE app_id = ${written(appId)} AND user_id = ${written(userId)} AND number > ${since}`,
+        WHERE app_id = ${Identifier.written(appId)} AND user_id = ${Identifier.written(userId)} AND number > ${since}`,
       (rows) => rows.length > 0
     )
 
   /** Changes the row, and answers whether it was the expected one. */
   const change = ({ appId, userId }: SessionKey, number: number, write: Write) => {
-    const isUser = sql`app_id = ${written(appId)} AND user_id = ${written(userId)}`
+    const isUser = sql`app_id = ${Identifier.written(appId)} AND user_id = ${Identifier.written(userId)}`
     const isExpected = (rows: ReadonlyArray<unknown>): boolean => rows.length > 0
     if (Option.isNone(write.record)) {
       return write.expected === 0
@@ -157,7 +150,9 @@ export const make = Effect.fnUntraced(function*(
         sql`INSERT INTO effect_realm_sessions
             (app_id, user_id, generation, activation, position, is_logged_in, record)
           VALUES (
-            ${written(appId)}, ${written(userId)}, ${number}, ${write.makeCurrent ? number : 0}, ${number},
+            ${Identifier.written(appId)}, ${Identifier.written(userId)}, ${number}, ${
+          write.makeCurrent ? number : 0
+        }, ${number},
             ${isLoggedIn}, ${record}
           )
           ON CONFLICT DO NOTHING RETURNING generation`,
@@ -175,19 +170,21 @@ export const make = Effect.fnUntraced(function*(
 
   const append = ({ appId, userId }: SessionKey, number: number, event: string) =>
     sql`INSERT INTO effect_realm_log (app_id, number, user_id, event)
-      VALUES (${written(appId)}, ${number}, ${written(userId)}, ${event})
-      RETURNING ${options.notify === undefined ? sql.literal("number") : options.notify(sql, written(appId))}`
+      VALUES (${Identifier.written(appId)}, ${number}, ${Identifier.written(userId)}, ${event})
+      RETURNING ${
+      options.notify === undefined ? sql.literal("number") : options.notify(sql, Identifier.written(appId))
+    }`
 
   /** Forgets the entries that nobody is behind any more, now and then. */
   const forget = Effect.fnUntraced(function*(appId: string, number: number) {
     if (number % pageSize > 0 || number <= kept) return
-    yield* sql`DELETE FROM effect_realm_log WHERE app_id = ${written(appId)} AND number <= ${number - kept}`
-    yield* sql`UPDATE effect_realm_apps SET forgotten = ${number - kept} WHERE app_id = ${written(appId)}`
+    yield* sql`DELETE FROM effect_realm_log WHERE app_id = ${Identifier.written(appId)} AND number <= ${number - kept}`
+    yield* sql`UPDATE effect_realm_apps SET forgotten = ${number - kept} WHERE app_id = ${Identifier.written(appId)}`
   })
 
   const write = (key: SessionKey, write: Write): Effect.Effect<Outcome, TokenStoreError> =>
     Effect.gen(function*(): Effect.fn.Return<Outcome, SqlError | Refused> {
-      const anonymousUser = write.isAnonymous ? Option.some(written(key.userId)) : Option.none()
+      const anonymousUser = write.isAnonymous ? Option.some(Identifier.written(key.userId)) : Option.none()
       const number = yield* next(key.appId, anonymousUser, write.deviceId)
       if (Option.isSome(write.since) && (yield* departed(key, write.since.value))) {
         return yield* new Refused({ outcome: { _tag: "Left" } })
@@ -206,18 +203,18 @@ export const make = Effect.fnUntraced(function*(
     Effect.gen(function*() {
       const number = yield* next(appId, Option.none(), Option.none())
       yield* sql`INSERT INTO effect_realm_departures (app_id, user_id, number, departed_at)
-        VALUES (${written(appId)}, ${written(userId)}, ${number}, ${now})
+        VALUES (${Identifier.written(appId)}, ${Identifier.written(userId)}, ${number}, ${now})
         ON CONFLICT (app_id, user_id) DO UPDATE SET number = excluded.number, departed_at = excluded.departed_at`
       yield* sql`DELETE FROM effect_realm_departures
-        WHERE app_id = ${written(appId)} AND departed_at < ${now} - ${Duration.toMillis("1 hour")}`
+        WHERE app_id = ${Identifier.written(appId)} AND departed_at < ${now} - ${Duration.toMillis("1 hour")}`
     }).pipe(sql.withTransaction, available)
 
   const read: SessionStorage["Service"]["read"] = ({ appId, userId }) =>
     sql<Joined<SessionColumns>>`
       SELECT app.number, session.user_id, session.generation, session.activation, session.record
       FROM effect_realm_apps AS app LEFT JOIN effect_realm_sessions AS session
-        ON session.app_id = app.app_id AND session.user_id = ${written(userId)}
-      WHERE app.app_id = ${written(appId)}`.pipe(
+        ON session.app_id = app.app_id AND session.user_id = ${Identifier.written(userId)}
+      WHERE app.app_id = ${Identifier.written(appId)}`.pipe(
       Effect.map((rows) => ({
         number: Number(rows[0]?.number ?? 0),
         row: Option.fromUndefinedOr(joined(rows)[0])
@@ -231,15 +228,15 @@ export const make = Effect.fnUntraced(function*(
         session.user_id, session.generation, session.activation, session.record
       FROM effect_realm_apps AS app LEFT JOIN (
         SELECT user_id, generation, activation, record FROM effect_realm_sessions
-        WHERE app_id = ${written(appId)} AND is_logged_in = 1 AND activation > 0
+        WHERE app_id = ${Identifier.written(appId)} AND is_logged_in = 1 AND activation > 0
         ORDER BY activation DESC LIMIT 16
       ) AS session ON 1 = 1
-      WHERE app.app_id = ${written(appId)}
+      WHERE app.app_id = ${Identifier.written(appId)}
       ORDER BY session.activation DESC`.pipe(
       Effect.map((rows) => ({
         number: Number(rows[0]?.number ?? 0),
         recent: joined(rows),
-        anonymousUser: Option.map(Option.fromNullishOr(rows[0]?.anonymous_user), idFrom),
+        anonymousUser: Option.map(Option.fromNullishOr(rows[0]?.anonymous_user), Identifier.read),
         deviceId: Option.fromNullishOr(rows[0]?.device_id)
       })),
       available
@@ -249,7 +246,7 @@ export const make = Effect.fnUntraced(function*(
     Stream.paginate(0, (after: number) =>
       sql<SessionColumns & { readonly position: number | bigint }>`
         SELECT position, user_id, generation, activation, record FROM effect_realm_sessions
-        WHERE app_id = ${written(appId)} AND position > ${after}
+        WHERE app_id = ${Identifier.written(appId)} AND position > ${after}
         ORDER BY position LIMIT ${pageSize}`.pipe(
         Effect.map((rows) => {
           const last = rows.length < pageSize ? undefined : rows.at(-1)
@@ -260,17 +257,20 @@ export const make = Effect.fnUntraced(function*(
 
   const acquire: SessionStorage["Service"]["acquire"] = ({ appId, userId }, holder, life) =>
     sql`INSERT INTO effect_realm_leases (app_id, user_id, holder, ends_at)
-      VALUES (${written(appId)}, ${written(userId)}, ${holder}, ${now} + ${Duration.toMillis(life)})
+      VALUES (${Identifier.written(appId)}, ${Identifier.written(userId)}, ${holder}, ${now} + ${
+      Duration.toMillis(life)
+    })
       ON CONFLICT (app_id, user_id) DO UPDATE SET holder = excluded.holder, ends_at = excluded.ends_at
         WHERE effect_realm_leases.holder = excluded.holder OR effect_realm_leases.ends_at <= ${now}
       RETURNING holder`.pipe(Effect.map((rows) => rows.length > 0), available)
 
   const release: SessionStorage["Service"]["release"] = ({ appId, userId }, holder) =>
     sql`DELETE FROM effect_realm_leases
-      WHERE app_id = ${written(appId)} AND user_id = ${written(userId)} AND holder = ${holder}`.pipe(
-      Effect.asVoid,
-      available
-    )
+      WHERE app_id = ${Identifier.written(appId)} AND user_id = ${Identifier.written(userId)} AND holder = ${holder}`
+      .pipe(
+        Effect.asVoid,
+        available
+      )
 
   const log: SessionStorage["Service"]["log"] = (appId, after) =>
     sql<{
@@ -283,13 +283,13 @@ export const make = Effect.fnUntraced(function*(
       SELECT app.number, app.forgotten, entry.number AS position, entry.user_id, entry.event
       FROM effect_realm_apps AS app LEFT JOIN effect_realm_log AS entry
         ON entry.app_id = app.app_id AND entry.number > ${after}
-      WHERE app.app_id = ${written(appId)}
+      WHERE app.app_id = ${Identifier.written(appId)}
       ORDER BY entry.number LIMIT ${pageSize + 1}`.pipe(
       Effect.map((rows): Page => {
         const entries = rows.flatMap(({ event, position, user_id }) =>
           event === null || position === null || user_id === null
             ? []
-            : [{ number: Number(position), userId: idFrom(user_id), event: Effect.succeed(event) }]
+            : [{ number: Number(position), userId: Identifier.read(user_id), event: Effect.succeed(event) }]
         )
         const hasMore = entries.length > pageSize
         return {
