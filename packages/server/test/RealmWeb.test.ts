@@ -29,6 +29,27 @@ const definition = AppDefinition.make({
     facebookSecret: Redacted.make(Facebook.app.secret)
   },
   customUserData: { databaseName: "shop", collectionName: "people", userIdField: "userId" },
+  dataSources: [{
+    collections: [
+      {
+        database: "shop",
+        collection: "orders",
+        roles: [{
+          name: "owner",
+          applyWhen: { owner: "%%user.id" },
+          read: true,
+          write: true,
+          insert: true,
+          delete: true
+        }]
+      },
+      {
+        database: "shop",
+        collection: "people",
+        roles: [{ name: "everybody", applyWhen: {}, fields: { name: { read: true } } }]
+      }
+    ]
+  }],
   functions: [
     { name: "sum", source: "exports = (...numbers) => numbers.reduce((a, b) => a + b, 0)" },
     { name: "whoami", source: "exports = () => context.user.id" },
@@ -282,4 +303,81 @@ it.effect("realm-web logs in with Google, Facebook and Apple", () =>
       assert.deepStrictEqual([wrong.statusCode, wrong.errorCode], [401, "AuthError"])
       assert.strictEqual(user.state, UserState.Active)
     }, { google: issuer.url, apple: issuer.url, facebookGraph: graph.url })
+  }))
+
+it.effect("realm-web reads and writes documents with every operation it has, behind the rules", () =>
+  withApp(async (app, { people, run }) => {
+    await run(people.insertMany([{ _id: 1, name: "Bob", secret: 1 }, { _id: 2, name: "Cid", secret: 2 }]))
+    const user = await app.logIn(anonymous())
+    const database = user.mongoClient("mongodb-atlas").db("shop")
+    const orders = database.collection<{ _id: number; owner?: string; n?: number; tags?: Array<string> }>("orders")
+    const own = { owner: user.id }
+
+    assert.deepStrictEqual(await orders.insertOne({ _id: 1, n: 1, ...own }), { insertedId: 1 })
+    assert.deepStrictEqual(await orders.insertMany([{ _id: 2, n: 2, ...own }, { _id: 3, n: 3, ...own }]), {
+      insertedIds: [2, 3]
+    })
+    const { insertedId } = await database.collection("orders").insertOne({ n: 4, ...own })
+    assert.match(String(insertedId), /^[0-9a-f]{24}$/)
+    assert.deepStrictEqual(
+      await orders.find({ n: { $lte: 3 } }, { sort: { n: -1 }, limit: 2, projection: { n: 1 } }),
+      [{ _id: 3, n: 3 }, { _id: 2, n: 2 }]
+    )
+    assert.deepStrictEqual(await orders.findOne({ _id: 1 }), { _id: 1, n: 1, ...own })
+    assert.isNull(await orders.findOne({ _id: 9 }))
+    assert.strictEqual(await orders.count(), 4)
+    assert.strictEqual(await orders.count({ n: { $gt: 1 } }, { limit: 2 }), 2)
+    assert.deepStrictEqual(await orders.updateOne({ _id: 1 }, { $inc: { n: 10 } }), {
+      matchedCount: 1,
+      modifiedCount: 1
+    })
+    assert.deepStrictEqual(await orders.updateMany({ n: { $gt: 2 } }, { $set: { tags: ["a", "b"] } }), {
+      matchedCount: 3,
+      modifiedCount: 3
+    })
+    assert.deepStrictEqual(
+      await orders.updateOne({ _id: 1 }, { $set: { "tags.$[one]": "c" } }, { arrayFilters: [{ one: "b" }] }),
+      { matchedCount: 1, modifiedCount: 1 }
+    )
+    assert.deepStrictEqual(await orders.updateOne({ _id: 5 }, { $set: own }, { upsert: true }), {
+      matchedCount: 0,
+      modifiedCount: 0,
+      upsertedId: 5
+    })
+    assert.deepStrictEqual(await orders.findOneAndUpdate({ _id: 5 }, { $set: { n: 5 } }), { _id: 5, ...own })
+    assert.deepStrictEqual(
+      await orders.findOneAndUpdate({ _id: 5 }, { $inc: { n: 1 } }, { returnNewDocument: true, projection: { n: 1 } }),
+      { _id: 5, n: 6 }
+    )
+    assert.deepStrictEqual(
+      await orders.findOneAndReplace({ _id: 5 }, { n: 7, ...own }, { returnNewDocument: true }),
+      { _id: 5, n: 7, ...own }
+    )
+    // It says findOneAndReplace without a replacement, and means this.
+    assert.deepStrictEqual(await orders.findOneAndDelete({ _id: 5 }), { _id: 5, n: 7, ...own })
+    assert.strictEqual(await orders.count({ _id: 5 }), 0)
+    assert.deepStrictEqual(await orders.deleteOne({ _id: 2 }), { deletedCount: 1 })
+    assert.deepStrictEqual(await orders.deleteMany({}), { deletedCount: 3 })
+
+    const taken = await refused(orders.insertMany([{ _id: 1, ...own }, { _id: 1, ...own }]))
+    assert.deepStrictEqual([taken.statusCode, taken.errorCode], [400, "MongoDBError"])
+    const stranger = await refused(orders.insertOne({ _id: 2, owner: "somebody else" }))
+    assert.deepStrictEqual([stranger.statusCode, stranger.errorCode, stranger.error], [
+      400,
+      "SchemaValidationFailedWrite",
+      "insert not permitted"
+    ])
+    assert.deepStrictEqual(await database.collection("people").find({}, { sort: { secret: -1 } }), [
+      { _id: 1, name: "Bob" },
+      { _id: 2, name: "Cid" }
+    ])
+    const closed = await refused(database.collection("elsewhere").find())
+    assert.deepStrictEqual([closed.statusCode, closed.errorCode, closed.error], [
+      403,
+      "NoMatchingRuleFound",
+      "no rule exists for namespace 'shop.elsewhere'"
+    ])
+    const absent = await refused(user.mongoClient("elsewhere").db("shop").collection("orders").find())
+    assert.deepStrictEqual([absent.statusCode, absent.errorCode], [404, "ServiceNotFound"])
+    assert.strictEqual(user.state, UserState.Active)
   }))
