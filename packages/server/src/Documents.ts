@@ -155,7 +155,8 @@ const isOwn = ({ database }: Namespace): boolean => database.startsWith("__effec
 const checkNamespace = (namespace: Namespace): CallError | undefined => {
   const { collection, database } = namespace
   if (database === "" || collection === "") return invalid("\"database\" and \"collection\" have to be names")
-  if (/[\0/\\. "$]/.test(database) || collection.includes("\0") || collection.startsWith("system.")) {
+  const isName = !/[\0/\\. "$]/.test(database) && !/[\0$]/.test(collection) && !/^\.|\.$|^system\./.test(collection)
+  if (!isName || Buffer.byteLength(`${database}.${collection}`) > 255) {
     return RealmError.make("MongoDBError", `Invalid namespace specified '${database}.${collection}'`)
   }
   return isOwn(namespace) ? DocumentAccess.noRule(namespace) : undefined
@@ -216,12 +217,16 @@ export const make = (app: AppDefinition): Effect.Effect<Documents["Service"], ne
     }
 
     /** As some clients have it, the title of a schema in the place of a namespace. */
-    const named = (source: Source, argument: unknown): unknown => {
-      const title = typeof argument === "object" && argument !== null && "schema_name" in argument
-        ? argument.schema_name
-        : undefined
-      const namespace = typeof title === "string" ? source.titles.get(title) : undefined
-      return namespace === undefined ? argument : { ...namespace, ...argument as object }
+    const named = (source: Source, argument: unknown): Effect.Effect<unknown, RealmError.RequestError> => {
+      if (typeof argument !== "object" || argument === null || !("schema_name" in argument)) {
+        return Effect.succeed(argument)
+      }
+      const namespace = source.titles.get(String(argument.schema_name))
+      return namespace === undefined
+        ? Effect.fail(invalid(
+          `no matching collection found that maps to a table with title "${String(argument.schema_name)}"`
+        ))
+        : Effect.succeed({ ...argument, ...namespace })
     }
 
     const asUser = (caller: Caller, rules: DocumentAccess.CompiledRules, prepared: Operations.Prepared) => {
@@ -259,8 +264,9 @@ export const make = (app: AppDefinition): Effect.Effect<Documents["Service"], ne
           return yield* RealmError.make("ServiceCommandNotFound", `the service has no command '${operation}'`)
         }
         if (args.length !== 1) return yield* invalid(`"${operation}" takes one argument, a document`)
+        const argument = yield* named(source, args[0])
         const prepared = yield* Effect.catchTag(
-          known.prepare(named(source, args[0])),
+          known.prepare(argument),
           "SchemaError",
           ({ message }) => Effect.fail(invalid(`the argument of "${operation}" is not as it should be: ${message}`))
         )

@@ -254,6 +254,12 @@ describe("operations", () => {
       const named = { database: undefined, schema_name: "Owned" }
       const found = yield* call("", "find", { ...named, collection: undefined })
       assert.deepStrictEqual(found.body, [{ _id: int(1), owner: "ann" }])
+      const unknown = yield* call("", "find", { ...named, collection: undefined, schema_name: "Other" })
+      assert.deepStrictEqual(Wire.refusal(unknown), [
+        400,
+        "InvalidParameter",
+        "no matching collection found that maps to a table with title \"Other\""
+      ])
     }))
 
   test("bad input is a refusal with the server's code, and changes nothing", () =>
@@ -286,6 +292,9 @@ describe("operations", () => {
           ["find", { database: 5 }, 400, "InvalidParameter"],
           ["find", { database: "" }, 400, "InvalidParameter"],
           ["find", { database: "a/b" }, 400, "MongoDBError"],
+          ["find", { collection: "a$b" }, 400, "MongoDBError"],
+          ["find", { collection: "system.users" }, 400, "MongoDBError"],
+          ["find", { collection: "a".repeat(300) }, 400, "MongoDBError"],
           ["find", { database: "__effect_realm", collection: "signing_keys" }, 403, "NoMatchingRuleFound"],
           ["find", { collection: "closed" }, 403, "NoMatchingRuleFound"],
           ["find", { collection: "elsewhere" }, 403, "NoMatchingRuleFound"],

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Binary, Decimal128, Double, Int32, Long, ObjectId, UUID } from "bson"
+import { Binary, BSONRegExp, Decimal128, Double, Int32, Long, ObjectId, UUID } from "bson"
 import type * as Schema from "effect/Schema"
 import * as Expression from "../src/internal/ruleExpression.ts"
 
@@ -213,5 +213,12 @@ describe("a value with expansions", () => {
       o: new ObjectId(id)
     })
     assert.isUndefined(value({ $or: [{ owner: "%%user.none" }, { n: 1 }] }))
+  })
+
+  it("never takes an operator or a regular expression out of somebody's data", () => {
+    for (const team of [{ $ne: null }, new BSONRegExp(".*", ""), ["red", { a: [{ $exists: true }] }]]) {
+      const user = { custom_data: { team } }
+      assert.isUndefined(Expression.compileValue({ team: "%%user.custom_data.team" }).evaluate({ ...scope, user }))
+    }
   })
 })

@@ -13,7 +13,7 @@ import { valueAt } from "./documentPath.ts"
 /** The documents with the same key: an index is named by its paths and directions, as in `team_1_rank_-1`. */
 const sameKey = (index: string, document: Document): Filter => {
   const paths = index === "_id_" ? ["_id"] : index.split(/_-?1(?:_|$)/).filter((path) => path !== "")
-  return Object.fromEntries(paths.map((path) => [path, valueAt({ ...document }, path.split(".")) ?? null]))
+  return Object.fromEntries(paths.map((path) => [path, { $eq: valueAt({ ...document }, path.split(".")) ?? null }]))
 }
 
 /**

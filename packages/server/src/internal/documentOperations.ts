@@ -273,7 +273,12 @@ export const operations: ReadonlyMap<string, Operation> = new Map([
     operation(wire.findOne.args, {
       filters: ({ filter }) => [filter],
       run: (collection, { filter = {}, projection, sort }) =>
-        optional(collection.findOne(filter, { sort: sortOf(sort), projection: projectionOf(projection) }))
+        optional(
+          // Without options the database looks an identifier up directly.
+          sort === undefined && projection === undefined
+            ? collection.findOne(filter)
+            : collection.findOne(filter, { sort: sortOf(sort), projection: projectionOf(projection) })
+        )
     })
   ],
   [

@@ -6,7 +6,7 @@
  * is therefore never called here: its answer is looked up, and whoever evaluates gets it beforehand (`ruleFunctions`).
  */
 import * as Ejson from "@effect-realm/protocol/Ejson"
-import { Binary, BSONValue, ObjectId, UUID } from "bson"
+import { Binary, BSONRegExp, BSONValue, ObjectId, UUID } from "bson"
 import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import { compare } from "./bsonOrder.ts"
@@ -162,7 +162,7 @@ const literal = (node: { readonly [key: string]: unknown }): unknown => {
   return Result.isFailure(decoded) || isRecord(decoded.success) ? undefined : decoded.success
 }
 
-const compiler = (subject: Subject) => {
+const compiler = (subject: Subject, adjust: (value: unknown) => unknown = (value) => value) => {
   const unsupported: Array<Unsupported> = []
   const reads = new Set<Root>()
   const fields = new Set<string>()
@@ -183,7 +183,7 @@ const compiler = (subject: Subject) => {
     reads.add(root)
     if (keys.length > 0 && (root === "root" || root === "prevRoot")) fields.add(keys.join("."))
     // A scope without a document has nothing under the names of one.
-    return (scope) => follow((scope as Partial<Record<Root, unknown>>)[root], keys)
+    return (scope) => adjust(follow((scope as Partial<Record<Root, unknown>>)[root], keys))
   }
 
   const reader = (text: string, path: Path): Read => {
@@ -351,9 +351,20 @@ export const compile = (expression: Schema.Json, subject: Subject = "call"): Com
   }
 }
 
+/**
+ * What a query compares with, or nothing: an operator or a regular expression that came from somebody's data would be asked
+ * instead of compared, and find more than was meant.
+ */
+const comparedOnly = (value: unknown): unknown => {
+  if (value instanceof BSONRegExp) return undefined
+  const parts = Array.isArray(value) ? value : isRecord(value) ? Object.values(value) : []
+  const operator = isRecord(value) && Object.keys(value).some((name) => name.startsWith("$"))
+  return operator || parts.some((part) => comparedOnly(part) === undefined) ? undefined : value
+}
+
 /** Compiles a value in which expansions and conversions stand for values, such as the query of a filter. */
 export const compileValue = (node: Schema.Json): CompiledValue => {
-  const { operand, reads, unsupported } = compiler("call")
+  const { operand, reads, unsupported } = compiler("call", comparedOnly)
   const read = operand(node, [])
   return {
     unsupported,
