@@ -79,6 +79,18 @@ const publicUrl = Flag.String("public-url").pipe(
   Flag.optional
 )
 
+const proxies = Flag.Int("proxies").pipe(
+  Flag.withDescription(
+    "How many proxies of your own are in front, which say for whom they ask (EFFECT_REALM_PROXIES, 0)"
+  ),
+  Flag.optional
+)
+
+const proxiesOfEnvironment = Effect.mapError(
+  Config.Int("EFFECT_REALM_PROXIES").pipe(Config.withDefault(0)),
+  () => failure("EFFECT_REALM_PROXIES is not a number of proxies. Set one between 0 and 16, or unset it.")
+)
+
 const load = (directory: string) =>
   directory === ""
     ? Effect.fail(failure("The app folder is empty. Give the path of an app exported from App Services."))
@@ -130,13 +142,17 @@ const mailLayer = Effect.fnUntraced(function*(options: {
 
 const serve = makeCommand(
   "serve",
-  { folder, port, host, database, publicUrl, mailUrl, mailFrom },
+  { folder, port, host, database, publicUrl, proxies, mailUrl, mailFrom },
   Effect.fnUntraced(function*(options) {
     const loaded = yield* load(options.folder)
     yield* warn(loaded)
     const port = Option.isSome(options.port) ? options.port.value : yield* portOfEnvironment
     if (port < 0 || port > 65_535) {
       return yield* failure(`${port} is not a port. Choose one between 0 and 65535.`)
+    }
+    const proxies = Option.isSome(options.proxies) ? options.proxies.value : yield* proxiesOfEnvironment
+    if (proxies < 0 || proxies > 16) {
+      return yield* failure(`There cannot be ${proxies} proxies. Choose a number between 0 and 16.`)
     }
     if (Option.contains(options.host, "")) {
       return yield* failure("--host is empty. Give an address to listen on, or leave it out.")
@@ -152,6 +168,7 @@ const serve = makeCommand(
     const server = Listener.layer({
       app: loaded.app,
       port,
+      proxies,
       ...(Option.isSome(options.host) ? { host: options.host.value } : undefined),
       ...(publicUrl === undefined ? undefined : { publicUrl })
     })

@@ -50,27 +50,32 @@ export interface ResetRequest extends LinkToken {
   readonly currentPasswordValid: boolean
 }
 
-/** How new addresses are confirmed. */
+/** How new addresses are confirmed; by function or mail, unless a limit refuses it. */
 export type Confirmation =
   | { readonly _tag: "Automatic" }
   | {
     readonly _tag: "Function"
-    readonly run: (request: ConfirmationRequest) => Effect.Effect<Verdict>
+    readonly run: (request: ConfirmationRequest) => Effect.Effect<Verdict, RealmError.RequestError>
   }
   | {
     readonly _tag: "Mail"
-    readonly send: (request: ConfirmationRequest) => Effect.Effect<void, MailError>
+    readonly send: (request: ConfirmationRequest) => Effect.Effect<void, MailError | RealmError.RequestError>
   }
 
 /** How forgotten passwords are replaced. */
 export type Reset =
   | {
     readonly _tag: "Function"
-    readonly run: (request: ResetRequest, args: ReadonlyArray<unknown>) => Effect.Effect<Verdict>
+    readonly run: (
+      request: ResetRequest,
+      args: ReadonlyArray<unknown>
+    ) => Effect.Effect<Verdict, RealmError.RequestError>
   }
   | {
     readonly _tag: "Mail"
-    readonly send: (request: LinkToken & { readonly email: string }) => Effect.Effect<void, MailError>
+    readonly send: (
+      request: LinkToken & { readonly email: string }
+    ) => Effect.Effect<void, MailError | RealmError.RequestError>
   }
 
 const Stored = Schema.Struct({
@@ -334,12 +339,15 @@ export const layer = (options: {
       const deliver = Effect.fnUntraced(function*(
         purpose: Purpose,
         account: typeof Stored.Type,
-        send: (request: ConfirmationRequest) => Effect.Effect<void, MailError>
+        send: Extract<Confirmation, { _tag: "Mail" }>["send"]
       ) {
         const token = yield* issue(purpose, account)
         yield* send({ email: account._id, ...token }).pipe(
-          Effect.tapError((error) => Effect.logWarning(`mail not sent: ${error.message}`)),
-          Effect.mapError(undelivered),
+          Effect.catchTag("MailError", (error) =>
+            Effect.andThen(
+              Effect.logWarning(`mail not sent: ${error.message}`),
+              Effect.fail(undelivered(error))
+            )),
           // It may have been taken all the same: a mail that nobody was told of does not get a link that works.
           Effect.onError(() => Effect.orDie(end({ _id: token.tokenId }, "not sent")))
         )

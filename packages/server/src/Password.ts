@@ -93,7 +93,8 @@ const derive = (
   password: Redacted.Redacted,
   { blockSize, cost, parallelization, salt }: Omit<Hash, "key">
 ): Effect.Effect<Buffer> =>
-  Effect.callback((resume) => {
+  // A thread goes on whoever waits for it, and so does its place among those at work.
+  Effect.uninterruptible(Effect.callback((resume) => {
     const N = 2 ** cost
     scrypt(
       Redacted.value(password).normalize("NFKC"),
@@ -103,7 +104,7 @@ const derive = (
       { N, r: blockSize, p: parallelization, maxmem: 256 * N * blockSize + 2 ** 20 },
       (error, key) => resume(error === null ? Effect.succeed(key) : Effect.die(error))
     )
-  })
+  }))
 
 const format = ({ blockSize, cost, key, parallelization, salt }: Hash): string =>
   `$scrypt$ln=${cost},r=${blockSize},p=${parallelization}$${salt.toString("base64url")}$${key.toString("base64url")}`

@@ -27,6 +27,7 @@ import * as FunctionHttp from "./FunctionHttp.ts"
 import * as Functions from "./Functions.ts"
 import * as AppFunctions from "./internal/appFunctions.ts"
 import * as AppIds from "./internal/appIds.ts"
+import * as Attempts from "./internal/attempts.ts"
 import * as Bearer from "./internal/bearer.ts"
 import * as DocumentService from "./internal/documentService.ts"
 import * as GuardedHttpClient from "./internal/guardedHttpClient.ts"
@@ -40,6 +41,7 @@ import * as RequestShell from "./internal/requestShell.ts"
 import type { Served } from "./internal/served.ts"
 import * as Mail from "./Mail.ts"
 import * as Password from "./Password.ts"
+import type * as RateLimits from "./RateLimits.ts"
 import * as Sessions from "./Sessions.ts"
 import * as SigningKeys from "./SigningKeys.ts"
 import * as Tokens from "./Tokens.ts"
@@ -62,6 +64,13 @@ export interface Options<E = never, R = never> {
   readonly accessTokenLifetime?: Duration.Input
   /** Life of a session; 60 days by default. Those of anonymous users last 50 years, as nobody could log in to them again. */
   readonly refreshTokenLifetime?: Duration.Input
+  /** How often somebody may try to log in, and may have mails sent. */
+  readonly limits?: RateLimits.Options
+  /**
+   * How many proxies of your own are between the clients and the server; none by default. Then `X-Forwarded-For` says where
+   * a request comes from, for limits and for `context.request` of functions.
+   */
+  readonly proxies?: number
   /** How hard passwords are hashed. */
   readonly passwords?: Password.Options
   /** How functions are run. */
@@ -120,6 +129,13 @@ const Checked = Schema.Struct({
     )
   )),
   maxBodySize: Schema.optionalKey(Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))),
+  limits: Schema.optionalKey(
+    Schema.Record(
+      Schema.String,
+      Schema.Struct({ limit: Schema.Int.check(Schema.isGreaterThanOrEqualTo(1)), window: Lifetime })
+    )
+  ),
+  proxies: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 16 }))),
   accessTokenLifetime: Schema.optionalKey(Lifetime),
   refreshTokenLifetime: Schema.optionalKey(Lifetime)
 })
@@ -185,54 +201,48 @@ export type Services =
   | SigningKeys.SigningKeys
   | Tokens.Tokens
 
-const confirmationOf = (
-  app: AppDefinition,
-  functions: AppFunctions.AppFunctions["Service"],
-  mail: Mail.Mail
-): EmailAccounts.Confirmation => {
-  const provider = app.authProviders.emailPassword
-  switch (confirmationMethod(provider)) {
-    case "Automatic":
-      return { _tag: "Automatic" }
-    case "Function":
-      return {
-        _tag: "Function",
-        run: (request) => functions.confirm(provider?.confirmationFunctionName ?? "", request)
-      }
-    case "Mail":
-      return {
-        _tag: "Mail",
-        send: LinkMail.sender(mail, {
-          url: provider?.emailConfirmationUrl,
-          subject: provider?.confirmEmailSubject,
-          purpose: "confirm your email address"
-        })
-      }
-  }
+interface Means {
+  readonly functions: AppFunctions.AppFunctions["Service"]
+  readonly mail: Mail.Mail
+  readonly attempts: Attempts.Attempts["Service"]
 }
 
-const resetOf = (
-  app: AppDefinition,
-  functions: AppFunctions.AppFunctions["Service"],
-  mail: Mail.Mail
-): EmailAccounts.Reset => {
+const confirmationOf = (app: AppDefinition, { attempts, functions, mail }: Means): EmailAccounts.Confirmation => {
   const provider = app.authProviders.emailPassword
-  switch (resetMethod(provider)) {
-    case "Function":
-      return {
-        _tag: "Function",
-        run: (request, args) => functions.reset(provider?.resetFunctionName ?? "", request, args)
-      }
-    case "Mail":
-      return {
-        _tag: "Mail",
-        send: LinkMail.sender(mail, {
-          url: provider?.resetPasswordUrl,
-          subject: provider?.resetPasswordSubject,
-          purpose: "set a new password"
-        })
-      }
+  const _tag = confirmationMethod(provider)
+  if (_tag === "Automatic") return { _tag }
+  if (_tag === "Function") {
+    const name = provider?.confirmationFunctionName ?? ""
+    return {
+      _tag,
+      run: (request) => Effect.andThen(attempts.message(request.email, _tag), functions.confirm(name, request))
+    }
   }
+  const send = LinkMail.sender(mail, {
+    url: provider?.emailConfirmationUrl,
+    subject: provider?.confirmEmailSubject,
+    purpose: "confirm your email address"
+  })
+  return { _tag, send: (request) => Effect.andThen(attempts.message(request.email, _tag), send(request)) }
+}
+
+const resetOf = (app: AppDefinition, { attempts, functions, mail }: Means): EmailAccounts.Reset => {
+  const provider = app.authProviders.emailPassword
+  const _tag = resetMethod(provider)
+  if (_tag === "Function") {
+    const name = provider?.resetFunctionName ?? ""
+    return {
+      _tag,
+      run: (request, args) =>
+        Effect.andThen(attempts.message(request.email, _tag), functions.reset(name, request, args))
+    }
+  }
+  const send = LinkMail.sender(mail, {
+    url: provider?.resetPasswordUrl,
+    subject: provider?.resetPasswordSubject,
+    purpose: "set a new password"
+  })
+  return { _tag, send: (request) => Effect.andThen(attempts.message(request.email, _tag), send(request)) }
 }
 
 const day = Duration.days(1)
@@ -261,13 +271,13 @@ const services = <E, R>(options: Options<E, R>, ids: AppIds.AppIds) => {
   )
   const accounts = Accounts.layer(ids)
   const emailAccounts = Layer.unwrap(Effect.gen(function*() {
-    const functions = yield* AppFunctions.AppFunctions
     const mail = yield* Mail.Mail
+    const means = { functions: yield* AppFunctions.AppFunctions, attempts: yield* Attempts.Attempts, mail }
     yield* Effect.forEach(warnings(app, { mail: mail.isConfigured }), (warning) => Effect.logWarning(warning))
     return EmailAccounts.layer({
       database: ids.database,
-      confirmation: confirmationOf(app, functions, mail),
-      reset: resetOf(app, functions, mail)
+      confirmation: confirmationOf(app, means),
+      reset: resetOf(app, means)
     })
   })).pipe(Layer.provide(Password.layer(options.passwords)))
   const authentication = Layer.unwrap(Effect.map(AppFunctions.AppFunctions, (functions) =>
@@ -317,9 +327,11 @@ export const layer = <E = never, R = never>(
   check(options)
   const { app, maxBodySize = 18 * 1024 * 1024, publicUrl } = options
   const ids = AppIds.make(app.appId)
+  const { limits = {}, proxies = 0 } = options
   const served: Served = {
     app,
     ids,
+    proxies,
     place: { ...ids, publicUrl },
     issuers: { ...defaultIssuers, ...options.issuers }
   }
@@ -332,6 +344,7 @@ export const layer = <E = never, R = never>(
   return routes.pipe(
     Layer.provide(Layer.provide(LogIns.layer(served), options.httpClient ?? FetchHttpClient.layer)),
     Layer.provideMerge(services(options, ids)),
+    Layer.provide(Attempts.layer({ database: ids.database, limits, proxies })),
     Layer.provide(HttpServer.layerServices)
   )
 }

@@ -154,6 +154,11 @@ describe("serve", () => {
         yield* run(["serve", shop, ...memory], { EFFECT_REALM_PORT: "abc" }),
         /EFFECT_REALM_PORT is not a port/
       )
+      assertMessage(yield* run(["serve", shop, ...memory, "--proxies", "17"]), /There cannot be 17 proxies/)
+      assertMessage(
+        yield* run(["serve", shop, ...memory], { EFFECT_REALM_PROXIES: "one" }),
+        /EFFECT_REALM_PROXIES is not a number/
+      )
       assertMessage(yield* run(["serve", shop, ...memory, "--host", ""]), /--host is empty/)
       assertMessage(yield* run(["serve", shop, "--port", "0", "--database", ""]), /--database is empty/)
       assertMessage(yield* run(["serve", "", ...memory]), /The app folder is empty/)

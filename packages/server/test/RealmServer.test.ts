@@ -269,7 +269,7 @@ describe("browsers", () => {
       const nowhere = yield* Wire.send("GET", `${Wire.origin}/nowhere`, { headers })
       for (const { headers } of [answer, refused, nowhere]) {
         assert.strictEqual(headers["access-control-allow-origin"], "*")
-        assert.strictEqual(headers["access-control-expose-headers"], "x-baas-location")
+        assert.strictEqual(headers["access-control-expose-headers"], "x-baas-location, retry-after")
       }
     }).pipe(Effect.provide(Wire.layer())))
 
@@ -362,6 +362,10 @@ describe("options", () => {
     const app = Wire.makeApp()
     assert.throws(() => RealmServer.layer({ app, publicUrl: "realm.example" }), /publicUrl/)
     assert.throws(() => RealmServer.layer({ app, maxBodySize: -1 }), /maxBodySize/)
+    assert.throws(() => RealmServer.layer({ app, proxies: -1 }), /proxies/)
+    const limits = (limit: number, window: "0 seconds" | "1 hour") => ({ failuresPerPlace: { limit, window } })
+    assert.throws(() => RealmServer.layer({ app, limits: limits(0, "1 hour") }), /failuresPerPlace/)
+    assert.throws(() => RealmServer.layer({ app, limits: limits(1, "0 seconds") }), /failuresPerPlace/)
     assert.throws(() => RealmServer.layer({ app, accessTokenLifetime: 0 }), /accessTokenLifetime/)
     assert.throws(() => RealmServer.layer({ app, refreshTokenLifetime: "soon" as "1 day" }), /refreshTokenLifetime/)
     assert.throws(() => RealmServer.layer({ app, passwords: { cost: 99 } }), /cost/)

@@ -190,6 +190,20 @@ describe("RealmTest", { timeout: 30_000 }, () => {
       })
     }))))
 
+  it.effect("limits wrong passwords as the server does, and the client's error says so", () =>
+    Effect.gen(function*() {
+      const { app, register } = yield* RealmTest.RealmTest
+      const { credentials, email } = yield* register()
+      const guess = Effect.flip(App.logIn(app, Credentials.emailPassword({ email, password: "a guess" })))
+      const errors = yield* Effect.replicateEffect(guess, 11)
+      assert.isTrue(errors.slice(0, 10).every(({ _tag }) => _tag === "AuthError"))
+      const last = errors[10]
+      assert.isTrue(last?._tag === "RequestError" && last.reason._tag === "TooManyRequests")
+      assert.include(last?.message ?? "", "try again in 90 seconds")
+      yield* TestClock.adjust("90 seconds")
+      yield* App.logIn(app, credentials)
+    }).pipe(Effect.provide(layer)))
+
   it.effect("refuses wrong credentials as the server does", () =>
     Effect.gen(function*() {
       const { app, register } = yield* RealmTest.RealmTest

@@ -10,7 +10,7 @@ export type Decision =
   | { readonly _tag: "Allowed"; readonly headers: { readonly [name: string]: string } }
   | { readonly _tag: "Refused"; readonly error: RealmError.AuthError }
 
-const exposed = { "access-control-expose-headers": "x-baas-location" }
+const exposed = { "access-control-expose-headers": "x-baas-location, retry-after" }
 
 const preflightHeaders = {
   "access-control-allow-methods": "GET, POST, PUT, PATCH, DELETE, OPTIONS",

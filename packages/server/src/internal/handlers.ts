@@ -25,7 +25,9 @@ import { type Caller, Functions, type RequestInfo } from "../Functions.ts"
 import { Sessions } from "../Sessions.ts"
 import * as AppFunctions from "./appFunctions.ts"
 import { maxNodes } from "./argumentLimit.ts"
+import { Attempts } from "./attempts.ts"
 import * as Bearer from "./bearer.ts"
+import * as ClientAddress from "./clientAddress.ts"
 import * as LogIns from "./logIns.ts"
 import * as PublicUrl from "./publicUrl.ts"
 import * as Refusal from "./refusal.ts"
@@ -184,7 +186,10 @@ const users = ({ ids, place }: Served) =>
 
 const emailPassword = ({ app, place }: Served) =>
   HttpApiBuilder.group(Api, "emailPassword", (handlers) =>
-    Effect.map(EmailAccounts, (accounts) => {
+    Effect.gen(function*() {
+      const accounts = yield* EmailAccounts
+      const attempts = yield* Attempts
+
       const enabled: Effect.Effect<void, RealmError.AuthError> = app.authProviders.emailPassword?.enabled === true
         ? Effect.void
         : Effect.fail(LogIns.unsupported("local-userpass"))
@@ -192,7 +197,7 @@ const emailPassword = ({ app, place }: Served) =>
       const serve = <E extends RealmError.RealmError | DatabaseError>(appId: string, effect: Effect.Effect<void, E>) =>
         LogIns.known(app.appId, appId).pipe(
           Effect.andThen(enabled),
-          Effect.andThen(effect),
+          Effect.andThen(attempts.guess(effect)),
           Refusal.handle(place)
         )
 
@@ -242,7 +247,7 @@ const apiKeys = ({ app, place }: Served) =>
       })
     }))
 
-const functions = ({ app, place }: Served) =>
+const functions = ({ app, place, proxies }: Served) =>
   HttpApiBuilder.group(Api, "functions", (handlers) =>
     Effect.gen(function*() {
       const functions = yield* Functions
@@ -284,7 +289,7 @@ const functions = ({ app, place }: Served) =>
             const wanted = readCall(yield* Effect.orDie(request.text))
             if (wanted === undefined) return yield* invalidCall
             const user = yield* currentUser
-            const caller: Caller = { origin: "client", user: Option.some(user), request: requestInfo(request) }
+            const caller: Caller = { origin: "client", user: Option.some(user), request: requestInfo(request, proxies) }
             const text = wanted.service === undefined
               ? JSON.stringify(
                 yield* Effect.catchTag(
@@ -303,7 +308,7 @@ const functions = ({ app, place }: Served) =>
             if (wanted === undefined) return yield* invalidCall
             const { session, user } = yield* Bearer.active
             // There is a token in the query, perhaps.
-            const { rawQueryString: _, ...info } = requestInfo(request)
+            const { rawQueryString: _, ...info } = requestInfo(request, proxies)
             const caller: Caller = { origin: "client", user: Option.some(yield* currentUser), request: info }
             const events = yield* RequestShell.scoped(open(wanted, caller))
             return Streams.response(events, {
@@ -345,12 +350,13 @@ const customData = ({ userData }: AccessClaims): Ejson.Document => {
   return document
 }
 
-const requestInfo = (request: HttpServerRequest): RequestInfo => {
+const requestInfo = (request: HttpServerRequest, proxies: number): RequestInfo => {
+  const remoteAddress = ClientAddress.of(request, proxies)
   const query = request.url.indexOf("?")
   return {
     method: request.method,
     headers: request.headers,
-    ...(Option.isSome(request.remoteAddress) ? { remoteAddress: request.remoteAddress.value } : undefined),
+    ...(remoteAddress === undefined ? undefined : { remoteAddress }),
     ...(query === -1 ? undefined : { rawQueryString: request.url.slice(query + 1) })
   }
 }

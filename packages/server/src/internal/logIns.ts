@@ -15,6 +15,7 @@ import type { DatabaseError } from "../DatabaseError.ts"
 import * as EmailAccounts from "../EmailAccounts.ts"
 import type { Device } from "../Sessions.ts"
 import { AppFunctions } from "./appFunctions.ts"
+import { Attempts } from "./attempts.ts"
 import * as Bearer from "./bearer.ts"
 import * as CustomJwt from "./customJwt.ts"
 import * as OAuthProviders from "./oauthProviders.ts"
@@ -99,12 +100,13 @@ const toRefusal = (providerType: string) =>
 export const layer = ({ app, ids, issuers, place }: Served): Layer.Layer<
   LogIns,
   never,
-  ApiKeys.ApiKeys | Authentication | AppFunctions | EmailAccounts.EmailAccounts | HttpClient.HttpClient
+  ApiKeys.ApiKeys | Authentication | AppFunctions | Attempts | EmailAccounts.EmailAccounts | HttpClient.HttpClient
 > =>
   Layer.effect(
     LogIns,
     Effect.gen(function*() {
       const apiKeys = yield* ApiKeys.ApiKeys
+      const attempts = yield* Attempts
       const authentication = yield* Authentication
       const emailAccounts = yield* EmailAccounts.EmailAccounts
       const functions = yield* AppFunctions
@@ -166,7 +168,7 @@ export const layer = ({ app, ids, issuers, place }: Served): Layer.Layer<
           when(
             emailPassword?.enabled,
             EmailAccounts.providerType,
-            Effect.map(emailAccounts.logIn(credentials), (identity) => ({
+            Effect.map(attempts.logIn(credentials.email)(emailAccounts.logIn(credentials)), (identity) => ({
               ...identity,
               providerId: ids.providerId(EmailAccounts.providerType)
             }))

@@ -9,4 +9,6 @@ export interface Served {
   readonly ids: AppIds
   readonly place: Place
   readonly issuers: Issuers
+  /** How many proxies are between the clients and the server. */
+  readonly proxies: number
 }
