@@ -377,11 +377,7 @@ describe("custom user data", () => {
       assert.deepStrictEqual(Wire.claims(refreshed)["user_data"], expected)
       // Functions see what the token says, until the next one.
       yield* collection.updateOne({ _id: "1" }, { $set: { name: "Zoe" } })
-      assert.deepStrictEqual((yield* Wire.call(refreshed, "whoami")).fields["custom_data"], {
-        ...expected,
-        // A function's numbers are JavaScript's: a whole one goes by its size.
-        n: { $numberInt: "2" }
-      })
+      assert.deepStrictEqual((yield* Wire.call(refreshed, "whoami")).fields["custom_data"], expected)
       const linked = yield* Effect.flatMap(Wire.logInFunction("zoe", { token: refreshed }), Wire.linked)
       assert.deepStrictEqual(Wire.claims(linked.access_token)["user_data"], { ...expected, name: "Zoe" })
       const again = yield* Effect.flatMap(Wire.logInFunction("zoe"), Wire.tokens)
