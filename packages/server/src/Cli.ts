@@ -1,6 +1,7 @@
 /**
- * The program `effect-realm`: serve an exported app, or say what of it could not be served.
+ * The program `effect-realm`: serve an exported app, say what of it could not be served, or look after its server keys.
  */
+import type * as RealmError from "@effect-realm/protocol/RealmError"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Argument from "effect/cli/Argument"
 import * as CliError from "effect/cli/CliError"
@@ -9,16 +10,23 @@ import * as Flag from "effect/cli/Flag"
 import * as Config from "effect/Config"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
+import type * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import type * as Path from "effect/Path"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import * as Accounts from "./Accounts.ts"
+import * as ApiKeys from "./ApiKeys.ts"
 import * as AppFolder from "./AppFolder.ts"
 import * as Database from "./Database.ts"
+import type { DatabaseError } from "./DatabaseError.ts"
+import * as AppIds from "./internal/appIds.ts"
 import * as PublicUrl from "./internal/publicUrl.ts"
 import * as Listener from "./Listener.ts"
 import * as Mail from "./Mail.ts"
 import * as RealmServer from "./RealmServer.ts"
+import * as Sessions from "./Sessions.ts"
 
 // -----------------------------------------------------------------------------
 // Errors
@@ -197,9 +205,101 @@ const check = makeCommand(
   })
 ).pipe(withDescription("Say what of an app is wrong or not supported, by file and line"))
 
+const keyName = Argument.String("key").pipe(Argument.withDescription("Name or id of a key"))
+
+/** What is done to the keys of an app's own programs. */
+const withKeys = <A>(
+  options: { readonly folder: string; readonly database: string },
+  use: (keys: ApiKeys.ApiKeys["Service"]) => Effect.Effect<
+    A,
+    RealmError.ApiKeyError | RealmError.RequestError | DatabaseError | CliFailure
+  >
+): Effect.Effect<A, CliFailure, FileSystem.FileSystem | Path.Path> =>
+  Effect.gen(function*() {
+    const { app } = yield* load(options.folder)
+    if (options.database === "" || options.database.startsWith("memory:")) {
+      return yield* failure("Keys are kept in the server's database. Give its file or URL by --database.")
+    }
+    if (app.authProviders.apiKey?.enabled !== true) {
+      yield* Console.error("warning: the app's api-key provider is not enabled: log-ins with keys are refused")
+    }
+    const ids = AppIds.make(app.appId)
+    const keys = ApiKeys.layer(ids).pipe(
+      Layer.provide(Sessions.layer(ids)),
+      Layer.provide(Accounts.layer(ids)),
+      Layer.provide(Database.layerUrl(options.database))
+    )
+    return yield* ApiKeys.ApiKeys.use(use).pipe(
+      Effect.provide(keys),
+      Effect.mapError((error) => {
+        if (error._tag === "CliFailure") return error
+        return failure(error._tag === "DatabaseError" ? error.message : `${error.reason.message}.`)
+      })
+    )
+  })
+
+const findKey = Effect.fnUntraced(function*(keys: ApiKeys.ApiKeys["Service"], wanted: string) {
+  const found = (yield* keys.list("server")).find(({ id, name }) => name === wanted || id === wanted)
+  return found ?? (yield* failure(`There is no server key "${wanted}". "keys list" shows those there are.`))
+})
+
+const createKey = makeCommand(
+  "create",
+  { folder, name: Argument.String("name"), database },
+  ({ name, ...options }) =>
+    withKeys(options, (keys) =>
+      Effect.gen(function*() {
+        const { id, key } = yield* keys.create("server", name)
+        // The secret alone, for whoever passes it on; the rest is for the person at the keyboard.
+        yield* Console.log(Redacted.value(key))
+        yield* Console.error(`This is the key ${name}, with the id ${id}. It is not shown again.`)
+      }))
+).pipe(withDescription("Make a key, and print its secret this once"))
+
+const listKeys = makeCommand(
+  "list",
+  { folder, database },
+  (options) =>
+    withKeys(options, (keys) =>
+      Effect.flatMap(keys.list("server"), (found) =>
+        Effect.forEach(
+          found,
+          ({ disabled, id, name }) => Console.log(`${id}  ${disabled ? "disabled" : "enabled "}  ${name}`),
+          { discard: true }
+        )))
+).pipe(withDescription("List the keys by id, without their secrets"))
+
+const changeKey = (
+  verb: "enable" | "disable" | "delete",
+  description: string,
+  change: (keys: ApiKeys.ApiKeys["Service"], id: string) => Effect.Effect<void, RealmError.ApiKeyError | DatabaseError>
+) =>
+  makeCommand(
+    verb,
+    { folder, key: keyName, database },
+    ({ key, ...options }) =>
+      withKeys(options, (keys) =>
+        Effect.gen(function*() {
+          const { id, name } = yield* findKey(keys, key)
+          yield* change(keys, id)
+          yield* Console.log(`The key ${name} is ${verb}d.`)
+        }))
+  ).pipe(withDescription(description))
+
+const serverKeys = makeCommand("keys").pipe(
+  withDescription("Keys with which programs of your own log in, each as a user of its own"),
+  withSubcommands([
+    createKey,
+    listKeys,
+    changeKey("enable", "Let a disabled key log in again", (keys, id) => keys.setDisabled("server", id, false)),
+    changeKey("disable", "Refuse a key, and end its sessions", (keys, id) => keys.setDisabled("server", id, true)),
+    changeKey("delete", "Delete a key, its sessions and its user", (keys, id) => keys.remove("server", id))
+  ])
+)
+
 const command = makeCommand("effect-realm").pipe(
   withDescription("A self-hosted MongoDB App Services"),
-  withSubcommands([serve, check])
+  withSubcommands([serve, check, serverKeys])
 )
 
 // -----------------------------------------------------------------------------

@@ -193,6 +193,66 @@ describe("serve", () => {
     }), { timeout })
 })
 
+describe("keys", () => {
+  it.live(
+    "are made, shown once, listed, disabled, enabled and deleted, and the server heeds it",
+    () =>
+      Effect.gen(function*() {
+        const database = join(yield* folder, "app.db")
+        const keys = (...args: ReadonlyArray<string>) => run(["keys", ...args, "--database", database])
+        const created = yield* keys("create", shop, "nightly-report")
+        assert.strictEqual(created.code, 0, created.error)
+        assert.match(created.out, /^[A-Za-z0-9]{64}\n$/)
+        const key = created.out.trim()
+        const id = /[0-9a-f]{24}/.exec(created.error)?.[0] ?? ""
+        assert.notInclude(created.error, key)
+
+        /** What the server answers to a log-in, by a server that is started for it: one process has the file at a time. */
+        const logIn = Effect.scoped(Effect.gen(function*() {
+          const { child, ended, origin } = yield* start(["serve", shop, "--port", "0", "--database", database])
+          const url = `${yield* origin}/api/client/v2.0/app/shop-abcde/auth/providers/api-key/login`
+          const response = yield* Effect.promise(() =>
+            fetch(url, {
+              method: "POST",
+              headers: { "content-type": "application/json" },
+              body: JSON.stringify({ key })
+            })
+          )
+          const held = yield* keys("list", shop)
+          child.kill("SIGTERM")
+          yield* ended
+          assertMessage(held, /is in use by another process/)
+          return response.status
+        }))
+
+        assert.strictEqual(yield* logIn, 200)
+        assert.strictEqual((yield* keys("list", shop)).out, `${id}  enabled   nightly-report\n`)
+        assert.strictEqual(
+          (yield* keys("disable", shop, "nightly-report")).out,
+          "The key nightly-report is disabled.\n"
+        )
+        assert.strictEqual(yield* logIn, 401)
+        assert.strictEqual((yield* keys("list", shop)).out, `${id}  disabled  nightly-report\n`)
+        assert.strictEqual((yield* keys("enable", shop, id)).out, "The key nightly-report is enabled.\n")
+        assert.strictEqual((yield* keys("delete", shop, id)).out, "The key nightly-report is deleted.\n")
+        assert.strictEqual((yield* keys("list", shop)).out, "")
+      }),
+    { timeout }
+  )
+
+  it.live("that cannot be are refused in one line", () =>
+    Effect.gen(function*() {
+      const database = join(yield* folder, "app.db")
+      const keys = (...args: ReadonlyArray<string>) => run(["keys", ...args, "--database", database])
+      yield* keys("create", shop, "import")
+      assertMessage(yield* keys("create", shop, "import"), /API key with name already exists/)
+      assertMessage(yield* keys("create", shop, "no spaces"), /can only contain ASCII letters/)
+      assertMessage(yield* keys("delete", shop, "export"), /There is no server key "export"/)
+      assertMessage(yield* run(["keys", "list", shop, "--database", "memory:"]), /in the server's database/)
+      assertMessage(yield* keys("list", "/no/such/folder"), /is not an exported app/)
+    }), { timeout })
+})
+
 describe("check", () => {
   it.live("is content with the sample app and with nothing that is none", () =>
     Effect.gen(function*() {
