@@ -38,7 +38,8 @@ const connect = (origin: string): Effect.Effect<Post, never, Scope.Scope> =>
         body
       })
       if (statusCode >= 300) throw new Error(`${path} answered ${statusCode}: ${await answer.text()}`)
-      return statusCode === 201 ? answer.dump() : answer.json()
+      const text = await answer.text()
+      return text === "" ? undefined : JSON.parse(text)
     }
   )
 
@@ -50,6 +51,15 @@ const callAs = (post: Post) =>
   Effect.promise(async () => {
     const authorization = `Bearer ${String(Reflect.get(Object(await logInAnonymously(post)), "access_token"))}`
     return () => post(PlainServer.callPath, PlainServer.callBody, authorization)
+  })
+
+/** Makes a key for the user of the credentials, and answers how a program logs in with it. */
+const keyLogIn = (post: Post) =>
+  Effect.promise(async () => {
+    const authorization = `Bearer ${String(Reflect.get(Object(await logInByPassword(post)), "refresh_token"))}`
+    const made = await post("/api/client/v2.0/auth/api_keys", JSON.stringify({ name: "bench" }), authorization)
+    const body = JSON.stringify({ key: Reflect.get(Object(made), "key") })
+    return () => post(`${providers}/api-key/login`, body)
   })
 
 const hash = promisify<string, string, number, { N: number; r: number; p: number; maxmem: number }, Buffer>(scrypt)
@@ -70,6 +80,8 @@ export const rows = Effect.fnUntraced(function*(
       JSON.stringify({ email: credentials.username, password: credentials.password })
     )
   )
+
+  const logInByKey = yield* keyLogIn(ours)
 
   const { inFlight } = sizes
   const measurement = (name: string, atOnce: number, operation: () => Promise<unknown>, aim?: Row.Aim) => ({
@@ -92,6 +104,12 @@ export const rows = Effect.fnUntraced(function*(
       measured: `server: anonymous log-ins, ${inFlight.logIns} in flight`,
       unit: "log-ins/s",
       ours: measurement(name, inFlight.logIns, () => logInAnonymously(ours)),
+      peers: [measurement(peer, inFlight.logIns, () => logInAnonymously(plain))]
+    }),
+    yield* Row.measure(sizes.rounds, {
+      measured: `server: log-ins by API key, ${inFlight.logIns} in flight`,
+      unit: "log-ins/s",
+      ours: measurement(name, inFlight.logIns, logInByKey),
       peers: [measurement(peer, inFlight.logIns, () => logInAnonymously(plain))]
     }),
     // Hashes are slow on purpose: a sample is one for each log-in in flight at least, which takes seconds.

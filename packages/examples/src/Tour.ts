@@ -3,6 +3,7 @@
  */
 import { ApiKeys, App, Credentials, EmailPassword, TokenStore, User, type UserEvent } from "@effect-realm/client"
 import { Endpoint } from "@effect-realm/protocol"
+import { Mail } from "@effect-realm/server"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Long } from "bson"
@@ -28,6 +29,7 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { styleText } from "node:util"
 import { Tables } from "./contracts.ts"
+import * as MailShop from "./MailShop.ts"
 import * as Shop from "./Shop.ts"
 import * as Step from "./Step.ts"
 
@@ -304,6 +306,29 @@ const firstLife = Effect.fnUntraced(function*(
       Effect.provide(elsewhere)
     ),
     shows: ({ data }) => value(data)
+  })
+
+  yield* Step.run({
+    title: "In a shop that writes mails: register, confirm by the link, and set a new password by another",
+    asked: "EmailPassword.registerUser(app, account)\nEmailPassword.confirmUser(app, link)\n" +
+      "EmailPassword.sendResetPasswordEmail(app, account)\nEmailPassword.resetPassword(app, { ...link, password })",
+    does: Effect.gen(function*() {
+      const app = yield* MailShop.app
+      const account = { email, password }
+      yield* EmailPassword.registerUser(app, account)
+      const pending = yield* Effect.flip(App.logIn(app, emailPassword))
+      yield* Step.check(pending._tag === "AuthError", `the error is ${pending._tag}: ${pending.message}`)
+      yield* EmailPassword.confirmUser(app, yield* MailShop.openLink)
+      yield* App.logIn(app, emailPassword)
+      yield* EmailPassword.sendResetPasswordEmail(app, account)
+      const another = Redacted.make("another secret of Ada's")
+      yield* EmailPassword.resetPassword(app, { ...yield* MailShop.openLink, password: another })
+      yield* App.logIn(app, Credentials.emailPassword({ email, password: another }))
+      const mails = yield* Mail.Outbox.use((outbox) => outbox.sent)
+      yield* Step.check(mails.length === 2, `${mails.length} mails were sent`)
+      return mails
+    }).pipe(Effect.provide([MailShop.layer, elsewhere])),
+    shows: (mails) => mails.map(({ subject, to }) => `A mail to ${to}: ${subject}`).join("\n")
   })
 
   const cardHolder = yield* Step.run({

@@ -1,4 +1,4 @@
-import { AppDefinition, Database, Listener, type RealmServer } from "@effect-realm/server"
+import { AppDefinition, Database, Listener, Mail, type RealmServer } from "@effect-realm/server"
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -138,6 +138,87 @@ it.effect("realm-web registers, logs in with email and password, and is told not
     await app.emailPasswordAuth.callResetPasswordFunction({ ...credentials, password: "battery staple" }, 42)
     await app.logIn(Credentials.emailPassword(credentials.email, "battery staple"))
   }))
+
+it.effect("realm-web confirms by mail, asks for another, and resets the password by mail", () =>
+  Effect.gen(function*() {
+    const outbox = yield* Mail.Outbox
+    const baseUrl = yield* Listener.origin
+    const run = Effect.runPromiseWith(yield* Effect.context())
+    const link = async () => {
+      const mails = await run(outbox.sent)
+      const { searchParams } = new URL(/^https:\S+$/m.exec(mails.at(-1)?.text ?? "")?.[0] ?? "")
+      return { token: searchParams.get("token") ?? "", tokenId: searchParams.get("tokenId") ?? "" }
+    }
+    yield* Effect.promise(async () => {
+      const app = new App({ id: "letters-abcde", baseUrl })
+      const auth = app.emailPasswordAuth
+      const credentials = { email: "ann@example.com", password: "correct horse" }
+      const logIn = (password: string) => app.logIn(Credentials.emailPassword(credentials.email, password))
+      await auth.registerUser(credentials)
+      assert.strictEqual((await refused(logIn(credentials.password))).errorCode, "AuthError")
+      await auth.resendConfirmationEmail(credentials)
+      const confirmation = await link()
+      await auth.confirmUser(confirmation)
+      assert.strictEqual((await refused(auth.confirmUser(confirmation))).errorCode, "UserpassTokenInvalid")
+      const confirmed = await refused(auth.resendConfirmationEmail(credentials))
+      assert.strictEqual(confirmed.errorCode, "UserAlreadyConfirmed")
+      await logIn(credentials.password)
+      await auth.sendResetPasswordEmail(credentials)
+      await auth.resetPassword({ ...await link(), password: "battery staple" })
+      await logIn("battery staple")
+      for (let times = 0; times < 10; times++) await refused(logIn("a guess"))
+      const limited = await refused(logIn("battery staple"))
+      assert.strictEqual(limited.statusCode, 429)
+      assert.include(limited.error ?? "", "try again in 90 seconds")
+    })
+  }).pipe(Effect.provide(
+    Listener.layer({
+      app: AppDefinition.make({
+        appId: "letters-abcde",
+        authProviders: {
+          emailPassword: {
+            emailConfirmationUrl: "https://shop.example/confirm",
+            resetPasswordUrl: "https://shop.example/reset"
+          }
+        }
+      }),
+      passwords: { cost: 2 },
+      functions: { workers: 1 }
+    }).pipe(Layer.provide(Database.layerMemory), Layer.provideMerge(Layer.fresh(Mail.layerMemory)))
+  )))
+
+it.effect("realm-web confirms by function, once more when asked to", () =>
+  Effect.gen(function*() {
+    const baseUrl = yield* Listener.origin
+    yield* Effect.promise(async () => {
+      const app = new App({ id: "letters-abcde", baseUrl })
+      const auth = app.emailPasswordAuth
+      const credentials = { email: "pending@example.com", password: "correct horse" }
+      await auth.registerUser(credentials)
+      await auth.retryCustomConfirmation(credentials)
+      const failing = await refused(auth.registerUser({ ...credentials, email: "fail@example.com" }))
+      assert.strictEqual(failing.error, "failed to confirm user \"fail@example.com\"")
+    })
+  }).pipe(Effect.provide(
+    Listener.layer({
+      app: AppDefinition.make({
+        appId: "letters-abcde",
+        authProviders: {
+          emailPassword: {
+            runConfirmationFunction: true,
+            confirmationFunctionName: "confirm",
+            runResetFunction: true,
+            resetFunctionName: "confirm"
+          }
+        },
+        functions: [
+          { name: "confirm", source: "exports = ({ username }) => ({ status: username.split('@')[0] })" }
+        ]
+      }),
+      passwords: { cost: 2 },
+      functions: { workers: 1 }
+    }).pipe(Layer.provide(Database.layerMemory))
+  )))
 
 it.effect("realm-web logs in by function, twice as the same user", () =>
   withApp(async (app) => {
