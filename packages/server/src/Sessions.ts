@@ -171,7 +171,8 @@ export const layer = (options: {
       const accounts = yield* Accounts
       const sessions = (yield* Database).collection({ database: options.database, collection: "sessions" })
       const ofKeys = { "identity.providerType": "api-key" }
-      yield* sessions.createIndex({ userId: 1 })
+      // By time as well: a program that logs in for every run of its own has thousands that have not run out.
+      yield* sessions.createIndex({ userId: 1, expiresAt: 1 })
       yield* sessions.createIndex({ "identity.id": 1 }, { partial: ofKeys })
 
       const open: Sessions["Service"]["open"] = Effect.fnUntraced(function*({ device, identity, lifetime, userId }) {
