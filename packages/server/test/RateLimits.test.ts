@@ -3,11 +3,14 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as Layer from "effect/Layer"
 import * as RateLimiter from "effect/persistence/RateLimiter"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/testing/TestClock"
+import * as Attempts from "../src/internal/attempts.ts"
 import * as ClientAddress from "../src/internal/clientAddress.ts"
 import * as ExpiringTable from "../src/internal/expiringTable.ts"
 import * as Wire from "./support/wire.ts"
@@ -201,6 +204,16 @@ describe("mails", () => {
       assert.deepStrictEqual((yield* sent).map(({ to }) => to), ["a@example.com", "b@example.com", "c@example.com"])
     }).pipe(Effect.provide(serving({ mailsPerPlace: { limit: 2, window: "1 hour" } }))))
 
+  it.effect("that are asked for at once are no more than those in a row", () =>
+    Effect.gen(function*() {
+      yield* register(home, email)
+      const answers = yield* Effect.replicateEffect(post(elsewhere, "confirm/send", { email }), 30, {
+        concurrency: "unbounded"
+      })
+      assert.strictEqual(answers.filter(({ status }) => status === 204).length, 9)
+      assert.strictEqual((yield* sent).length, 10)
+    }).pipe(Effect.provide(serving())))
+
   it.effect("are not used up by requests that send none", () =>
     Effect.gen(function*() {
       yield* register(home, email)
@@ -221,6 +234,24 @@ describe("mails", () => {
         functions: [{ name: "reset", source: "exports = () => ({ status: 'pending' })" }]
       })
     }))))
+})
+
+describe("a confirmation that takes its time", () => {
+  it.effect("keeps nobody from logging in from the place that waits for it", () =>
+    Effect.gen(function*() {
+      const attempts = yield* Attempts.Attempts
+      const request = HttpServerRequest.fromClientRequest(
+        HttpClientRequest.post(path).pipe(HttpClientRequest.setHeader("x-forwarded-for", home))
+      )
+      const answers = yield* Effect.gen(function*() {
+        yield* Effect.replicateEffect(
+          Effect.forkChild(attempts.guess(Effect.never), { startImmediately: true }),
+          20
+        )
+        return yield* attempts.logIn(email)(Effect.succeed("logged in"))
+      }).pipe(Effect.provideService(HttpServerRequest.HttpServerRequest, request))
+      assert.strictEqual(answers, "logged in")
+    }).pipe(Effect.provide(Attempts.layer({ database: "users", limits: {}, proxies: 1 }))))
 })
 
 describe("the work of a log-in", () => {

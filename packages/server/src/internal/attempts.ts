@@ -72,22 +72,35 @@ export const layer = (options: {
         limit: limits[name]
       })
 
-      /** Takes tokens and answers how long it takes until there is one more, in milliseconds; 0 when there is one. */
-      const consume = ({ key, limit: { limit, window } }: Bucket, tokens: number): Effect.Effect<number> =>
+      /** Takes tokens, when there are as many, and answers how long there are too few, in milliseconds, and what is left. */
+      const consume = ({ key, limit: { limit, window } }: Bucket, tokens: number) =>
         limiter.consume({ algorithm: "token-bucket", onExceeded: "fail", key, limit, window, tokens }).pipe(
-          Effect.map(({ remaining, resetAfter }) => {
-            const millis = Duration.toMillis(resetAfter)
-            return remaining >= 1 ? 0 : Math.max(1, millis - (limit - 1) / limit * Duration.toMillis(window))
-          }),
-          Effect.catch(({ reason }) =>
-            reason._tag === "RateLimitExceeded"
-              ? Effect.succeed(Math.max(1, Duration.toMillis(reason.retryAfter)))
-              : Effect.as(Effect.logError("the store of the rate limits failed: nobody is refused", reason), 0)
-          )
+          Effect.map(({ remaining, resetAfter }) => ({
+            wait: 0,
+            remaining,
+            resetAfter: Duration.toMillis(resetAfter)
+          })),
+          Effect.catch(({ reason }) => {
+            if (reason._tag === "RateLimitExceeded") {
+              const wait = Math.max(1, Duration.toMillis(reason.retryAfter))
+              return Effect.succeed({ wait, remaining: 0, resetAfter: wait })
+            }
+            return Effect.as(
+              Effect.logError("the store of the rate limits failed: nobody is refused", reason),
+              { wait: 0, remaining: limit, resetAfter: 0 }
+            )
+          })
         )
 
-      const refuse = (millis: number): Effect.Effect<never, RealmError.RequestError> =>
-        Effect.withFiber((fiber) => {
+      /** How long until there is a token to take, in milliseconds. */
+      const waitFor = (bucket: Bucket): Effect.Effect<number> =>
+        Effect.map(consume(bucket, 0), ({ remaining, resetAfter }) => {
+          const { limit, window } = bucket.limit
+          return remaining >= 1 ? 0 : Math.max(1, resetAfter - (limit - 1) / limit * Duration.toMillis(window))
+        })
+
+      const refuse = (millis: number): Effect.Effect<void, RealmError.RequestError> =>
+        millis === 0 ? Effect.void : Effect.withFiber((fiber) => {
           const seconds = Math.ceil(millis / 1000)
           HttpEffect.appendPreResponseHandlerUnsafe(
             fiber.context,
@@ -99,7 +112,7 @@ export const layer = (options: {
         })
 
       const refuseWhenEmpty = (bucket: Bucket): Effect.Effect<void, RealmError.RequestError> =>
-        Effect.flatMap(consume(bucket, 0), (millis) => millis === 0 ? Effect.void : refuse(millis))
+        Effect.flatMap(waitFor(bucket), refuse)
 
       const take = (buckets: ReadonlyArray<Bucket>): Effect.Effect<void> =>
         Effect.forEach(buckets, (bucket) => consume(bucket, 1), { discard: true })
@@ -118,6 +131,7 @@ export const layer = (options: {
         return address === undefined ? undefined : ClientAddress.placeOf(address)
       })
 
+      // Those who guess at once get a few more guesses than they may: as many as have their turn at once.
       const inTurn = (place: string) => <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
         Effect.scopedWith((scope) =>
           Effect.flatMap(
@@ -126,20 +140,16 @@ export const layer = (options: {
           )
         )
 
-      // What is left is asked before and taken after, so those who try at once can get a few more than they may: as many as
-      // have their turn at once.
+      // What is left is asked before and taken after: only failures count, and what an attempt is shows at its end.
       const attempt = <A, E extends Failure>(
         effect: Effect.Effect<A, E>,
-        from: string | undefined,
         buckets: ReadonlyArray<Bucket>,
         isWrong: (error: Failure) => boolean
-      ): Effect.Effect<A, E | RealmError.RequestError> => {
-        const tried = Effect.forEach(buckets, refuseWhenEmpty, { discard: true }).pipe(
+      ): Effect.Effect<A, E | RealmError.RequestError> =>
+        Effect.forEach(buckets, refuseWhenEmpty, { discard: true }).pipe(
           Effect.andThen(effect),
           Effect.tapError((error) => isWrong(error) ? take(buckets) : Effect.void)
         )
-        return from === undefined ? tried : inTurn(from)(tried)
-      }
 
       const logIn: Attempts["Service"]["logIn"] = (email) => (effect) =>
         Effect.gen(function*() {
@@ -148,10 +158,9 @@ export const layer = (options: {
             key: keyOf(options.database, "known", email, from ?? ""),
             limit: { limit: 1, window: memory }
           }
-          const isKnown = (yield* consume(known, 0)) > 0
-          const result = yield* attempt(
+          const isKnown = (yield* waitFor(known)) > 0
+          const tried = attempt(
             effect,
-            from,
             [
               bucket("failuresPerAccountAndPlace", email, from ?? ""),
               ...(isKnown ? [] : [bucket("failuresPerAccount", email)]),
@@ -159,6 +168,7 @@ export const layer = (options: {
             ],
             isWrongPassword
           )
+          const result = yield* from === undefined ? tried : inTurn(from)(tried)
           yield* take([known])
           return result
         })
@@ -167,16 +177,16 @@ export const layer = (options: {
         Effect.flatMap(place, (from) =>
           from === undefined
             ? effect
-            : attempt(effect, from, [bucket("failuresPerPlace", from)], (error) => error._tag === "AuthError"))
+            : attempt(effect, [bucket("failuresPerPlace", from)], (error) => error._tag === "AuthError"))
 
       const message: Attempts["Service"]["message"] = Effect.fnUntraced(function*(email, by) {
         const from = yield* place
+        // The place's own first: whoever has none left takes nothing from an account.
         const buckets = [
           ...(from === undefined || by === "Function" ? [] : [bucket("mailsPerPlace", from)]),
           bucket("messagesPerAccount", email)
         ]
-        yield* Effect.forEach(buckets, refuseWhenEmpty, { discard: true })
-        yield* take(buckets)
+        for (const bucket of buckets) yield* refuse((yield* consume(bucket, 1)).wait)
       })
 
       return Attempts.of({ logIn, guess, message })
