@@ -2,9 +2,11 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { execFile, spawn } from "node:child_process"
 import { copyFile, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises"
+import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { SMTPServer } from "smtp-server"
 
 const bin = fileURLToPath(new URL("../src/bin.ts", import.meta.url))
 const shop = fileURLToPath(new URL("../../examples/apps/shop", import.meta.url))
@@ -56,9 +58,25 @@ const folder = Effect.acquireRelease(
   (path) => Effect.promise(() => rm(path, { recursive: true }))
 )
 
-const register = (origin: string, email: string) =>
+/** An exported app with email addresses, and nothing else. */
+const mailApp = (config: { readonly [field: string]: unknown }) =>
+  Effect.tap(folder, (directory) =>
+    Effect.promise(async () => {
+      await mkdir(join(directory, "auth"))
+      const name = "local-userpass"
+      await writeFile(
+        join(directory, "root_config.json"),
+        JSON.stringify({ app_id: "mail-abcde", config_version: 20210101, name: "mail" })
+      )
+      await writeFile(
+        join(directory, "auth", "providers.json"),
+        JSON.stringify({ [name]: { name, type: name, disabled: false, config } })
+      )
+    }))
+
+const register = (origin: string, email: string, appId = "shop-abcde") =>
   Effect.promise(() =>
-    fetch(`${origin}/api/client/v2.0/app/shop-abcde/auth/providers/local-userpass/register`, {
+    fetch(`${origin}/api/client/v2.0/app/${appId}/auth/providers/local-userpass/register`, {
       method: "POST",
       headers: { "content-type": "application/json" },
       body: JSON.stringify({ email, password: "correct horse" })
@@ -140,6 +158,49 @@ describe("serve", () => {
       const second = yield* start(args)
       assert.strictEqual((yield* register(yield* second.origin, "ann@example.com")).status, 409)
     }), { timeout })
+
+  it.live(
+    "sends mails by the server it was told of, and registers nobody while that is down",
+    () =>
+      Effect.gen(function*() {
+        const directory = yield* mailApp({
+          emailConfirmationUrl: "https://shop.example/confirm",
+          resetPasswordUrl: "https://shop.example/reset"
+        })
+        const mails: Array<string> = []
+        const smtp = new SMTPServer({
+          authOptional: true,
+          closeTimeout: 1,
+          onData: (stream, _, done) => {
+            let mail = ""
+            stream.on("data", (chunk: Buffer) => mail += chunk.toString())
+            stream.on("end", () => {
+              mails.push(mail)
+              done()
+            })
+          }
+        })
+        yield* Effect.promise(() => new Promise<void>((resolve) => smtp.listen(0, "localhost", resolve)))
+        const close = Effect.promise(() => new Promise<void>((resolve) => smtp.close(resolve)))
+        const { port } = smtp.server.address() as AddressInfo
+        const { ended, origin, child } = yield* start(["serve", directory, "--port", "0", "--database", "memory:"], {
+          EFFECT_REALM_MAIL_URL: `smtp://localhost:${port}?tls=none`,
+          EFFECT_REALM_MAIL_FROM: "Shop <no-reply@shop.example>"
+        })
+        const url = yield* origin
+        assert.strictEqual((yield* register(url, "ann@example.com", "mail-abcde")).status, 201)
+        assert.match(mails.join(), /^From: Shop <no-reply@shop\.example>\r$/m)
+        assert.match(mails.join(), /^To: ann@example\.com\r$/m)
+        yield* close
+        assert.strictEqual((yield* register(url, "bob@example.com", "mail-abcde")).status, 503)
+        assert.strictEqual((yield* register(url, "bob@example.com", "mail-abcde")).status, 503)
+        child.kill("SIGTERM")
+        const { code, out } = yield* ended
+        assert.strictEqual(code, 0)
+        assert.match(out, /mail not sent: The mail server cannot be reached/)
+      }),
+    { timeout }
+  )
 
   it.live("says in one line what keeps it from starting", () =>
     Effect.gen(function*() {
@@ -266,27 +327,7 @@ describe("check", () => {
 
   it.live("warns of what an app asks for in vain", () =>
     Effect.gen(function*() {
-      const directory = yield* folder
-      yield* Effect.promise(() =>
-        writeFile(
-          join(directory, "root_config.json"),
-          JSON.stringify({ app_id: "mail-abcde", config_version: 20210101, name: "mail" })
-        )
-      )
-      yield* Effect.promise(async () => {
-        await mkdir(join(directory, "auth"))
-        await writeFile(
-          join(directory, "auth", "providers.json"),
-          JSON.stringify({
-            "local-userpass": {
-              name: "local-userpass",
-              type: "local-userpass",
-              disabled: false,
-              config: { emailConfirmationUrl: "https://shop.example/confirm" }
-            }
-          })
-        )
-      })
+      const directory = yield* mailApp({ emailConfirmationUrl: "https://shop.example/confirm" })
       const { code, error, out } = yield* run(["check", directory])
       assert.deepStrictEqual([code, out], [0, "mail-abcde can be served.\n"])
       assert.match(error, /^warning: email addresses are confirmed by mail.*: no mail server is configured/m)
