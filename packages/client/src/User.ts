@@ -103,11 +103,18 @@ export type Functions<Name extends string = string> = {
 
 /** The functions of a group of contracts as methods. */
 export type ContractFunctions<G extends RealmFunction.Group> = {
-  readonly [K in Exclude<keyof G, ReservedName>]: (...args: RealmFunction.Args<G[K]>) => Effect.Effect<
-    RealmFunction.Success<G[K]>,
-    CallContractError | RealmFunction.OwnError<G[K]>,
-    HttpClient.HttpClient | TokenStore
-  >
+  readonly [K in Exclude<keyof G, ReservedName>]: (
+    ...args: RealmFunction.Args<G[K]>
+  ) => G[K]["streams"] extends true ? Stream.Stream<
+      RealmFunction.Success<G[K]>,
+      CallContractError | RealmFunction.OwnError<G[K]>,
+      HttpClient.HttpClient | TokenStore
+    >
+    : Effect.Effect<
+      RealmFunction.Success<G[K]>,
+      CallContractError | RealmFunction.OwnError<G[K]>,
+      HttpClient.HttpClient | TokenStore
+    >
 }
 
 /** The arguments of a contract's function as one parameter, which may be left out when there are none. */
@@ -536,14 +543,14 @@ const sendProfile = Transport.make(Endpoint.profile, { repeat: "always" })
  * ```
  */
 export const callFunction: {
-  <F extends RealmFunction.Any>(contract: F, ...args: ArgsParameter<F>): (
+  <F extends RealmFunction.AnyCall>(contract: F, ...args: ArgsParameter<F>): (
     user: User
   ) => Effect.Effect<
     RealmFunction.Success<F>,
     CallContractError | RealmFunction.OwnError<F>,
     HttpClient.HttpClient | TokenStore
   >
-  <F extends RealmFunction.Any>(user: User, contract: F, ...args: ArgsParameter<F>): Effect.Effect<
+  <F extends RealmFunction.AnyCall>(user: User, contract: F, ...args: ArgsParameter<F>): Effect.Effect<
     RealmFunction.Success<F>,
     CallContractError | RealmFunction.OwnError<F>,
     HttpClient.HttpClient | TokenStore
@@ -568,13 +575,91 @@ export const callFunction: {
   (args) => args[0] instanceof User,
   <A>(
     user: User,
-    called: string | RealmFunction.Any,
+    called: string | RealmFunction.AnyCall,
     args: ReadonlyArray<unknown> = [],
     result?: Schema.Decoder<A>
   ): Effect.Effect<unknown, unknown, HttpClient.HttpClient | TokenStore> =>
     typeof called === "object"
       ? FunctionCalls.callContract(user, called, args)
       : FunctionCalls.call(user, called, args, result)
+)
+
+/**
+ * Calls a function that streams (`callFunctionStreaming` of realm-web, protocol section 8.4), and answers its values one
+ * after the other. They are not pulled ahead of: while they are not read, the function waits. To stop reading stops the
+ * function.
+ *
+ * The call is sent when the stream is run, and once more only after a 401 before its first value. It has no deadline once
+ * it has begun. The stream ends when the function does; it fails with `TransportError` when the connection breaks before,
+ * and then it is for the program to say whether to call anew (`Stream.retry`), as what was missed meanwhile is lost.
+ *
+ * Functions that stream are those of contracts, `RealmFunction.makeStream`. Exported JavaScript does not stream: fails with
+ * `FunctionError`, reason `NotCallable`.
+ *
+ * @param name the function's name, with `/` for folders; or its contract, which gives arguments, values and the function's
+ *   own errors their types
+ * @param args its arguments; none by default
+ * @param value what each value must look like; without it they are `unknown`
+ *
+ * ```ts
+ * import { User } from "@effect-realm/client"
+ * import { RealmFunction } from "@effect-realm/protocol"
+ * import { AppDefinition, FunctionGroup } from "@effect-realm/server"
+ * import { RealmTest } from "@effect-realm/testing"
+ * import { Effect, Schema, Stream } from "effect"
+ *
+ * const countTo = RealmFunction.makeStream("countTo", { args: [Schema.Int], success: Schema.Int })
+ *
+ * const app = AppDefinition.make({ appId: "shop-abcde", authProviders: { anonymous: {} } })
+ * const functionGroups = FunctionGroup.layer({ countTo }, { countTo: (end) => Stream.range(1, end) })
+ *
+ * const program = Effect.gen(function*() {
+ *   const user = yield* RealmTest.anonymousUser
+ *   return yield* Stream.runCollect(User.callFunctionStreaming(user, countTo, [3]))
+ * })
+ * await Effect.runPromise(Effect.provide(program, RealmTest.layer({ app, functionGroups }))) // => [1, 2, 3]
+ * ```
+ */
+export const callFunctionStreaming: {
+  <F extends RealmFunction.AnyStream>(contract: F, ...args: ArgsParameter<F>): (
+    user: User
+  ) => Stream.Stream<
+    RealmFunction.Success<F>,
+    CallContractError | RealmFunction.OwnError<F>,
+    HttpClient.HttpClient | TokenStore
+  >
+  <F extends RealmFunction.AnyStream>(user: User, contract: F, ...args: ArgsParameter<F>): Stream.Stream<
+    RealmFunction.Success<F>,
+    CallContractError | RealmFunction.OwnError<F>,
+    HttpClient.HttpClient | TokenStore
+  >
+  (name: string, args?: ReadonlyArray<unknown>, value?: undefined): (
+    user: User
+  ) => Stream.Stream<unknown, CallFunctionError, HttpClient.HttpClient | TokenStore>
+  <A>(name: string, args: ReadonlyArray<unknown>, value: Schema.Decoder<A>): (
+    user: User
+  ) => Stream.Stream<A, CallFunctionError | SchemaMismatchError, HttpClient.HttpClient | TokenStore>
+  (user: User, name: string, args?: ReadonlyArray<unknown>, value?: undefined): Stream.Stream<
+    unknown,
+    CallFunctionError,
+    HttpClient.HttpClient | TokenStore
+  >
+  <A>(user: User, name: string, args: ReadonlyArray<unknown>, value: Schema.Decoder<A>): Stream.Stream<
+    A,
+    CallFunctionError | SchemaMismatchError,
+    HttpClient.HttpClient | TokenStore
+  >
+} = /* @__PURE__ */ dual(
+  (args) => args[0] instanceof User,
+  <A>(
+    user: User,
+    called: string | RealmFunction.AnyStream,
+    args: ReadonlyArray<unknown> = [],
+    value?: Schema.Decoder<A>
+  ): Stream.Stream<unknown, unknown, HttpClient.HttpClient | TokenStore> =>
+    typeof called === "object"
+      ? FunctionCalls.streamContract(user, called, args)
+      : FunctionCalls.stream(user, called, args, value)
 )
 
 /**

@@ -35,21 +35,25 @@ export interface ArgsSchema extends Schema.ConstraintCodec<ReadonlyArray<unknown
 
 const TypeId = "~effect-realm/protocol/RealmFunction"
 
-/** What a function takes, answers and fails with. Made by {@link make}. */
+/** What a function takes, answers and fails with. Made by {@link make}, or by {@link makeStream}. */
 export interface RealmFunction<
   Name extends string,
   Args extends ArgsSchema,
   Success extends ValueSchema,
-  Error extends ValueSchema
+  Error extends ValueSchema,
+  Streams extends boolean = false
 > {
   readonly [TypeId]: typeof TypeId
   /** The name it is called by, with `/` for folders. */
   readonly name: Name
   /** The schema of the whole list of arguments. */
   readonly args: Args
+  /** What it answers; of a function that streams, each of its values. */
   readonly success: Success
   /** The schema of the function's own errors; `Schema.Never` when it has none. */
   readonly error: Error
+  /** Whether it answers a stream of values, not one. */
+  readonly streams: Streams
   /** How its values travel. Clients call through `User.callFunction`, servers implement by `FunctionGroup.layer`. */
   readonly codec: Codec<Args["Type"], Success["Type"], Error["Type"]>
 }
@@ -75,7 +79,13 @@ export interface Codec<out Args, out Success, out Error> {
 }
 
 /** Any contract. */
-export interface Any extends RealmFunction<string, ArgsSchema, ValueSchema, ValueSchema> {}
+export interface Any extends RealmFunction<string, ArgsSchema, ValueSchema, ValueSchema, boolean> {}
+
+/** Any contract of a function that answers once. */
+export interface AnyCall extends RealmFunction<string, ArgsSchema, ValueSchema, ValueSchema> {}
+
+/** Any contract of a function that streams. */
+export interface AnyStream extends RealmFunction<string, ArgsSchema, ValueSchema, ValueSchema, true> {}
 
 /** Contracts that belong together, each under the name of its method. A module that exports only contracts is one too. */
 export interface Group {
@@ -85,7 +95,7 @@ export interface Group {
 /** The arguments of a contract's function. */
 export type Args<F extends Any> = F["args"]["Type"]
 
-/** What a contract's function answers. */
+/** What a contract's function answers, or each of the values that it streams. */
 export type Success<F extends Any> = F["success"]["Type"]
 
 /** The own errors of a contract's function. */
@@ -206,7 +216,51 @@ export const make = <
 >(
   name: Name,
   options?: { readonly args?: A; readonly success?: S; readonly error?: E }
-): RealmFunction<Name, ArgsOf<A>, S, E> => {
+): RealmFunction<Name, ArgsOf<A>, S, E> => declare(name, options, false)
+
+/**
+ * Declares a function that streams: it answers value after value, for as long as somebody reads and it has some (protocol
+ * section 8.4). Clients call it by `User.callFunctionStreaming`; only a server of ours has such functions.
+ *
+ * Throws a `SchemaError` when the name is none that a function can have.
+ *
+ * @param name what the function is called by, with `/` for folders
+ * @param options.args one schema for each argument, or one for the whole list; none by default
+ * @param options.success each of its values; nothing by default
+ * @param options.error its own errors, which end the stream; none by default
+ *
+ * ```ts
+ * import { RealmFunction } from "@effect-realm/protocol"
+ * import { Schema } from "effect"
+ *
+ * const prices = RealmFunction.makeStream("prices/follow", {
+ *   args: [Schema.String],
+ *   success: Schema.Struct({ at: Schema.Date, price: Schema.BigInt })
+ * })
+ * prices.streams // => true
+ * ```
+ */
+export const makeStream = <
+  const Name extends string,
+  const A extends ArgsOption = readonly [],
+  S extends ValueSchema = Schema.Void,
+  E extends ValueSchema = Schema.Never
+>(
+  name: Name,
+  options?: { readonly args?: A; readonly success?: S; readonly error?: E }
+): RealmFunction<Name, ArgsOf<A>, S, E, true> => declare(name, options, true)
+
+const declare = <
+  Name extends string,
+  A extends ArgsOption,
+  S extends ValueSchema,
+  E extends ValueSchema,
+  T extends boolean
+>(
+  name: Name,
+  options: { readonly args?: A; readonly success?: S; readonly error?: E } | undefined,
+  streams: T
+): RealmFunction<Name, ArgsOf<A>, S, E, T> => {
   checkName(name)
   const args: ArgsOption = options?.args ?? []
   const fields = {
@@ -214,7 +268,8 @@ export const make = <
     name,
     args: isList(args) ? Schema.Tuple(args) : args,
     success: options?.success ?? Schema.Void,
-    error: options?.error ?? Schema.Never
+    error: options?.error ?? Schema.Never,
+    streams
   } as const
   let codec: Any["codec"] | undefined
   const contract: Any = {
@@ -224,7 +279,7 @@ export const make = <
     }
   }
   // What is left out has the type that is its default.
-  return Object.freeze(contract) as RealmFunction<Name, ArgsOf<A>, S, E>
+  return Object.freeze(contract) as RealmFunction<Name, ArgsOf<A>, S, E, T>
 }
 
 const isList = (args: ArgsOption): args is ReadonlyArray<ValueSchema> => Array.isArray(args)

@@ -16,6 +16,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
 import type { Caller as FunctionCaller } from "./Functions.ts"
 import * as GroupFunctions from "./internal/groupFunctions.ts"
 import * as Expression from "./internal/ruleExpression.ts"
@@ -29,20 +30,20 @@ export interface FunctionGroup {
   readonly _: unique symbol
 }
 
-/** Implementations of a group's contracts, by method. */
+/** Implementations of a group's contracts, by method: an Effect each, or a `Stream` where the contract streams. */
 export type Handlers<G extends RealmFunction.Group> = {
-  readonly [K in keyof G]: (...args: RealmFunction.Args<G[K]>) => Effect.Effect<
-    RealmFunction.Success<G[K]>,
-    RealmFunction.OwnError<G[K]>,
-    unknown
-  >
+  readonly [K in keyof G]: (
+    ...args: RealmFunction.Args<G[K]>
+  ) => G[K]["streams"] extends true ? Stream.Stream<RealmFunction.Success<G[K]>, RealmFunction.OwnError<G[K]>, unknown>
+    : Effect.Effect<RealmFunction.Success<G[K]>, RealmFunction.OwnError<G[K]>, unknown>
 }
 
+type ServicesOf<H> = H extends (...args: never) => Effect.Effect<unknown, unknown, infer R> ? R
+  : H extends (...args: never) => Stream.Stream<unknown, unknown, infer R> ? R
+  : never
+
 /** The services that handlers need, beside their {@link Caller}. */
-export type HandlerServices<H> = Exclude<
-  { [K in keyof H]: H[K] extends (...args: never) => Effect.Effect<unknown, unknown, infer R> ? R : never }[keyof H],
-  Caller
->
+export type HandlerServices<H> = Exclude<{ [K in keyof H]: ServicesOf<H[K]> }[keyof H], Caller>
 
 /** Who may call a function of a group. */
 export interface Options {
@@ -113,7 +114,11 @@ export class DuplicateFunctionError
 // Running
 // -----------------------------------------------------------------------------
 
-type Handler = (...args: ReadonlyArray<unknown>) => Effect.Effect<unknown, unknown, Caller>
+type CallHandler<R> = (...args: ReadonlyArray<unknown>) => Effect.Effect<unknown, unknown, R>
+type StreamHandler<R> = (...args: ReadonlyArray<unknown>) => Stream.Stream<unknown, unknown, R>
+
+/** What a handler has while it runs: the services of its layer, and the caller. */
+type Provide<R> = (caller: FunctionCaller) => (current: Context.Context<never>) => Context.Context<R>
 
 const log = (name: string, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
   Effect.annotateLogs(Effect.logError(`function "${name}" failed`, cause), { function: name })
@@ -122,31 +127,73 @@ const failed = RealmError.make("FunctionExecutionError", "Error: the function fa
 
 const cancelled = RealmError.make("OperationCanceled", "the function was interrupted")
 
-const implement = (contract: RealmFunction.Any, handler: Handler): GroupFunctions.GroupFunction["run"] => {
-  const { codec, name } = contract
-
+const makeEncoders = ({ codec, name }: RealmFunction.Any) => {
   /** What the function gave does not fit its own contract: its mistake, not the caller's. */
   const orFailed = <A>(
     effect: Effect.Effect<A, RealmFunction.ContractError>
   ): Effect.Effect<A, RealmError.FunctionError> =>
     Effect.catch(effect, (error) => Effect.andThen(log(name, Cause.fail(error)), Effect.fail(failed)))
 
-  return (json, caller) =>
-    Effect.flatMap(
-      Effect.mapError(codec.decodeArgs(json), codec.refuseArgs),
-      (args) =>
-        Effect.matchCauseEffect(Effect.provideService(Effect.suspend(() => handler(...args)), Caller, caller), {
-          onSuccess: (result) => orFailed(codec.encodeResult(result)),
-          onFailure: (cause): Effect.Effect<Schema.Json, RealmError.FunctionError> => {
-            const expected = cause.reasons.find(Cause.isFailReason)
-            if (expected !== undefined) return Effect.flatMap(orFailed(codec.encodeError(expected.error)), Effect.fail)
-            return Cause.hasInterruptsOnly(cause)
-              ? Effect.fail(cancelled)
-              : Effect.andThen(log(name, cause), Effect.fail(failed))
-          }
-        })
-    )
+  return {
+    result: (result: unknown): Effect.Effect<Schema.Json, RealmError.FunctionError> =>
+      orFailed(codec.encodeResult(result)),
+    failure: (cause: Cause.Cause<unknown>): Effect.Effect<never, RealmError.FunctionError> => {
+      const expected = cause.reasons.find(Cause.isFailReason)
+      if (expected !== undefined) return Effect.flatMap(orFailed(codec.encodeError(expected.error)), Effect.fail)
+      return Cause.hasInterruptsOnly(cause)
+        ? Effect.fail(cancelled)
+        : Effect.andThen(log(name, cause), Effect.fail(failed))
+    }
+  }
 }
+
+const implementCall = <R>(
+  contract: RealmFunction.Any,
+  handler: CallHandler<R>,
+  provide: Provide<R>
+): GroupFunctions.Run => {
+  const { codec } = contract
+  const encode = makeEncoders(contract)
+  return {
+    _tag: "Call",
+    call: (json, caller) =>
+      Effect.flatMap(
+        Effect.mapError(codec.decodeArgs(json), codec.refuseArgs),
+        (args) =>
+          Effect.matchCauseEffect(Effect.updateContext(Effect.suspend(() => handler(...args)), provide(caller)), {
+            onSuccess: encode.result,
+            onFailure: encode.failure
+          })
+      )
+  }
+}
+
+const implementStream = <R>(
+  contract: RealmFunction.Any,
+  handler: StreamHandler<R>,
+  provide: Provide<R>
+): GroupFunctions.Run => {
+  const { codec } = contract
+  const encode = makeEncoders(contract)
+  return {
+    _tag: "Stream",
+    begin: (json, caller) =>
+      Effect.map(
+        Effect.mapError(codec.decodeArgs(json), codec.refuseArgs),
+        (args) =>
+          Stream.updateContext(Stream.suspend(() => handler(...args)), provide(caller)).pipe(
+            Stream.catchCause((cause) => Stream.fromEffect(encode.failure(cause))),
+            Stream.mapEffect(encode.result)
+          )
+      )
+  }
+}
+
+const implement = <R>(contract: RealmFunction.Any, handler: unknown, provide: Provide<R>): GroupFunctions.Run =>
+  // The handlers of a group are the methods of the group, each of the kind that its contract says.
+  contract.streams
+    ? implementStream(contract, handler as StreamHandler<R>, provide)
+    : implementCall(contract, handler as CallHandler<R>, provide)
 
 // -----------------------------------------------------------------------------
 // Layers
@@ -203,24 +250,25 @@ export const layer = <G extends RealmFunction.Group, H extends Handlers<G>>(
     if (unsupported.length > 0) {
       throw new Error(`canEvaluate of "${contract.name}": ${unsupported.map(({ message }) => message).join("; ")}`)
     }
-    // The handlers of a group are the methods of the group, typed by its contracts.
-    const handler = handlers[method] as unknown as Handler
-    return { contract, handler, rest: { private: isPrivate, ...(canEvaluate === undefined ? {} : { canEvaluate }) } }
+    return {
+      contract,
+      handler: handlers[method],
+      rest: { private: isPrivate, ...(canEvaluate === undefined ? {} : { canEvaluate }) }
+    }
   })
   return Layer.effectContext(
     Effect.map(
       Effect.context<HandlerServices<H>>(),
-      (services) =>
-        GroupFunctions.context<FunctionGroup>(entries.map(({ contract, handler, rest }) => ({
+      (services) => {
+        // What the request brings along (its span, its log) goes before what was there when the layer was built.
+        const provide: Provide<HandlerServices<H> | Caller> = (caller) => (current) =>
+          Context.add(Context.merge(services, current), Caller, caller)
+        return GroupFunctions.context<FunctionGroup>(entries.map(({ contract, handler, rest }) => ({
           name: contract.name,
           ...rest,
-          run: implement(contract, (...args) =>
-            // What the request brings along (its span, its log) goes before what was there when the layer was built.
-            Effect.updateContext(
-              handler(...args),
-              (current: Context.Context<Caller>) => Context.merge(services, current)
-            ))
+          run: implement(contract, handler, provide)
         })))
+      }
     )
   )
 }

@@ -216,6 +216,9 @@ interface Prepared extends Permission {
 const streamsNot = (name: string): Effect.Effect<never, RealmError.FunctionError> =>
   Effect.fail(RealmError.make("NotCallable", `function "${name}" does not stream: call it without streaming`))
 
+const streamsOnly = (name: string): Effect.Effect<never, RealmError.FunctionError> =>
+  Effect.fail(RealmError.make("NotCallable", `function "${name}" streams: call it streaming`))
+
 const permission = (
   { canEvaluate, private: isPrivate }: Pick<AppFunction, "private" | "canEvaluate">
 ): Permission => {
@@ -401,21 +404,26 @@ export const make = Effect.fnUntraced(function*(
     }
   }
 
-  const grouped = (definition: GroupFunctions.GroupFunction): Prepared => ({
-    ...permission(definition),
-    streamJson: () => streamsNot(definition.name),
-    runJson: (args, { caller }) => definition.run(args, caller),
-    run: (args, { caller }) => {
-      const json = Ejson.encode(args, { root: "arguments" })
-      return Result.isFailure(json)
-        ? Effect.fail(unsendable(json.failure))
-        // A list encodes to a list, and what was encoded can be decoded.
-        : Effect.map(
-          definition.run(json.success as ReadonlyArray<unknown>, caller),
-          (result) => Ejson.decodeUnsafe(result, { numbers: "exact" })
-        )
+  const grouped = (definition: GroupFunctions.GroupFunction): Prepared => {
+    const { name, run } = definition
+    const call = run._tag === "Call" ? run.call : () => streamsOnly(name)
+    const begin = run._tag === "Stream" ? run.begin : () => streamsNot(name)
+    return {
+      ...permission(definition),
+      streamJson: (args, { caller }) => begin(args, caller),
+      runJson: (args, { caller }) => call(args, caller),
+      run: (args, { caller }) => {
+        const json = Ejson.encode(args, { root: "arguments" })
+        return Result.isFailure(json)
+          ? Effect.fail(unsendable(json.failure))
+          // A list encodes to a list, and what was encoded can be decoded.
+          : Effect.map(
+            call(json.success as ReadonlyArray<unknown>, caller),
+            (result) => Ejson.decodeUnsafe(result, { numbers: "exact" })
+          )
+      }
     }
-  })
+  }
 
   const functions = new Map<string, Prepared>()
   for (

@@ -14,6 +14,7 @@ import * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import { createServer, type Server, STATUS_CODES } from "node:http"
+import type { Socket } from "node:net"
 import type { Database } from "./Database.ts"
 import type { DatabaseError } from "./DatabaseError.ts"
 import * as Streams from "./internal/streams.ts"
@@ -129,6 +130,18 @@ const endIdleConnections = (server: Server): Server =>
     })
   })
 
+// Browsers and `fetch` connect ahead of what they will ask, and Node.js takes such a connection for one in use.
+const trackSilentConnections = (server: Server): () => void => {
+  const open = new Set<Socket>()
+  server.on("connection", (socket) => {
+    open.add(socket)
+    socket.once("close", () => open.delete(socket))
+  })
+  return () => {
+    for (const socket of open) if (socket.bytesRead === 0) socket.destroy()
+  }
+}
+
 const refusals: { readonly [code: string]: RealmError.RealmError | undefined } = {
   HPE_HEADER_OVERFLOW: new RealmError.UnknownServiceError({ detail: "request headers are too large", status: 431 }),
   ERR_HTTP_REQUEST_TIMEOUT: new RealmError.UnknownServiceError({ detail: "the request took too long", status: 408 })
@@ -209,7 +222,9 @@ const listen = (
   )
   // Streams have no end to wait for, so they are ended before the waiting begins.
   const stopping = Deferred.makeUnsafe<void>()
-  return Layer.effectDiscard(Effect.addFinalizer(() => Deferred.succeed(stopping, undefined))).pipe(
+  const endSilentConnections = trackSilentConnections(server)
+  const stop = Effect.andThen(Effect.sync(endSilentConnections), Deferred.succeed(stopping, undefined))
+  return Layer.effectDiscard(Effect.addFinalizer(() => stop)).pipe(
     Layer.provideMerge(HttpRouter.serve(routes, { disableLogger: true, disableListenLog: true })),
     Layer.provide([hiddenParameters, Layer.succeed(Streams.Stopping, Deferred.await(stopping))]),
     Layer.provideMerge(bounded)

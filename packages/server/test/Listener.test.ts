@@ -77,6 +77,22 @@ it.live("a client that neither ends its request nor its connection does not keep
     yield* Effect.promise(() => closed)
   }))
 
+it.live("a client that is connected and has said nothing yet does not keep a server from stopping", () =>
+  Effect.gen(function*() {
+    const scope = yield* Scope.make()
+    const context = yield* Layer.buildWithScope(server({ gracePeriod: 60_000 }), scope)
+    const origin = yield* Effect.provideContext(Listener.origin, context)
+    const closed = yield* Effect.callback<Promise<void>>((resume) => {
+      const socket = connect(Number(new URL(origin).port), "127.0.0.1")
+      const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()))
+      socket.on("error", () => {}).once("connect", () => resume(Effect.succeed(closed)))
+    })
+    // Another request has come back: by now the server knows of the connection.
+    yield* logIn(origin)
+    yield* Scope.close(scope, Exit.void)
+    yield* Effect.promise(() => closed)
+  }))
+
 /** What comes back for bytes that no client library would send. */
 const exchange = (origin: string, text: string) =>
   Effect.callback<string>((resume) => {

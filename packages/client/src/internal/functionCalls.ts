@@ -12,12 +12,14 @@ import * as Hash from "effect/Hash"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
 import type { ExchangeError, InvalidResponseError, SchemaMismatchError } from "../ClientError.ts"
 import type { TokenStore } from "../TokenStore.ts"
 import { checked } from "./checked.ts"
 import { decoded } from "./decoded.ts"
 import * as Operation from "./operation.ts"
 import * as Sessions from "./session.ts"
+import * as StreamCalls from "./streamCalls.ts"
 import * as Transport from "./transport.ts"
 
 const sendCall = Transport.make(Endpoint.callFunction, { repeat: "declared" })
@@ -154,6 +156,78 @@ export const callContract = <F extends RealmFunction.Any>(
 }
 
 // -----------------------------------------------------------------------------
+// As a stream
+// -----------------------------------------------------------------------------
+
+const aroundStream = /* @__PURE__ */ Operation.makeStream("User.callFunctionStreaming")
+
+const aboutStream = (user: Sessions.UserRef, name: string): Operation.About => ({
+  endpoint: Endpoint.streamFunction,
+  appId: user.appId,
+  attributes: { "realm.function": name }
+})
+
+/** The values of a function that streams, as Extended JSON. */
+const streamPlain = (
+  user: Sessions.UserRef,
+  name: string,
+  args: ReadonlyArray<unknown>
+): Stream.Stream<unknown, CallError, Client> =>
+  Stream.catchTag(
+    StreamCalls.values(StreamCalls.events(user, { name, args })),
+    ["ServiceError", "DataError"],
+    // See `sendPlain`.
+    (error) => Stream.fail(RealmError.narrow(error, withoutService) as RealmError.UnknownServiceError)
+  )
+
+/** Calls a function of the app that streams. */
+export const stream = <A>(
+  user: Sessions.UserRef,
+  name: string,
+  args: ReadonlyArray<unknown> = [],
+  result?: Schema.Decoder<A>
+): Stream.Stream<A, CallError | Ejson.EjsonError | SchemaMismatchError, Client> => {
+  const values = Effect.map(
+    Effect.fromResult(Ejson.encode(args, { root: "args" })),
+    // An array encodes to an array.
+    (args) => streamPlain(user, name, args as ReadonlyArray<unknown>)
+  )
+  return aroundStream(
+    Stream.mapEffect(Stream.unwrap(values), (json): Effect.Effect<A, InvalidResponseError | SchemaMismatchError> => {
+      const value = Ejson.decode(json)
+      return Result.isSuccess(value)
+        ? decoded(`value of ${name}`, result, value.success)
+        : Effect.fail(StreamCalls.invalid(value.failure.message))
+    }),
+    aboutStream(user, name)
+  )
+}
+
+/** Calls a function that streams by its contract. */
+export const streamContract = <F extends RealmFunction.AnyStream>(
+  user: Sessions.UserRef,
+  contract: F,
+  args: RealmFunction.Args<F>
+): Stream.Stream<
+  RealmFunction.Success<F>,
+  CallError | RealmFunction.ContractError | RealmFunction.OwnError<F>,
+  Client
+> => {
+  // The codec of a contract answers what the types of the contract say.
+  const codec = contract.codec as RealmFunction.Codec<unknown, RealmFunction.Success<F>, RealmFunction.OwnError<F>>
+  return aroundStream(
+    Stream.unwrap(Effect.map(codec.encodeArgs(args), (args) => streamPlain(user, contract.name, args))).pipe(
+      Stream.catchIf(
+        (error) => error._tag === "FunctionError",
+        (error) => Stream.fromEffect(codec.decodeError(error))
+      ),
+      Stream.mapEffect(codec.decodeResult)
+    ),
+    aboutStream(user, contract.name)
+  )
+}
+
+// -----------------------------------------------------------------------------
 // As methods
 // -----------------------------------------------------------------------------
 
@@ -228,16 +302,23 @@ export const methods = (user: Sessions.UserRef): { readonly [name: string]: Meth
   })
 }
 
+const isStream = (contract: RealmFunction.Any): contract is RealmFunction.AnyStream => contract.streams
+
 /** One method for each contract of a group, and nothing else. */
 export const contractMethods = (
   user: Sessions.UserRef,
   group: RealmFunction.Group
-): { readonly [method: string]: (...args: ReadonlyArray<unknown>) => Effect.Effect<unknown, unknown, Client> } =>
+): {
+  readonly [method: string]: (
+    ...args: ReadonlyArray<unknown>
+  ) => Effect.Effect<unknown, unknown, Client> | Stream.Stream<unknown, unknown, Client>
+} =>
   Object.freeze(Object.fromEntries(
     Object.entries(group)
       .filter(([method]) => !isReserved(method))
       .map(([method, contract]) => [
         method,
-        (...args: ReadonlyArray<unknown>) => callContract(user, contract, args)
+        (...args: ReadonlyArray<unknown>) =>
+          isStream(contract) ? streamContract(user, contract, args) : callContract(user, contract, args)
       ])
   ))

@@ -63,6 +63,17 @@ export const events = (
 export const invalid = (detail: string): InvalidResponseError =>
   Transport.invalid(Endpoint.streamFunction, detail, { headers: { "content-type": "text/event-stream" } })
 
+/** The values of events, as Extended JSON; events of types that only others know are left aside. */
+export const values = <E, R>(
+  events: Stream.Stream<StreamEvent.StreamEvent, E, R>
+): Stream.Stream<unknown, E | InvalidResponseError, R> =>
+  events.pipe(
+    Stream.filter(({ type }) => type === "message"),
+    Stream.mapEffect(({ data }) =>
+      Effect.try({ try: (): unknown => JSON.parse(data), catch: () => invalid("an event is not valid JSON") })
+    )
+  )
+
 const brokenOff = new TransportError({
   method: Endpoint.streamFunction.method,
   route: Endpoint.streamFunction.path,

@@ -6,6 +6,7 @@ import type * as RealmError from "@effect-realm/protocol/RealmError"
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
+import type * as Stream from "effect/Stream"
 import type { Caller } from "../Functions.ts"
 
 /** A function that runs in the server's process. */
@@ -13,9 +14,25 @@ export interface GroupFunction {
   readonly name: string
   readonly private: boolean
   readonly canEvaluate?: Schema.Json
-  /** @param args Extended JSON */
-  readonly run: (args: ReadonlyArray<unknown>, caller: Caller) => Effect.Effect<Schema.Json, RealmError.FunctionError>
+  readonly run: Run
 }
+
+/** How a function runs: it answers once, or it streams. Arguments and results are Extended JSON. */
+export type Run =
+  | {
+    readonly _tag: "Call"
+    readonly call: (
+      args: ReadonlyArray<unknown>,
+      caller: Caller
+    ) => Effect.Effect<Schema.Json, RealmError.FunctionError>
+  }
+  | {
+    readonly _tag: "Stream"
+    readonly begin: (
+      args: ReadonlyArray<unknown>,
+      caller: Caller
+    ) => Effect.Effect<Stream.Stream<Schema.Json, RealmError.FunctionError>, RealmError.FunctionError>
+  }
 
 const prefix = "@effect-realm/server/FunctionGroup/"
 
