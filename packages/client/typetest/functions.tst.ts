@@ -1,6 +1,6 @@
 import { type ClientError, type TokenStore, User } from "@effect-realm/client"
 import { type Ejson, type RealmError, RealmFunction } from "@effect-realm/protocol"
-import { Effect, type Option, Schema } from "effect"
+import { Effect, type Option, Schema, type Stream } from "effect"
 import type { HttpClient } from "effect/http"
 import { describe, expect, test } from "tstyche"
 
@@ -106,6 +106,39 @@ describe("a call of a service", () => {
     >()
     expect<User.CallContractError>().type.toBe<
       Exclude<User.CallFunctionError, Ejson.EjsonError> | RealmFunction.ContractError
+    >()
+  })
+})
+
+describe("a contract that streams", () => {
+  type Values<A, E> = Stream.Stream<A, E, HttpClient.HttpClient | TokenStore.TokenStore>
+  const Prices = {
+    follow: RealmFunction.makeStream("prices/follow", {
+      args: [Schema.String],
+      success: Schema.Struct({ price: Schema.BigInt }),
+      error: OutOfStock
+    }),
+    ping: RealmFunction.make("ping")
+  }
+  type Follow = Values<{ readonly price: bigint }, User.CallContractError | OutOfStock>
+
+  test("is a stream of its values, which fails with its own error", () => {
+    expect(User.functions(user, Prices).follow("tea")).type.toBe<Follow>()
+    expect(User.callFunctionStreaming(user, Prices.follow, ["tea"])).type.toBe<Follow>()
+    expect(user.pipe(User.callFunctionStreaming(Prices.follow, ["tea"]))).type.toBe<Follow>()
+    expect(User.functions(user, Prices).ping()).type.toBe<Operation<void, User.CallContractError>>()
+  })
+
+  test("is not called as one that answers once, nor the other way round", () => {
+    expect(User.callFunction).type.not.toBeCallableWith(user, Prices.follow, ["tea"])
+    expect(User.callFunctionStreaming).type.not.toBeCallableWith(user, Prices.ping)
+    expect(User.callFunctionStreaming).type.not.toBeCallableWith(user, Prices.follow, [1])
+  })
+
+  test("may be called without a contract", () => {
+    expect(User.callFunctionStreaming(user, "prices/follow")).type.toBe<Values<unknown, User.CallFunctionError>>()
+    expect(User.callFunctionStreaming(user, "prices/follow", ["tea"], Schema.Int)).type.toBe<
+      Values<number, User.CallFunctionError | ClientError.SchemaMismatchError>
     >()
   })
 })

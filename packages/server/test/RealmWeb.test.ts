@@ -1,8 +1,12 @@
-import { AppDefinition, Database, Listener, Mail, type RealmServer } from "@effect-realm/server"
+import { RealmFunction, StreamEvent } from "@effect-realm/protocol"
+import { AppDefinition, Database, FunctionGroup, Listener, Mail, type RealmServer } from "@effect-realm/server"
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import { SignJWT } from "jose"
 import { App, Credentials, MongoDBRealmError, UserState } from "realm-web"
@@ -60,12 +64,19 @@ const definition = AppDefinition.make({
   ]
 })
 
+const countUp = RealmFunction.makeStream("countUp", { args: [Schema.Int], success: Schema.Struct({ n: Schema.Int }) })
+
+const functionGroups = FunctionGroup.layer({ countUp }, {
+  countUp: (from) => Stream.map(Stream.iterate(from, (n) => n + 1), (n) => ({ n }))
+})
+
 const listening = (issuers: RealmServer.Options["issuers"] = {}) =>
   Listener.layer({
     app: definition,
     passwords: { cost: 2 },
     functions: { workers: 1 },
-    issuers
+    issuers,
+    functionGroups
   }).pipe(Layer.provideMerge(Database.layerMemory))
 
 interface Surroundings {
@@ -461,4 +472,18 @@ it.effect("realm-web reads and writes documents with every operation it has, beh
     const absent = await refused(user.mongoClient("elsewhere").db("shop").collection("orders").find())
     assert.deepStrictEqual([absent.statusCode, absent.errorCode], [404, "ServiceNotFound"])
     assert.strictEqual(user.state, UserState.Active)
+  }))
+
+it.effect("realm-web reads a stream, and stops it", () =>
+  withApp(async (app) => {
+    const user = await app.logIn(anonymous())
+    const decoder = StreamEvent.makeDecoder()
+    const values: Array<unknown> = []
+    for await (const bytes of await user.functions.callFunctionStreaming("countUp", 7)) {
+      for (const { data } of Result.getOrThrow(decoder.feed(bytes))) values.push(JSON.parse(data))
+      if (values.length >= 3) break
+    }
+    assert.deepStrictEqual(values.slice(0, 3), [7, 8, 9].map((n) => ({ n: { $numberInt: String(n) } })))
+    const error = await refused(user.functions.callFunctionStreaming("sum", 1))
+    assert.deepStrictEqual([error.statusCode, error.errorCode], [400, "NotCallable"])
   }))

@@ -1,6 +1,6 @@
 import { RealmFunction } from "@effect-realm/protocol"
 import { AppDefinition, type Database, FunctionGroup, RealmServer } from "@effect-realm/server"
-import { Context, Effect, type Layer, Schema } from "effect"
+import { Context, Effect, type Layer, Schema, Stream } from "effect"
 import type { HttpRouter } from "effect/http"
 import { describe, expect, test } from "tstyche"
 
@@ -66,5 +66,19 @@ describe("FunctionGroup.layer", () => {
     const handlers = { order: () => Effect.succeed(1), ping }
     expect(FunctionGroup.layer).type.toBeCallableWith(Shop, handlers, { ping: { private: true } })
     expect(FunctionGroup.layer).type.not.toBeCallableWith(Shop, handlers, { other: { private: true } })
+  })
+})
+
+describe("a contract that streams", () => {
+  const Market = { follow: RealmFunction.makeStream("follow", { args: [Schema.String], success: Schema.Int }) }
+
+  test("is implemented by a stream, which may need services", () => {
+    const layer = FunctionGroup.layer(Market, {
+      follow: (item) => Stream.fromEffect(Effect.map(Prices, (prices) => prices.of(item)))
+    })
+    expect(layer).type.toBe<Layer.Layer<FunctionGroup.FunctionGroup, never, Prices>>()
+    expect(FunctionGroup.layer).type.not.toBeCallableWith(Market, { follow: () => Effect.succeed(1) })
+    expect(FunctionGroup.layer).type.not.toBeCallableWith(Market, { follow: () => Stream.succeed("1") })
+    expect(FunctionGroup.layer).type.not.toBeCallableWith(Market, { follow: () => Stream.fail("1") })
   })
 })
