@@ -129,6 +129,24 @@ export class LogIn extends HttpApiGroup.make("logIn").add(
   ))
 ) {}
 
+/** Log in and link by way of a provider's own page, for browsers. */
+export class Redirects extends HttpApiGroup.make("redirects").add(
+  Endpoint.redirectToGoogle.annotateMerge(describe(
+    "Go to Google",
+    "No token, or the access token of the user to extend with `link=true`: then the address to go on to is in the header `x-baas-location`. Sets a cookie that the callback asks for. A page that is not among the provider's `redirect_uris` answers 400 `InvalidRedirectURI`."
+  )),
+  Endpoint.redirectToFacebook.annotateMerge(
+    describe("Go to Facebook", "No token, or the access token of the user to extend with `link=true`, as for Google.")
+  ),
+  Endpoint.redirectToApple.annotateMerge(
+    describe("Go to Apple", "No token, or the access token of the user to extend with `link=true`, as for Google.")
+  ),
+  Endpoint.redirectBack.annotateMerge(describe(
+    "Come back",
+    "No token; the cookie of the browser that set out. Works once and for ten minutes. Sends the browser on to its page, with what became of the log-in behind the `#`. Apple posts a form to the same address."
+  ))
+) {}
+
 /**
  * The session of a refresh token.
  *
@@ -231,7 +249,7 @@ export class Functions extends HttpApiGroup.make("functions").add(
  * ```
  */
 export class Api extends HttpApi.make("effect-realm")
-  .add(Apps, LogIn, Sessions, Users, EmailPassword, ApiKeys, Functions)
+  .add(Apps, LogIn, Redirects, Sessions, Users, EmailPassword, ApiKeys, Functions)
   .annotateMerge(OpenApi.annotations({
     title: "App Services client API",
     version: "2.0",

@@ -191,6 +191,92 @@ export const logInApple = HttpApiEndpoint.post("logInApple", `${providers}/oauth
 })
 
 // -----------------------------------------------------------------------------
+// Log-in by redirection
+// -----------------------------------------------------------------------------
+
+const RedirectQuery = {
+  /** The page to come back to: one of the provider's `redirect_uris`, exactly. */
+  redirect: Schema.String,
+  /** What the client knows the log-in by; the page gets it back. */
+  state: Schema.String,
+  /** What a client says of its device, as JSON in base64. */
+  device: Schema.optionalKey(Schema.String),
+  ...LogInQuery,
+  /** The address to go on to is wanted in the header `x-baas-location` (protocol section 3.7), as with `link=true`. */
+  providerRedirectHeader: Schema.optionalKey(Schema.Literals(["true", "false"]))
+}
+
+/** The header with the address to go on to, where a browser is not sent there at once (protocol section 3.7). */
+export const redirectHeader = "x-baas-location"
+
+const redirected = [HttpApiSchema.Empty(302), HttpApiSchema.Empty(200)]
+
+/** Send a browser to Google, to log in or to link (protocol section 3.7). */
+export const redirectToGoogle = HttpApiEndpoint.get("redirectToGoogle", `${providers}/oauth2-google/login`, {
+  disableCodecs,
+  params: AppParams,
+  query: RedirectQuery,
+  success: redirected,
+  error: logInErrors
+})
+
+/** Send a browser to Facebook, to log in or to link (protocol section 3.7). */
+export const redirectToFacebook = HttpApiEndpoint.get("redirectToFacebook", `${providers}/oauth2-facebook/login`, {
+  disableCodecs,
+  params: AppParams,
+  query: RedirectQuery,
+  success: redirected,
+  error: logInErrors
+})
+
+/** Send a browser to Apple, to log in or to link (protocol section 3.7). */
+export const redirectToApple = HttpApiEndpoint.get("redirectToApple", `${providers}/oauth2-apple/login`, {
+  disableCodecs,
+  params: AppParams,
+  query: RedirectQuery,
+  success: redirected,
+  error: logInErrors
+})
+
+/** Where providers send browsers back to, who are sent on to the page they began at (protocol section 3.7). */
+export const redirectBack = HttpApiEndpoint.get("redirectBack", `${base}/auth/callback`, {
+  disableCodecs,
+  query: {
+    state: Schema.optionalKey(Schema.String),
+    code: Schema.optionalKey(Schema.String),
+    error: Schema.optionalKey(Schema.String)
+  },
+  success: HttpApiSchema.Empty(302),
+  error: logInErrors
+})
+
+/**
+ * What a page finds behind the `#` of its address when a log-in has come back to it (protocol section 3.7). Either
+ * `userAuth` or `error` is there.
+ */
+export const Redirected = Schema.Struct({
+  state: Schema.String,
+  appId: Schema.String,
+  /** Access token, refresh token, user id and device id with `$` between them; a link has no refresh token. */
+  userAuth: Schema.optionalKey(Secret),
+  /** `ok` when an identity was linked. */
+  link: Schema.optionalKey(Schema.String),
+  /** Why nobody was logged in, for people. */
+  error: Schema.optionalKey(Schema.String),
+  /** The code of that refusal. Servers of old did not send it. */
+  errorCode: Schema.optionalKey(Schema.String)
+}).pipe(
+  Schema.encodeKeys({
+    state: "_baas_state",
+    appId: "_baas_client_app_id",
+    userAuth: "_baas_ua",
+    link: "_baas_link",
+    error: "_baas_error",
+    errorCode: "_baas_error_code"
+  })
+)
+
+// -----------------------------------------------------------------------------
 // Session and user
 // -----------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Equal from "effect/Equal"
 import type * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
 import * as OpenApi from "effect/http-api/OpenApi"
+import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { Api } from "../src/Api.ts"
@@ -32,8 +33,8 @@ interface Row {
   readonly route: string
   /** Payloads in our names, and the bodies they are on the wire. */
   readonly payloads?: ReadonlyArray<readonly [ours: unknown, wire: Json]>
-  /** The status of success. */
-  readonly status: number
+  /** The status of success, or more than one. */
+  readonly status: number | ReadonlyArray<number>
   /** Answers in our names, and the bodies they are on the wire. */
   readonly answers?: ReadonlyArray<readonly [ours: unknown, wire: unknown]>
 }
@@ -153,6 +154,22 @@ const rows: Readonly<Record<string, Row>> = {
     status: 200,
     answers: loggedIn
   },
+  redirectToGoogle: {
+    endpoint: Endpoint.redirectToGoogle,
+    route: `GET ${app}/auth/providers/oauth2-google/login`,
+    status: [200, 302]
+  },
+  redirectToFacebook: {
+    endpoint: Endpoint.redirectToFacebook,
+    route: `GET ${app}/auth/providers/oauth2-facebook/login`,
+    status: [200, 302]
+  },
+  redirectToApple: {
+    endpoint: Endpoint.redirectToApple,
+    route: `GET ${app}/auth/providers/oauth2-apple/login`,
+    status: [200, 302]
+  },
+  redirectBack: { endpoint: Endpoint.redirectBack, route: `GET ${base}/auth/callback`, status: 302 },
   refreshSession: {
     endpoint: Endpoint.refreshSession,
     route: `POST ${base}/auth/session`,
@@ -313,8 +330,8 @@ describe("The endpoints", () => {
       assert.strictEqual(accepted.length, payloads === undefined ? 0 : 1)
       for (const [ours, wire] of payloads ?? []) roundTrip(accepted[0]!, ours, wire)
       const [success] = endpoint.success
-      const answered = Object.keys(operations.get(route)?.responses ?? {}).filter((code) => code.startsWith("2"))
-      assert.deepStrictEqual(answered, [String(status)])
+      const answered = Object.keys(operations.get(route)?.responses ?? {}).filter((code) => /^[23]/.test(code))
+      assert.deepStrictEqual(answered, [status].flat().map(String))
       for (const [ours, wire] of answers ?? []) roundTrip(success!, ours, wire)
     })
   }
@@ -332,10 +349,29 @@ describe("The endpoints", () => {
     assert.notInclude(JSON.stringify(read), "s3cret!")
   })
 
+  it("name what a page finds behind the # of its address as the protocol does", () => {
+    const ours = {
+      state: "abc",
+      appId: "shop-abcde",
+      userAuth: secret,
+      link: "ok",
+      error: "no",
+      errorCode: "AuthError"
+    }
+    roundTrip(Endpoint.Redirected, ours, {
+      _baas_state: "abc",
+      _baas_client_app_id: "shop-abcde",
+      _baas_ua: "s3cret!",
+      _baas_link: "ok",
+      _baas_error: "no",
+      _baas_error_code: "AuthError"
+    })
+  })
+
   it("are all in the API, and the API has no other", () => {
     const inApi = Object.values(Api.groups).flatMap((group) => Object.keys(group.endpoints))
     assert.deepStrictEqual(inApi.toSorted(), Object.keys(rows).toSorted())
-    const declared = Object.entries(Endpoint).filter(([, value]) => "method" in value)
+    const declared = Object.entries(Endpoint).filter(([, value]) => Predicate.hasProperty(value, "method"))
     assert.deepStrictEqual(declared.map(([name]) => name).toSorted(), Object.keys(rows).toSorted())
   })
 

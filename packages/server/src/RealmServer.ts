@@ -37,6 +37,7 @@ import * as LogIns from "./internal/logIns.ts"
 import { defaultIssuers } from "./internal/oauthProviders.ts"
 import * as ProviderRoutes from "./internal/providerRoutes.ts"
 import * as PublicUrl from "./internal/publicUrl.ts"
+import * as Redirects from "./internal/redirects.ts"
 import * as RequestShell from "./internal/requestShell.ts"
 import type { Served } from "./internal/served.ts"
 import * as Mail from "./Mail.ts"
@@ -337,7 +338,11 @@ export const layer = <E = never, R = never>(
   }
 
   const routes = Layer.mergeAll(
-    HttpApiBuilder.layer(Api).pipe(Layer.provide(Handlers.layer(served)), Layer.provide(Bearer.layer(served.place))),
+    HttpApiBuilder.layer(Api).pipe(
+      Layer.provide(Handlers.layer(served)),
+      Layer.provide(Redirects.layer(served)),
+      Layer.provide(Bearer.layer(served.place))
+    ),
     ProviderRoutes.layer(served),
     RequestShell.layer({ place: served.place, allowedOrigins: app.allowedRequestOrigins, maxBodySize })
   )

@@ -10,7 +10,7 @@ import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import * as Accounts from "../Accounts.ts"
 import * as ApiKeys from "../ApiKeys.ts"
-import { Authentication, type Linked, type LoggedIn } from "../Authentication.ts"
+import { Authentication, type Authorized, type Linked, type LoggedIn } from "../Authentication.ts"
 import type { DatabaseError } from "../DatabaseError.ts"
 import * as EmailAccounts from "../EmailAccounts.ts"
 import type { Device } from "../Sessions.ts"
@@ -18,6 +18,7 @@ import { AppFunctions } from "./appFunctions.ts"
 import { Attempts } from "./attempts.ts"
 import * as Bearer from "./bearer.ts"
 import * as CustomJwt from "./customJwt.ts"
+import type * as OAuthAccount from "./oauthAccount.ts"
 import * as OAuthProviders from "./oauthProviders.ts"
 import type { DomainRefused, Rejected, Unavailable } from "./providerRequests.ts"
 import * as PublicUrl from "./publicUrl.ts"
@@ -35,6 +36,15 @@ export type Proof = Effect.Effect<
   RealmError.AuthError | RealmError.RequestError | RealmError.UnknownServiceError | DatabaseError
 >
 
+/** A provider with a page of its own. */
+export interface Redirecting {
+  readonly redirectUris: ReadonlyArray<string>
+  readonly authorizationUrl: (
+    asked: OAuthAccount.Asked
+  ) => Effect.Effect<string, RealmError.AuthError | RealmError.UnknownServiceError>
+  readonly prove: (code: OAuthAccount.Code) => Proof
+}
+
 export class LogIns extends Context.Service<LogIns, {
   readonly anonymous: (link: boolean) => Proof
   readonly emailPassword: (options: { readonly email: string; readonly password: Redacted.Redacted }) => Proof
@@ -45,6 +55,12 @@ export class LogIns extends Context.Service<LogIns, {
   readonly googleCode: (code: Redacted.Redacted) => Proof
   readonly facebook: (accessToken: Redacted.Redacted) => Proof
   readonly apple: (idToken: Redacted.Redacted) => Proof
+  /** The providers whose own page somebody can be sent to. */
+  readonly redirecting: { readonly [name in OAuthProviders.Name]: Redirecting | undefined }
+  /** Whose access token a request carries that wants to link. */
+  readonly linking: (
+    request: HttpServerRequest
+  ) => Effect.Effect<Authorized, RealmError.SessionError | RealmError.UnknownServiceError | DatabaseError>
   /** Logs in with what `prove` proves; for a link, adds it to the owner of the request's access token. */
   readonly settle: (options: {
     readonly request: HttpServerRequest
@@ -128,6 +144,18 @@ export const layer = ({ app, ids, issuers, place }: Served): Layer.Layer<
             Effect.catch(toRefusal(providerType))
           )
 
+      const redirecting = (
+        providerType: string,
+        served: OAuthProviders.Served<OAuthAccount.Redirecting> | undefined
+      ): Redirecting | undefined =>
+        served === undefined
+          ? undefined
+          : {
+            redirectUris: served.settings.redirectUris,
+            authorizationUrl: (asked) => Effect.catch(served.provider.authorizationUrl(asked), toRefusal(providerType)),
+            prove: (code) => vouched(providerType, served.admit(served.provider.fromCode(code)))
+          }
+
       const when = <A, E, R>(
         enabled: boolean | undefined,
         providerType: string,
@@ -147,6 +175,12 @@ export const layer = ({ app, ids, issuers, place }: Served): Layer.Layer<
             })
           )
       }
+
+      const linking: LogIns["Service"]["linking"] = (request) =>
+        refuseStranger(request).pipe(
+          Effect.andThen(Bearer.token(request)),
+          Effect.flatMap(authentication.authorizeAccess)
+        )
 
       return LogIns.of({
         anonymous: (link) =>
@@ -200,10 +234,15 @@ export const layer = ({ app, ids, issuers, place }: Served): Layer.Layer<
         googleCode: (code) => vouched(providerTypes.google, google?.admit(google.provider.fromCode({ code }))),
         facebook: (token) => vouched(providerTypes.facebook, facebook?.admit(facebook.provider.fromAccessToken(token))),
         apple: (token) => vouched(providerTypes.apple, apple?.admit(apple.provider.fromIdToken(token))),
+        redirecting: {
+          google: redirecting(providerTypes.google, google),
+          facebook: redirecting(providerTypes.facebook, facebook),
+          apple: redirecting(providerTypes.apple, apple)
+        },
+        linking,
         settle: Effect.fnUntraced(function*({ device, link, prove, request }) {
           if (!link) return yield* authentication.logIn({ identity: yield* prove, device })
-          yield* refuseStranger(request)
-          const active = yield* Effect.flatMap(Bearer.token(request), authentication.authorizeAccess)
+          const active = yield* linking(request)
           const identity = yield* Effect.catchTag(prove, "AuthError", (error) => Effect.fail(inOtherWords(error)))
           return yield* authentication.link({ active, identity })
         })

@@ -17,6 +17,7 @@ import type * as SchemaIssue from "effect/SchemaIssue"
 import { Scope } from "effect/Scope"
 import type * as Types from "effect/Types"
 import * as Cors from "./cors.ts"
+import * as Redirects from "./redirects.ts"
 import * as Refusal from "./refusal.ts"
 
 type Response = HttpServerResponse.HttpServerResponse
@@ -123,10 +124,11 @@ export const layer = (options: {
     (handler: Effect.Effect<Response, Types.unhandled>) =>
       Effect.withFiber<Response, Types.unhandled, HttpServerRequest>((fiber) => {
         const request = Context.getUnsafe(fiber.context, HttpServerRequest)
-        const decision = decide(request)
+        const isPosted = Redirects.isPosted(request)
+        const decision = isPosted ? Cors.noOrigin : decide(request)
         if (decision._tag === "Refused") return Refusal.response(place, decision.error)
         if (Cors.isPreflight(request)) return Effect.succeed(Cors.preflight(decision))
-        const refused = refusedByHeaders(request, maxBodySize)
+        const refused = isPosted ? undefined : refusedByHeaders(request, maxBodySize)
         const response = refused === undefined
           ? Effect.catchCause(
             Effect.provideContext(handler, Context.add(limits, RequestScope, Context.getUnsafe(fiber.context, Scope))),

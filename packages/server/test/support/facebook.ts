@@ -62,8 +62,17 @@ export const make: Effect.Effect<Facebook, never, Scope.Scope> = Effect.gen(func
         response.writeHead(state.broken.status).end(state.broken.body)
         return
       }
+      const asked = new URL(request.url ?? "", "http://graph")
+      if (asked.pathname === "/dialog/oauth") {
+        // The page for a log-in, with somebody in front of it who agrees.
+        const location = new URL(asked.searchParams.get("redirect_uri") ?? "")
+        location.searchParams.set("state", asked.searchParams.get("state") ?? "")
+        location.searchParams.set("code", [...state.codes.keys()][0] ?? "")
+        response.writeHead(302, { location: location.href }).end()
+        return
+      }
       const [status, answered] = answer(
-        new URL(request.url ?? "", "http://graph"),
+        asked,
         request.headers.authorization ?? "",
         new URLSearchParams(body)
       )
