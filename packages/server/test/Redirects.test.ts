@@ -324,7 +324,7 @@ describe("a link by redirection", () => {
         assert.strictEqual(response.status, 200)
         assert.strictEqual(response.headers.get("access-control-allow-origin"), "https://shop.example")
         assert.strictEqual(response.headers.get("access-control-allow-credentials"), "true")
-        assert.strictEqual(response.headers.get("access-control-expose-headers"), "x-baas-location")
+        assert.strictEqual(response.headers.get("access-control-expose-headers"), "x-baas-location, retry-after")
         const location = response.headers.get("x-baas-location") ?? ""
 
         const lured = await Issuer.makeBrowser().open(location)
