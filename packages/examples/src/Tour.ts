@@ -211,6 +211,17 @@ const firstLife = Effect.fnUntraced(function*(
   })
 
   yield* Step.run({
+    title: "Read a function that streams, for as long as its values are wanted",
+    asked: "User.functions(user, Tables).free().pipe(Stream.take(3))",
+    does: User.functions(user, Tables).free().pipe(
+      Stream.take(3),
+      Stream.runCollect,
+      Effect.tap((free) => Step.check(free.join() === "12,11,10", `the values are ${value(free)}`))
+    ),
+    shows: (free) => `${free.join(", ")} seats are free`
+  })
+
+  yield* Step.run({
     title: "One thousand callers find the access token expired: one exchange",
     asked: `31 minutes later, 1,000 times at once: User.callFunction(user, "sum", [1, 2])`,
     does: setForward("31 minutes").pipe(

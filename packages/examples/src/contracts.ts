@@ -20,5 +20,7 @@ export const Tables = {
     success: Reservation,
     error: FullyBooked
   }),
-  seats: RealmFunction.make("tables/seats", { success: Schema.Int })
+  seats: RealmFunction.make("tables/seats", { success: Schema.Int }),
+  /** The seats that are free, told anew as often as there is news. */
+  free: RealmFunction.makeStream("tables/free", { success: Schema.Int })
 }

@@ -65,6 +65,7 @@ const titles = [
   "Call a function whose result has a schema",
   "Call a function that throws: the error has a type",
   "Call functions by contracts: arguments, results and the function's own errors are typed",
+  "Read a function that streams, for as long as its values are wanted",
   "One thousand callers find the access token expired: one exchange",
   "Keep the account: register an email address and link it",
   "Read custom data with a schema, right after the shop has written it",

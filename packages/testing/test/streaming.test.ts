@@ -2,7 +2,7 @@ import { App, Credentials, TokenStore, User } from "@effect-realm/client"
 import { Ejson, RealmFunction } from "@effect-realm/protocol"
 import { AppDefinition, Database, FunctionGroup, Listener } from "@effect-realm/server"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Exit, Fiber, Layer, Option, Ref, Schema, Stream } from "effect"
+import { Context, Deferred, Effect, Exit, Fiber, Layer, Option, Ref, Schema, Stream, Tracer } from "effect"
 import { FetchHttpClient } from "effect/http"
 import { TestClock } from "effect/testing"
 import { Faults, RealmTest, Requests } from "../src/index.ts"
@@ -176,13 +176,43 @@ describe("A function that streams", { timeout: 30_000 }, () => {
       assert.strictEqual(whole._tag === "FunctionError" && whole.reason._tag, "NotCallable")
     }).pipe(Effect.provide(layer)))
 
-  it.effect("is opened with a new token when the old one has expired, and is not cut when it expires meanwhile", () =>
+  it.effect("is opened with a new token when the old one has expired", () =>
     Effect.gen(function*() {
       const user = yield* RealmTest.anonymousUser
       const requests = yield* Requests.Requests
       yield* TestClock.adjust("31 minutes")
       assert.deepStrictEqual(yield* Stream.runCollect(User.functions(user, Prices).whoami()), [user.id])
       assert.strictEqual(yield* requests.count({ endpoint: "refreshSession" }), 1)
+    }).pipe(Effect.provide(layer)))
+
+  it.effect("has one span, with its attempts and its outcome, and no value", () =>
+    Effect.gen(function*() {
+      const spans: Array<Tracer.NativeSpan> = []
+      const tracer = Tracer.make({
+        span: (options) => {
+          const span = new Tracer.NativeSpan(options)
+          spans.push(span)
+          return span
+        }
+      })
+      const user = yield* RealmTest.anonymousUser
+      const prices = User.functions(user, Prices)
+      yield* Stream.runDrain(prices.follow("oolong", 2)).pipe(Effect.provideService(Tracer.Tracer, tracer))
+      yield* Effect.ignore(
+        Effect.provideService(Stream.runDrain(prices.follow("oolong", 4)), Tracer.Tracer, tracer)
+      )
+      const own = spans.filter((span) => span.name === "User.callFunctionStreaming")
+      const about = own.map((span) => Object.fromEntries(span.attributes))
+      assert.deepStrictEqual(about.map((one) => one["realm.outcome"]), ["Success", "Closed"])
+      for (const one of about) {
+        assert.strictEqual(one["realm.function"], "prices/follow")
+        assert.strictEqual(one["realm.attempts"], 1)
+        assert.strictEqual(one["http.route"], "/api/client/v2.0/app/:appId/functions/call")
+      }
+      for (const span of own) assert.strictEqual(span.status._tag, "Ended")
+      const shown = JSON.stringify(spans.map((span) => [...span.attributes]))
+      assert.notInclude(shown, "oolong")
+      assert.notInclude(shown, btoa("oolong").slice(0, 6))
     }).pipe(Effect.provide(layer)))
 
   it.effect("whose connection breaks or ends early is not taken for complete", () =>
