@@ -70,6 +70,16 @@ export interface AppFunction {
   readonly disableArgLogs: boolean
 }
 
+const PackagesFields = Schema.Struct({ folder: Schema.NonEmptyString, names: Schema.Array(Schema.NonEmptyString) })
+
+/** npm packages for functions (`functions/package.json` and `functions/node_modules`). */
+export interface Packages {
+  /** Path of the folder that holds `node_modules`. */
+  readonly folder: string
+  /** What functions may require. A package may require what its own `package.json` names. */
+  readonly names: ReadonlyArray<string>
+}
+
 const AnonymousFields = Schema.Struct({ enabled: Switch(true) })
 
 const ApiKeyFields = Schema.Struct({ enabled: Switch(true) })
@@ -338,6 +348,7 @@ const Fields = Schema.Struct({
   authProviders: ProviderFields.pipe(Schema.withConstructorDefault(defaultTo({ unsupported: [] }))),
   customUserData: Schema.optionalKey(CustomUserDataFields),
   dataSources: Schema.Array(DataSource.Fields).pipe(Schema.withConstructorDefault(defaultTo([]))),
+  packages: Schema.optionalKey(PackagesFields),
   functions: Schema.Array(FunctionFields).pipe(Schema.withConstructorDefault(defaultTo([]))),
   values: Schema.Array(ValueFields).pipe(Schema.withConstructorDefault(defaultTo([]))),
   secrets: Schema.Record(Schema.String, Schema.Redacted(Schema.String)).pipe(
@@ -496,6 +507,8 @@ export interface Options {
     & Pick<CustomUserData, "databaseName" | "collectionName" | "userIdField">
   /** The MongoDB services, with the rules of their collections; none by default. */
   readonly dataSources?: ReadonlyArray<DataSource.DataSourceOptions>
+  /** npm packages for functions; by default there are none. */
+  readonly packages?: Packages
   readonly functions?: ReadonlyArray<Partial<AppFunction> & Pick<AppFunction, "name" | "source">>
   readonly values?: ReadonlyArray<AppValue>
   /** Secrets by name, never printed. */

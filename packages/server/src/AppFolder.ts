@@ -9,6 +9,7 @@ import type * as PlatformError from "effect/PlatformError"
 import * as Schema from "effect/Schema"
 import type { AppDefinition } from "./AppDefinition.ts"
 import * as Reading from "./internal/appReading.ts"
+import * as FunctionPackageReading from "./internal/functionPackageReading.ts"
 
 // -----------------------------------------------------------------------------
 // Model
@@ -161,7 +162,12 @@ const readFolder = Effect.fnUntraced(function*(
     (file) => Effect.map(Effect.result(fs.readFileString(path.join(directory, file))), (text) => [file, text] as const),
     { concurrency: 16 }
   )
-  return { root, paths, contents: new Map(contents) }
+  const manifests = yield* Effect.forEach(
+    FunctionPackageReading.manifests(new Map(contents)),
+    (file) => Effect.map(Effect.result(fs.readFileString(path.join(directory, file))), (text) => [file, text] as const),
+    { concurrency: 16 }
+  )
+  return { directory: path.resolve(directory), root, paths, contents: new Map([...contents, ...manifests]) }
 })
 
 const examine = (directory: string) => Effect.flatMap(readFolder(directory), Reading.read)

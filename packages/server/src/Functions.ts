@@ -2,9 +2,9 @@
  * Functions of an app: exported JavaScript, run in worker threads away from everything the server holds.
  *
  * **What a function finds** (App Services reference, section 4): `context` with `user`, `values`, `environment`, `app`, `request`,
- * `services.get`, `http`, `functions.execute` and `runningAsSystem`, `console`, `EJSON`, `BSON`, timers, `Buffer`, `URL`, and `require` for the
- * Node.js modules `assert`, `buffer`, `crypto`, `events`, `path`, `querystring`, `stream`, `string_decoder`, `url`, `util` and `zlib`. What is not
- * there yet (`utils`) throws an error that says so. `eval` and `new Function` are refused.
+ * `services.get`, `http`, `functions.execute` and `runningAsSystem`, `console`, `EJSON`, `BSON`, `utils.jwt` and `utils.crypto`, timers, `Buffer`,
+ * `URL`, and `require` for the Node.js modules `assert`, `buffer`, `crypto`, `events`, `path`, `querystring`, `stream`, `string_decoder`, `timers`,
+ * `url`, `util` and `zlib`, and for the app's npm packages (CommonJS). `eval` and `new Function` are refused.
  *
  * **What calls share.** A source is run anew for each call, so its variables, `context` and `console` belong to one call.
  * Globals that a call leaves behind are removed after it, and a context serves one call at a time. Built-ins are frozen,
@@ -274,6 +274,7 @@ export const make = Effect.fnUntraced(function*(
     Effect.sync(() =>
       Pool.make({
         functions: app.functions.map(({ name, runAsSystem, source }) => ({ name, runAsSystem, source })),
+        packages: app.packages,
         values: [...values].map(([name, value]) => [name, JSON.stringify(value)] as const),
         app: JSON.stringify({
           id: app.appId,

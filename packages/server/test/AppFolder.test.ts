@@ -438,11 +438,57 @@ it.layer(NodeServices.layer)("AppFolder", (it) => {
       )
     }))
 
+  it.effect("packages that functions/package.json names are there for functions", () =>
+    Effect.gen(function*() {
+      const { app, warnings } = yield* load({
+        "functions/package.json": { dependencies: { left: "1" } },
+        "functions/node_modules/left/package.json": { name: "left" },
+        "functions/node_modules/left/index.js": "module.exports = () => 'left'",
+        "functions/go.js": "exports = () => require('left')()"
+      })
+      assert.deepStrictEqual([warnings, app.packages?.names], [[], ["left"]])
+      yield* Effect.gen(function*() {
+        const { call } = yield* Functions.Functions
+        assert.strictEqual(yield* call({ name: "go", args: [], caller: Functions.server }), "left")
+      }).pipe(Effect.provide(Functions.layer(app, { workers: 1 })))
+    }), 30_000)
+
+  it.effect("packages that are missing are told by file and line", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(
+        yield* check({
+          "functions/package.json": { dependencies: { gone: "1", esm: "1", dual: "1" } },
+          "functions/node_modules/esm/package.json": { name: "esm", type: "module" },
+          "functions/node_modules/dual/package.json": {
+            type: "module",
+            exports: { require: "./a.cjs", import: "./a.js" }
+          },
+          "functions/node_modules.tar.gz": "",
+          "functions/go.js":
+            "// require('comment')\nexports = () => {\n  require('node:crypto')\n  require('dual/sub')\n  return [require('fs'), require('@a/b/c')]\n}"
+        }),
+        [
+          "functions/go.js:5: warning: require(\"fs\") finds nothing: " +
+          "it is neither a module that functions may use nor a package that functions/package.json names",
+          "functions/go.js:5: warning: require(\"@a/b/c\") finds nothing: " +
+          "it is neither a module that functions may use nor a package that functions/package.json names",
+          "functions/node_modules.tar.gz:1: warning: Archives of packages are not unpacked: " +
+          "unpack it to functions/node_modules, and name the packages in functions/package.json; it is ignored",
+          "functions/package.json:3: warning: The package \"gone\" is not installed: run npm install in the folder functions",
+          "functions/package.json:4: warning: The package \"esm\" is an ES module, " +
+          "which functions cannot require: use a version with CommonJS"
+        ]
+      )
+      const [unnamed, archive] = yield* check({ "functions/node_modules/left/index.js": "not even ( JavaScript" })
+      assert.match(String(unnamed), /^functions\/node_modules:1: warning: Name the packages/)
+      assert.isUndefined(archive)
+      const [wrong] = yield* check({ "functions/package.json": { dependencies: { "../away": "1" } } })
+      assert.match(String(wrong), /^functions\/package.json:3: error: "..\/away" is no name of a package/)
+    }))
+
   it.effect("each part that is left aside is one warning", () =>
     Effect.gen(function*() {
       const findings = yield* check({
-        "functions/package.json": {},
-        "functions/node_modules/left/index.js": "not even ( JavaScript",
         "graphql/config.json": {},
         "hosting/metadata.json": [],
         "http_endpoints/config.json": [],
@@ -457,8 +503,6 @@ it.layer(NodeServices.layer)("AppFolder", (it) => {
       assert.deepStrictEqual(
         findings.map((line) => line.split(": ").slice(0, 2).join(" ")),
         [
-          "functions/node_modules:1 warning",
-          "functions/package.json:1 warning",
           "graphql:1 warning",
           "hosting:1 warning",
           "http_endpoints:1 warning",

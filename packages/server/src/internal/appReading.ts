@@ -24,12 +24,15 @@ import {
   valueOf
 } from "./configFile.ts"
 import * as DataSourceReading from "./dataSourceReading.ts"
+import * as FunctionPackageReading from "./functionPackageReading.ts"
 import * as FunctionSource from "./functionSource.ts"
 import { isAccountField } from "./oauthAccount.ts"
 import * as RuleReferences from "./ruleReferences.ts"
 
 /** The files of a folder. */
 export interface Files {
+  /** The folder itself. */
+  readonly directory: string
   /** Name of the root configuration. */
   readonly root: string
   /** Every file, and `node_modules/` folders with a final `/`. */
@@ -39,7 +42,7 @@ export interface Files {
 }
 
 const readFiles =
-  /^((root|realm)_config|secrets|auth\/[^/]+|environments\/[^/]+|functions\/config|values\/[^/]+)\.json$/
+  /^((root|realm)_config|secrets|auth\/[^/]+|environments\/[^/]+|functions\/config|functions\/package|values\/[^/]+)\.json$/
 
 /** Whether the text of a file is needed. */
 export const isRead = (path: string): boolean =>
@@ -49,8 +52,6 @@ const isSource = (path: string): boolean => path.startsWith("functions/") && pat
 
 // Parts of an export that are not served (section 1.2), by the start of their path.
 const leftAside: ReadonlyArray<readonly [start: string, message: string]> = [
-  ["functions/node_modules", "Packages for functions are not supported yet: require finds Node.js modules only"],
-  ["functions/package.json", "Packages for functions are not supported yet: require finds Node.js modules only"],
   ["graphql/", "GraphQL is not supported"],
   ["hosting/", "Static hosting is not supported"],
   ["http_endpoints/", "HTTPS endpoints are not supported yet"],
@@ -392,6 +393,8 @@ export const read = Effect.fnUntraced(function*(
     return source
   }
 
+  const packages = FunctionPackageReading.read({ files, open, say })
+
   // ---------------------------------------------------------------------------
 
   const secretFile = open("secrets.json")
@@ -513,6 +516,7 @@ export const read = Effect.fnUntraced(function*(
     authProviders: { ...authProviders, unsupported },
     ...(customUserData === undefined ? undefined : { customUserData }),
     dataSources,
+    ...(packages === undefined ? undefined : { packages }),
     functions,
     values,
     secrets

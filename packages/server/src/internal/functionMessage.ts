@@ -1,9 +1,11 @@
 /** What the server and a function worker tell each other. */
+import type { Packages } from "./functionPackages.ts"
 import type { ServiceKind } from "./serviceFaces.ts"
 
 /** What a worker is started with. */
 export interface WorkerSetup {
   readonly functions: ReadonlyArray<{ readonly name: string; readonly source: string; readonly runAsSystem: boolean }>
+  readonly packages: Packages | undefined
   /** Values by name, as JSON. */
   readonly values: ReadonlyArray<readonly [name: string, json: string]>
   /** `context.app` and `context.environment`, as JSON. */

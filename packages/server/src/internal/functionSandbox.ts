@@ -9,6 +9,7 @@
  */
 import * as vm from "node:vm"
 import type { ServiceAnswer, ServiceFailure, ServiceRequest } from "./functionMessage.ts"
+import type * as Packages from "./functionPackages.ts"
 import type { Face, ServiceKind } from "./serviceFaces.ts"
 
 /** One function as the sandbox sees it. */
@@ -49,6 +50,8 @@ export interface Host {
   /** The instant of a date of the worker's realm; nothing for any other object. */
   readonly dateMillis: (value: object) => number | undefined
   readonly modules: ReadonlyMap<string, unknown>
+  readonly packages: Packages.Loader
+  readonly process: { readonly platform: string; readonly version: string }
   readonly bson: { readonly [name: string]: Class }
   readonly globals: { readonly [name: string]: unknown }
   /** `utils`, by group: functions of the worker's realm. */
@@ -371,21 +374,90 @@ const install = (host: Host, compile: (script: vm.Script) => unknown, freeze: bo
     })
   )
 
-  const required = new Map<string, unknown>()
-  const require = (specifier: unknown): unknown => {
-    const name = String(specifier).replace(/^node:/, "")
-    if (!host.modules.has(name)) {
-      throw new Error(
-        `Cannot find module '${name}': a function may require ${[...host.modules.keys()].join(", ")}`
-      )
-    }
-    if (!required.has(name)) {
+  // ---------------------------------------------------------------------------
+  // Modules
+  // ---------------------------------------------------------------------------
+
+  const builtIns = new Map<string, unknown>()
+  const builtIn = (name: string): unknown => {
+    if (!builtIns.has(name)) {
       const exports = host.modules.get(name)
-      required.set(name, typeof exports === "function" ? exports : Object.freeze({ ...(exports as object) }))
+      builtIns.set(name, typeof exports === "function" ? exports : Object.freeze({ ...(exports as object) }))
     }
-    return required.get(name)
+    return builtIns.get(name)
   }
 
+  const resolve = own(host.packages.resolve)
+  const load = own(host.packages.load)
+  type Wrapper = (...scope: ReadonlyArray<unknown>) => void
+  const wrappers = new Map<string, Wrapper>()
+
+  /** What packages know of the process: that it is one of Node.js. */
+  const processOf = (nextTick: (callback: () => void) => void) => ({
+    argv: [],
+    cwd: () => "/functions",
+    emitWarning: () => {},
+    env: {},
+    hrtime: () => {
+      const now = Date.now()
+      return [Math.floor(now / 1000), (now % 1000) * 1e6]
+    },
+    nextTick: (callback: (...args: ReadonlyArray<unknown>) => void, ...args: ReadonlyArray<unknown>) =>
+      nextTick(() => callback(...args)),
+    platform: host.process.platform,
+    version: host.process.version,
+    versions: { node: host.process.version.slice(1) }
+  })
+
+  /** The `require` of one call: packages are run anew for each, so that what they remember is of that call alone. */
+  const requireOf = (tooling: ReadonlyArray<unknown>): (specifier: unknown) => unknown => {
+    const [, setTimeout, setInterval, setImmediate, clearTimeout, clearInterval, clearImmediate, queueMicrotask] =
+      tooling
+    const timers = { setTimeout, setInterval, setImmediate, clearTimeout, clearInterval, clearImmediate }
+    const modules = new Map<string, { exports: unknown }>()
+    let process: unknown
+
+    const requireFrom = (from: string | undefined) => (specifier: unknown): unknown => {
+      const name = String(specifier).replace(/^node:/, "")
+      if (name === "timers") return timers
+      if (host.modules.has(name)) return builtIn(name)
+      const id = resolve(String(specifier), from)
+      const known = modules.get(id)
+      if (known !== undefined) return known.exports
+      const loaded = load(id)
+      if (loaded._tag === "Json") {
+        const json: unknown = JSON.parse(loaded.text)
+        modules.set(id, { exports: json })
+        return json
+      }
+      const { file, script } = loaded
+      let wrapper = wrappers.get(id)
+      if (wrapper === undefined) wrappers.set(id, wrapper = compile(script) as Wrapper)
+      const module = { exports: {} as unknown, id: file, filename: file, loaded: false }
+      // Before it runs, for packages whose modules require each other.
+      modules.set(id, module)
+      process ??= processOf(queueMicrotask as (callback: () => void) => void)
+      try {
+        wrapper.call(
+          module.exports,
+          module.exports,
+          requireFrom(id),
+          module,
+          `/${file}`,
+          `/${file.replace(/\/[^/]*$/, "")}`,
+          process,
+          global,
+          ...tooling
+        )
+      } catch (error) {
+        modules.delete(id)
+        throw error
+      }
+      module.loaded = true
+      return module.exports
+    }
+    return requireFrom(undefined)
+  }
   // ---------------------------------------------------------------------------
   // Running
   // ---------------------------------------------------------------------------
@@ -397,6 +469,7 @@ const install = (host: Host, compile: (script: vm.Script) => unknown, freeze: bo
   const run = (call: SandboxCall, name: string, argsText: string, ofArguments: Numbers): unknown => {
     numbers = ofArguments
     const tooling = tools(call)
+    const require = requireOf(tooling)
     let user: unknown
     let userRead = false
 

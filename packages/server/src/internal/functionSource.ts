@@ -22,6 +22,22 @@ export const scope = [
   "queueMicrotask"
 ] as const
 
+/** The modules of Node.js that functions may require. */
+export const modules = [
+  "assert",
+  "buffer",
+  "crypto",
+  "events",
+  "path",
+  "querystring",
+  "stream",
+  "string_decoder",
+  "timers",
+  "url",
+  "util",
+  "zlib"
+] as const
+
 // On the first line of the source, so that every line keeps its number. The inner function lets a source declare a name
 // of the scope itself, and begin with "use strict".
 const before = `(function (${scope.join(", ")}) { (function () { `

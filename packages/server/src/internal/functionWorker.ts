@@ -31,6 +31,7 @@ import {
   type ToWorker,
   type WorkerSetup
 } from "./functionMessage.ts"
+import * as Packages from "./functionPackages.ts"
 import { describeThrown, settle, type Settled, toBson } from "./functionResult.ts"
 import * as Sandbox from "./functionSandbox.ts"
 import * as Source from "./functionSource.ts"
@@ -85,24 +86,29 @@ for (const { prototype } of Object.values(bson)) Object.freeze(prototype)
 const without = (exports: object, ...names: ReadonlyArray<string>): object =>
   Object.fromEntries(Object.entries(exports).filter(([name]) => name !== "default" && !names.includes(name)))
 
-const modules = new Map<string, unknown>([
-  ["assert", assert.default],
-  ["buffer", without(buffer)],
-  ["crypto", without(crypto, "setEngine", "setFips", "fips")],
-  ["events", events.default],
-  ["path", without(path)],
-  ["querystring", without(querystring)],
-  ["stream", stream.default],
-  ["string_decoder", without(stringDecoder)],
-  ["url", without(url)],
-  ["util", without(util, "debug", "debuglog", "deprecate", "getCallSites", "parseArgs", "setTraceSigInt")],
-  ["zlib", without(zlib)]
-])
+// That of timers is each call's own.
+const modules: { readonly [name in Exclude<typeof Source.modules[number], "timers">]: unknown } = {
+  assert: assert.default,
+  buffer: without(buffer),
+  crypto: without(crypto, "setEngine", "setFips", "fips"),
+  events: events.default,
+  path: without(path),
+  querystring: without(querystring),
+  stream: stream.default,
+  string_decoder: without(stringDecoder),
+  url: without(url),
+  util: without(util, "debug", "debuglog", "deprecate", "getCallSites", "parseArgs", "setTraceSigInt"),
+  zlib: without(zlib)
+}
 
 const functions = new Map<string, Sandbox.SandboxFunction>()
-// Contexts that calls share have frozen built-ins, which code that extends a prototype cannot live with.
+// Contexts that calls share have frozen built-ins, which code that extends a prototype cannot live with, and packages are
+// written for those of Node.js.
 const needsFresh = new Set<string>()
-const someTouch = setup.functions.some(({ source }) => Source.touchesPrototypes(source))
+const usesPackage = (source: string): boolean =>
+  source.includes("require") && setup.packages?.names.some((name) => source.includes(name)) === true
+const needsOwnBuiltIns = (source: string): boolean => Source.touchesPrototypes(source) || usesPackage(source)
+const someNeedOwn = setup.functions.some(({ source }) => needsOwnBuiltIns(source))
 for (const { name, runAsSystem, source } of setup.functions) {
   let script: ReturnType<typeof Source.script> | undefined
   functions.set(name, {
@@ -112,7 +118,7 @@ for (const { name, runAsSystem, source } of setup.functions) {
       return script ??= Source.script(name, source)
     }
   })
-  if (Source.touchesPrototypes(source) || (someTouch && source.includes("execute"))) needsFresh.add(name)
+  if (needsOwnBuiltIns(source) || (someNeedOwn && source.includes("execute"))) needsFresh.add(name)
 }
 
 const host: Sandbox.Host = {
@@ -123,7 +129,10 @@ const host: Sandbox.Host = {
   decode: (text) => Ejson.decodeUnsafe(JSON.parse(text), { numbers: "exact" }),
   encode: encodeWith,
   dateMillis: (value) => value instanceof Date ? value.getTime() : undefined,
-  modules,
+  modules: new Map(Object.entries(modules)),
+  packages: Packages.loader(setup.packages ?? { folder: "", names: [] }, new Set(Source.modules)),
+  // Of the process no more than what packages ask to know where they are.
+  process: { platform: process.platform, version: process.version },
   bson,
   globals: { atob, btoa, Buffer, TextDecoder, TextEncoder, URL, URLSearchParams },
   utils: { crypto: Crypto, jwt: Jwt },
