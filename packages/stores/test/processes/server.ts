@@ -1,0 +1,106 @@
+/** The least that answers like the server of an app, over a socket: it can be told to expire tokens and to be slow. */
+import { createServer, type IncomingMessage } from "node:http"
+import type { AddressInfo } from "node:net"
+
+export interface Server {
+  readonly baseUrl: string
+  /** Access tokens handed out so far are expired. */
+  readonly expire: () => void
+  /** How many exchanges there were since the last `expire`. */
+  readonly exchanges: () => number
+  /** How long an exchange takes, in milliseconds. */
+  delay: number
+  /** Resolves when the next exchange has begun. */
+  readonly nextExchange: () => Promise<void>
+  readonly close: () => void
+}
+
+const base64 = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString("base64url")
+
+const noDevice = "0".repeat(24)
+
+const subjectOf = (request: IncomingMessage): string => {
+  const claims: unknown = JSON.parse(
+    Buffer.from(request.headers.authorization?.split(".")[1] ?? "", "base64url").toString()
+  )
+  return String(Reflect.get(Object(claims), "sub"))
+}
+
+export const make = async (): Promise<Server> => {
+  let epoch = 0
+  let exchanges = 0
+  let logIns = 0
+  let tokens = 0
+  let waiting: Array<() => void> = []
+  /** Refresh tokens of sessions that have ended. */
+  const ended = new Set<string>()
+
+  const token = (sub: string, typ: string, lifetime: number): string => {
+    const iat = Math.floor(Date.now() / 1000)
+    return `${base64({ alg: "none" })}.${
+      base64({ sub, typ, iat, exp: iat + lifetime, baas_device_id: noDevice, user_data: {}, n: ++tokens })
+    }.${epoch}`
+  }
+
+  const answer = async (request: IncomingMessage): Promise<readonly [status: number, body?: unknown]> => {
+    const path = request.url ?? ""
+    const bearer = request.headers.authorization ?? ""
+    if (path.endsWith("/login")) {
+      const userId = (++logIns).toString(16).padStart(24, "0")
+      return [200, {
+        access_token: token(userId, "access", 1800),
+        refresh_token: token(userId, "refresh", 5_184_000),
+        user_id: userId,
+        device_id: noDevice
+      }]
+    }
+    if (path.endsWith("/auth/session") && request.method === "DELETE") {
+      ended.add(bearer)
+      return [204]
+    }
+    if (path.endsWith("/auth/session")) {
+      exchanges++
+      for (const begun of waiting.splice(0)) begun()
+      await new Promise((resolve) => setTimeout(resolve, server.delay))
+      return ended.has(bearer)
+        ? [401, { error: "invalid session", error_code: "InvalidSession" }]
+        : [201, { access_token: token(subjectOf(request), "access", 1800) }]
+    }
+    if (!bearer.endsWith(`.${epoch}`)) return [401, { error: "invalid session", error_code: "InvalidSession" }]
+    if (path.endsWith("/auth/profile")) {
+      const userId = subjectOf(request)
+      return [200, {
+        user_id: userId,
+        type: "normal",
+        data: {},
+        identities: [{ id: userId, provider_type: "anon-user" }]
+      }]
+    }
+    return [200, { $numberInt: "3" }]
+  }
+
+  const http = createServer((request, response) => {
+    request.resume()
+    void answer(request).then(([status, body]) => {
+      response.writeHead(status, { "content-type": "application/json" })
+      response.end(body === undefined ? undefined : JSON.stringify(body))
+    })
+  })
+  await new Promise<void>((resolve) => http.listen(0, "127.0.0.1", resolve))
+  const { port } = http.address() as AddressInfo
+  const server: Server = {
+    baseUrl: `http://127.0.0.1:${port}`,
+    delay: 5,
+    expire: () => {
+      epoch++
+      exchanges = 0
+    },
+    exchanges: () => exchanges,
+    nextExchange: () => new Promise((resolve) => waiting = [...waiting, resolve]),
+    close: () => {
+      http.close()
+      http.closeAllConnections()
+    }
+  }
+  return server
+}
