@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { DatabaseError } from "./DatabaseError.ts"
 import * as DocumentSchema from "./internal/documentSchema.ts"
-import { compileProjection } from "./internal/projection.ts"
+import { compileStoredFields } from "./internal/projection.ts"
 import { compileFilter, exactFilter } from "./internal/query.ts"
 import * as Expression from "./internal/ruleExpression.ts"
 
@@ -177,7 +177,7 @@ const Query = Schema.Record(Schema.String, Schema.Json).check(
 )
 
 const Projection = Schema.Record(Schema.String, Schema.Json).check(
-  Schema.makeFilter((projection) => messageOf(() => compileProjection(projection)))
+  Schema.makeFilter((projection) => messageOf(() => compileStoredFields(projection)))
 )
 
 const RuleFilterFields = Schema.Struct({

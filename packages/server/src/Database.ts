@@ -19,7 +19,7 @@ import type { BulkOutcome } from "./internal/bulkWrite.ts"
 import { type Access as EngineAccess, parseQuery } from "./internal/documentSearch.ts"
 import type { UpdateOutcome } from "./internal/documentWrites.ts"
 import { failure } from "./internal/failure.ts"
-import { type OneChange, SqliteEngine } from "./internal/sqliteEngine.ts"
+import { type Explanation as EngineExplanation, type OneChange, SqliteEngine } from "./internal/sqliteEngine.ts"
 import { close, type Durability, openFile, openMemory, toDatabaseError } from "./internal/sqliteFile.ts"
 
 export { DatabaseError, DatabaseErrorReason } from "./DatabaseError.ts"
@@ -36,8 +36,14 @@ export type UpdateOperators = { readonly [operator: string]: { readonly [path: s
 /** An order by paths, the first path first: 1 ascends, -1 descends. */
 export type Sort = { readonly [path: string]: 1 | -1 }
 
-/** The fields to hand out (all 1 or `true`) or to leave out (all 0 or `false`). `_id` may differ from the others. */
-export type Projection = { readonly [path: string]: 0 | 1 | boolean }
+/**
+ * The fields to hand out (all 1 or `true`) or to leave out (all 0 or `false`). `_id` may differ from the others. Of arrays a part,
+ * by `$slice`, `$elemMatch` or as `{ "list.$": 1 }`; beside what is handed out also fields computed by an expression.
+ */
+export type Projection = { readonly [path: string]: unknown }
+
+/** A stage of an aggregation pipeline, as `{ $match: { total: { $gt: 3 } } }`. */
+export type Stage = { readonly [stage: string]: unknown }
 
 /** Where a collection is. It comes into being with its first document or index. */
 export interface Namespace {
@@ -287,6 +293,12 @@ export interface Collection<Refusal = never> {
   /** The values that the documents that match have at a path, each once: of an array its elements. */
   readonly distinct: (path: string, filter?: Filter) => Effect.Effect<Array<unknown>, DatabaseError | Refusal>
   /**
+   * Runs an aggregation pipeline. What it begins with of `$match`, `$sort`, `$skip` and `$limit`, in this order, is answered by an
+   * index where one can. Fails with `BadPipeline` for a stage or an expression that is not there, and for what cannot be
+   * evaluated; with `DocumentTooLarge` for a document that could not be stored either.
+   */
+  readonly aggregate: (pipeline: ReadonlyArray<Stage>) => Effect.Effect<Array<Document>, DatabaseError | Refusal>
+  /**
    * Makes an index, over the documents already there too. Doing it again changes nothing. Fails with `DuplicateKey` when
    * documents already break a unique index, and with `BadIndex` when it exists with other options.
    */
@@ -296,6 +308,10 @@ export interface Collection<Refusal = never> {
   ) => Effect.Effect<void, DatabaseError>
   /** Answers the filter and tells how, without handing out documents. */
   readonly explain: (filter: Filter, options?: FindOptions) => Effect.Effect<Explanation, DatabaseError | Refusal>
+  /** Finds the documents that a pipeline begins with and tells how, without running its stages. */
+  readonly explainAggregate: (
+    pipeline: ReadonlyArray<Stage>
+  ) => Effect.Effect<Explanation, DatabaseError | Refusal>
 }
 
 /**
@@ -336,6 +352,11 @@ const identifierOf = (filter: Filter): string | ObjectId | undefined => {
   const { _id: id } = filter
   return (typeof id === "string" || id instanceof ObjectId) && Object.keys(filter).length === 1 ? id : undefined
 }
+
+const explained = ({ index, ...counts }: EngineExplanation): Explanation => ({
+  index: Option.fromUndefinedOr(index),
+  ...counts
+})
 
 /** Thrown through the engine by an access that refuses; the refusal itself stays with the handle. */
 class Refused extends Error {}
@@ -396,14 +417,15 @@ const makeCollection = <Refusal>(
   ): Effect.Effect<Option.Option<Document>, DatabaseError | Refusal> =>
     timed((now, access) => optional(engine.findOneAnd(namespace, filter, change, { ...options, now }, access)))
   return {
-    find: (filter, options = {}) => attempt((access) => engine.find(namespace, filter, options, access).map(document)),
+    find: (filter, options = {}) =>
+      timed((now, access) => engine.find(namespace, filter, { ...options, now }, access).map(document)),
     findOne: (filter, options = {}) =>
-      attempt((access) => {
+      timed((now, access) => {
         const id = identifierOf(filter)
         return optional(
           id !== undefined && Object.keys(options).length === 0
             ? engine.findById(namespace, id, access)
-            : engine.find(namespace, filter, { ...options, limit: 1 }, access)[0]
+            : engine.find(namespace, filter, { ...options, limit: 1, now }, access)[0]
         )
       }),
     insertOne: (inserted) =>
@@ -443,11 +465,10 @@ const makeCollection = <Refusal>(
         try: () => engine.createIndex(namespace, keys, options),
         catch: (error) => toDatabaseError(filename, error)
       }),
+    aggregate: (pipeline) => timed((now, access) => engine.aggregate(namespace, pipeline, access, now).map(document)),
     explain: (filter, options = {}) =>
-      attempt((access) => {
-        const { index, ...counts } = engine.explain(namespace, filter, options, access)
-        return { index: Option.fromUndefinedOr(index), ...counts }
-      })
+      attempt((access) => explained(engine.explain(namespace, filter, options, access))),
+    explainAggregate: (pipeline) => attempt((access) => explained(engine.explainAggregate(namespace, pipeline, access)))
   }
 }
 

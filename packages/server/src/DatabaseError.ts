@@ -12,6 +12,7 @@ import * as Schema from "effect/Schema"
  * - `Unavailable`: the file or its folder cannot be opened, read or written.
  * - `UnsupportedUrl`: no engine for URLs of this `scheme`.
  * - `BadFilter`, `BadUpdate`: an operator that does not exist or an operand that does not fit; nothing was changed.
+ * - `BadPipeline`: a stage or an expression that does not exist, or cannot be evaluated for a document.
  * - `BadDocument`: a value that cannot be stored at `path`.
  * - `DocumentTooLarge`: `size` bytes of BSON where `limit` are allowed.
  * - `BadIndex`: an index that cannot be made, or differs from the one of the same name.
@@ -24,6 +25,7 @@ export const DatabaseErrorReason = Schema.TaggedUnion({
   UnsupportedUrl: { scheme: Schema.String },
   BadFilter: { operator: Schema.optionalKey(Schema.String), detail: Schema.String },
   BadUpdate: { operator: Schema.optionalKey(Schema.String), detail: Schema.String },
+  BadPipeline: { operator: Schema.optionalKey(Schema.String), detail: Schema.String },
   BadDocument: { path: Schema.String, detail: Schema.String },
   DocumentTooLarge: { size: Schema.Int, limit: Schema.Int },
   BadIndex: { detail: Schema.String }
@@ -68,7 +70,7 @@ export class DatabaseError extends Schema.TaggedError<DatabaseError>()("Database
     const reason = this.reason
     switch (reason._tag) {
       case "DuplicateKey":
-        return `The unique index ${reason.index} of ${reason.namespace} already has this key. Use another value, or update the document that has it.`
+        return `E11000 duplicate key error collection: ${reason.namespace} index: ${reason.index}. Use another value, or update the document that has it.`
       case "Locked":
         return `The database file ${reason.filename} is in use by another process. Stop that process, or use another file.`
       case "Corrupt":
@@ -81,6 +83,8 @@ export class DatabaseError extends Schema.TaggedError<DatabaseError>()("Database
         return `The filter cannot be used: ${reason.detail}.`
       case "BadUpdate":
         return `The update cannot be applied: ${reason.detail}. Nothing was changed.`
+      case "BadPipeline":
+        return `The pipeline cannot be run: ${reason.detail}.`
       case "BadDocument":
         return `The document cannot be stored: ${reason.detail}${reason.path === "" ? "" : ` at "${reason.path}"`}.`
       case "DocumentTooLarge":

@@ -165,7 +165,9 @@ const checkNamespace = (namespace: Namespace): CallError | undefined => {
 const notAllowed = (operator: string): RealmError.DataError =>
   RealmError.make("MongoDBError", `${operator} is not available to users: call a function that runs as the system`)
 
-const restricted = ({ filters, updates }: Operations.Prepared): RealmError.DataError | undefined => {
+const restricted = ({ filters, stages, updates }: Operations.Prepared): RealmError.DataError | undefined => {
+  const inPipeline = UserRestrictions.ofPipeline(stages)
+  if (inPipeline !== undefined) return notAllowed(inPipeline)
   for (const filter of filters) {
     const operator = UserRestrictions.ofFilter(filter)
     if (operator !== undefined) return notAllowed(operator)

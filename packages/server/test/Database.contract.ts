@@ -605,6 +605,98 @@ export const contract = (name: string, layer: Layer.Layer<Database, DatabaseErro
           assert.strictEqual((yield* reasonOf(things.find({}, { projection: { a: 1, d: 0 } })))._tag, "BadFilter")
         }))
 
+      test("projects parts of arrays, and what is computed", (things) =>
+        Effect.gen(function*() {
+          yield* things.insertOne({ _id: 1, n: 2, list: [1, 2, 3, 4], items: [{ k: 1 }, { k: 2, x: 1 }, { k: 2 }] })
+          const project = (projection: DatabaseModule.Projection, filter: Filter = {}) =>
+            Effect.map(things.findOne(filter, { projection }), Option.getOrThrow)
+          assert.deepStrictEqual(yield* project({ items: 0, list: { $slice: 2 } }), { _id: 1, n: 2, list: [1, 2] })
+          assert.deepStrictEqual(yield* project({ n: 1, list: { $slice: -1 } }), { _id: 1, n: 2, list: [4] })
+          assert.deepStrictEqual(yield* project({ _id: 0, n: 1, list: { $slice: [1, 2] } }), { n: 2, list: [2, 3] })
+          assert.deepStrictEqual(yield* project({ items: { $elemMatch: { k: 2 } } }), {
+            _id: 1,
+            items: [{ k: 2, x: 1 }]
+          })
+          assert.deepStrictEqual(yield* project({ items: { $elemMatch: { k: 9 } }, n: 1 }), { _id: 1, n: 2 })
+          assert.deepStrictEqual(yield* project({ "items.$": 1 }, { "items.k": 2 }), {
+            _id: 1,
+            items: [{ k: 2, x: 1 }]
+          })
+          assert.deepStrictEqual(yield* project({ "list.$": 1, _id: 0 }, { list: { $gt: 2 } }), { list: [3] })
+          assert.deepStrictEqual(yield* project({ _id: 0, twice: { $multiply: ["$n", 2] }, of: "$items.k", n: 1 }), {
+            n: 2,
+            twice: 4,
+            of: [1, 2, 2]
+          })
+          const refused: ReadonlyArray<DatabaseModule.Projection> = [
+            { list: { $slice: "x" } },
+            { "list.$": 1 },
+            { a: { $who: 1 } },
+            { a: { $meta: "textScore" } },
+            { "a.$b": 1 },
+            { a: 1, "a.b": 1 }
+          ]
+          for (const projection of refused) {
+            assert.strictEqual((yield* reasonOf(things.find({}, { projection })))._tag, "BadFilter")
+          }
+        }))
+
+      test("a regular expression takes no time without end, and what would is refused", (things) =>
+        Effect.gen(function*() {
+          yield* things.insertMany([
+            { _id: 1, v: `${"a".repeat(100_000)}!` },
+            { _id: 2, v: "line one\nTwo 😀" },
+            { _id: 3, v: "a.b" }
+          ])
+          const count = ($regex: unknown, $options = "") => things.count({ v: { $regex, $options } })
+          assert.strictEqual(yield* count("^(a+)+$"), 0)
+          assert.strictEqual(yield* count("(a|a)*(a|aa)*c"), 0)
+          assert.strictEqual(yield* count("^(a|b)*?.b$"), 1)
+          assert.strictEqual(yield* count("^TWO .$", "im"), 1)
+          assert.strictEqual(yield* count("one.two", "is"), 1)
+          assert.strictEqual(yield* count("(?i)LINE"), 1)
+          assert.strictEqual(yield* count(" a \\. b # a point", "x"), 1)
+          assert.strictEqual(yield* count("a\\.b"), 1)
+          assert.strictEqual(yield* count("a.b"), 1)
+          assert.strictEqual(yield* count("\\p{Lu}wo"), 1)
+          const refused = [
+            "(?=a)b",
+            "(a)\\1",
+            "(?<!a)b",
+            "[",
+            "((a{1000}){1000})",
+            "a".repeat(40_000),
+            "(".repeat(9000)
+          ]
+          for (const pattern of refused) {
+            const reason = yield* reasonOf(count(pattern))
+            assert.strictEqual(reason._tag, "BadFilter")
+            if (reason._tag === "BadFilter") assert.strictEqual(reason.operator, "$regex")
+          }
+          assert.strictEqual((yield* reasonOf(count("a", "q")))._tag, "BadFilter")
+          const heavy = `(${"a?".repeat(1000)}){5}b`
+          const reason = yield* reasonOf(count(heavy))
+          assert.ok(reason._tag === "BadFilter" && reason.detail.includes("too long"))
+        }))
+
+      test("what is unknown is refused in MongoDB's words", (things) =>
+        Effect.gen(function*() {
+          const detailOf = <A>(effect: Effect.Effect<A, DatabaseError>) =>
+            Effect.map(reasonOf(effect), (reason) => "detail" in reason ? reason.detail : "")
+          assert.strictEqual(yield* detailOf(things.find({ $who: 1 })), "unknown top level operator: $who")
+          assert.strictEqual(yield* detailOf(things.find({ a: { $who: 1 } })), "unknown operator: $who")
+          assert.include(yield* detailOf(things.updateOne({}, { $who: { a: 1 } })), "Unknown modifier: $who")
+          assert.strictEqual(
+            yield* detailOf(things.updateOne({}, { $set: { "a.b": 1 }, $inc: { a: 1 } })),
+            "Updating the path 'a.b' would create a conflict at 'a'"
+          )
+          yield* things.insertOne({ _id: 1 })
+          assert.include(
+            (yield* errorOf(things.insertOne({ _id: 1 }))).message,
+            "E11000 duplicate key error collection: app.things index: _id_"
+          )
+        }))
+
       test("counts from skip on, up to limit", (things) =>
         Effect.gen(function*() {
           yield* things.insertMany([1, 2, 3, 4, 5].map((_id) => ({ _id, n: _id % 2 })))

@@ -11,6 +11,7 @@ import { DatabaseSync } from "node:sqlite"
 import { fileURLToPath, pathToFileURL } from "node:url"
 import { contract } from "./Database.contract.ts"
 import { accessContract } from "./DatabaseAccess.contract.ts"
+import { aggregationContract } from "./DatabaseAggregation.contract.ts"
 
 const folder = Effect.acquireRelease(
   Effect.sync(() => fs.mkdtempSync(path.join(tmpdir(), "database-"))),
@@ -23,6 +24,8 @@ const file = Layer.unwrap(Effect.map(newFile, (filename) => layerFile({ filename
 
 contract("memory", layerMemory)
 contract("file", file)
+aggregationContract("memory", layerMemory)
+aggregationContract("file", file)
 accessContract("memory", layerMemory)
 accessContract("file", file)
 

@@ -82,6 +82,7 @@ const app = Wire.makeApp({
         results.findOne = await c.findOne({ n: 2 }, { n: 0 })
         results.none = await c.findOne({ n: 9 })
         results.count = await c.count({}, { limit: 2 })
+        results.aggregate = await c.aggregate([{ $match: { n: { $lt: 3 } } }, { $count: "few" }]).toArray()
         results.distinct = await c.distinct("n", { n: { $lt: 3 } })
         results.updateOne = await c.updateOne({ _id: 1 }, { $inc: { n: 5 } })
         results.updateMany = await c.updateMany({ _id: 9 }, { $set: { owner: "ann" } }, { upsert: true })
@@ -176,6 +177,7 @@ describe("operations", () => {
       yield* expect("find", {}, [])
       yield* expect("findOne", {}, null)
       yield* expect("count", {}, long(0))
+      yield* expect("aggregate", { pipeline: [{ $count: "n" }] }, [])
       yield* expect("insertOne", { document: { _id: int(1), n: long(2) } }, { insertedId: int(1) })
       yield* expect("insertMany", { documents: [{ _id: "a" }, { _id: int(2), n: int(5) }] }, {
         insertedIds: ["a", int(2)]
@@ -187,6 +189,9 @@ describe("operations", () => {
       yield* expect("find", { limit: long(1), sort: { _id: 1 } }, [{ _id: int(1), n: long(2) }])
       yield* expect("findOne", { query: { n: 5 }, limit: 7 }, { _id: int(2), n: int(5) })
       yield* expect("count", { query: {}, limit: int(2) }, long(2))
+      yield* expect("aggregate", { pipeline: [{ $group: { _id: null, n: { $sum: "$n" } } }] }, [
+        { _id: null, n: long(7) }
+      ])
       yield* expect("updateOne", { query: { _id: "a" }, update: { $set: { n: int(1) } } }, {
         matchedCount: int(1),
         modifiedCount: int(1)
@@ -417,6 +422,34 @@ describe("what a user may not read", () => {
       assert.deepStrictEqual(sorted, [{ _id: int(1) }, { _id: int(2) }])
     }))
 
+  test("is in no aggregation: not in its groups, its sorts, its expressions, nor by way of another collection", () =>
+    Effect.gen(function*() {
+      yield* fill("profiles", people)
+      const ann = yield* user("ann")
+      const aggregate = (...pipeline: ReadonlyArray<object>) => asked(ann, "profiles", "aggregate", { pipeline })
+      assert.deepStrictEqual(yield* aggregate({ $match: { secret: { $gt: 1 } } }), [])
+      assert.deepStrictEqual(yield* aggregate({ $group: { _id: null, total: { $sum: "$secret" }, n: { $sum: 1 } } }), [
+        { _id: null, total: int(1), n: int(2) }
+      ])
+      assert.deepStrictEqual(
+        yield* aggregate({ $sort: { _id: 1 } }, { $project: { _id: 0, street: "$address.street", all: "$$ROOT" } }),
+        [
+          {
+            street: "Via 1",
+            all: { _id: int(1), owner: "ann", name: "Ann", secret: int(1), address: { city: "Rome", street: "Via 1" } }
+          },
+          { all: { _id: int(2), name: "Bob", address: { city: "Oslo" } } }
+        ]
+      )
+      const lookup = { $lookup: { from: "closed", pipeline: [], as: "closed" } }
+      for (const stage of [lookup, { $unionWith: "closed" }, { $facet: { a: [] } }, { $match: { $expr: true } }]) {
+        const { body, status } = yield* ann.call("profiles", "aggregate", { pipeline: [stage] })
+        assert.strictEqual(status, 400)
+        assert.include(JSON.stringify(body), "is not available to users")
+      }
+      assert.include(JSON.stringify(yield* aggregate({ $who: 1 })), "Unrecognized pipeline stage name: '$who'")
+    }))
+
   test("is told by no update: neither that it is there, nor what it is, nor its type", () =>
     Effect.gen(function*() {
       yield* fill("profiles", [...people, { _id: 3, name: "Cid" }])
@@ -540,6 +573,7 @@ describe("functions of the app", () => {
           findOne: { _id: int(2), owner: "ann" },
           none: null,
           count: int(2),
+          aggregate: [{ few: int(2) }],
           distinct: [int(1), int(2)],
           updateOne: { matchedCount: int(1), modifiedCount: int(1) },
           updateMany: { matchedCount: int(0), modifiedCount: int(0), upsertedId: int(9) },
@@ -573,7 +607,7 @@ describe("functions of the app", () => {
       yield* fill("open", [{ _id: 1 }])
       assert.deepStrictEqual((yield* run("failures")).body, [
         "MongoDBError: E11000 duplicate key error collection: shop.open index: _id_",
-        "MongoDBError: The filter cannot be used: the operator $who is not supported.",
+        "MongoDBError: The filter cannot be used: unknown top level operator: $who.",
         "InvalidParameter: the argument of \"insertOne\" is not as it should be: Expected a document\n  at [\"document\"]",
         "NoMatchingRuleFound: no rule exists for namespace 'shop.closed'",
         "NoMatchingRuleFound: no rule exists for namespace '__effect_realm.signing_keys'",

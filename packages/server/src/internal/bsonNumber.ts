@@ -112,7 +112,8 @@ export const compareNumbers = (left: Numeric, right: Numeric): number => {
   return compareDigits(leftDigits, rightDigits)
 }
 
-const toDecimal = (value: Numeric): Decimal128 => {
+/** In decimal128; of a double the digits that it is sure of. */
+export const toDecimal = (value: Numeric): Decimal128 => {
   if (value instanceof Decimal128) return value
   if (value instanceof Int32) return Decimal128.fromString(String(value.value))
   if (isLong(value)) return Decimal128.fromString(value.toString())
@@ -122,18 +123,24 @@ const toDecimal = (value: Numeric): Decimal128 => {
   )
 }
 
-const decimalParts = (value: Decimal128): { readonly coefficient: bigint; readonly exponent: number } => {
+/** A finite decimal as coefficient × 10^exponent. */
+export const decimalParts = (value: Decimal128): { readonly coefficient: bigint; readonly exponent: number } => {
   const [mantissa = "", power = "0"] = value.toString().toLowerCase().split("e")
   const [whole = "", fraction = ""] = mantissa.split(".")
   return { coefficient: BigInt(whole + fraction), exponent: Number(power) - fraction.length }
 }
 
-export type Operation = "add" | "multiply"
+export type Operation = "add" | "subtract" | "multiply"
+
+const combineDoubles = (operation: Operation, left: number, right: number): number =>
+  operation === "add" ? left + right : operation === "subtract" ? left - right : left * right
+
+const combineIntegers = (operation: Operation, left: bigint, right: bigint): bigint =>
+  operation === "add" ? left + right : operation === "subtract" ? left - right : left * right
 
 const combineDecimals = (operation: Operation, left: Decimal128, right: Decimal128): Decimal128 => {
   if (typeof toDigits(left) === "number" || typeof toDigits(right) === "number") {
-    const result = operation === "add" ? toNumber(left) + toNumber(right) : toNumber(left) * toNumber(right)
-    return Decimal128.fromString(String(result))
+    return Decimal128.fromString(String(combineDoubles(operation, toNumber(left), toNumber(right))))
   }
   const a = decimalParts(left)
   const b = decimalParts(right)
@@ -142,13 +149,13 @@ const combineDecimals = (operation: Operation, left: Decimal128, right: Decimal1
   }
   const exponent = Math.min(a.exponent, b.exponent)
   const scaled = (part: typeof a): bigint => part.coefficient * 10n ** BigInt(part.exponent - exponent)
-  return Decimal128.fromStringWithRounding(`${scaled(a) + scaled(b)}E${exponent}`)
+  return Decimal128.fromStringWithRounding(`${combineIntegers(operation, scaled(a), scaled(b))}E${exponent}`)
 }
 
-const toBigInt = (value: Int32 | Long): bigint => value instanceof Int32 ? BigInt(value.value) : value.toBigInt()
+export const toBigInt = (value: Int32 | Long): bigint => value instanceof Int32 ? BigInt(value.value) : value.toBigInt()
 
 /**
- * The sum or product in the wider of the two types: int32 → int64 → double → decimal128. An int32 result that does
+ * The sum, difference or product in the wider of the two types: int32 → int64 → double → decimal128. An int32 result that does
  * not fit becomes int64; `undefined` when an int64 does not fit.
  */
 export const combine = (operation: Operation, left: Numeric, right: Numeric): Numeric | undefined => {
@@ -156,11 +163,9 @@ export const combine = (operation: Operation, left: Numeric, right: Numeric): Nu
     return combineDecimals(operation, toDecimal(left), toDecimal(right))
   }
   if (left instanceof Double || right instanceof Double) {
-    return new Double(operation === "add" ? toNumber(left) + toNumber(right) : toNumber(left) * toNumber(right))
+    return new Double(combineDoubles(operation, toNumber(left), toNumber(right)))
   }
-  const a = toBigInt(left)
-  const b = toBigInt(right)
-  const result = operation === "add" ? a + b : a * b
+  const result = combineIntegers(operation, toBigInt(left), toBigInt(right))
   if (left instanceof Int32 && right instanceof Int32 && BigInt.asIntN(32, result) === result) {
     return new Int32(Number(result))
   }

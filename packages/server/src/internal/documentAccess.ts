@@ -11,7 +11,7 @@ import type * as DataSource from "../DataSource.ts"
 import type { Fields } from "./bsonValue.ts"
 import { valueAt } from "./documentPath.ts"
 import type * as DocumentSchema from "./documentSchema.ts"
-import { compileProjection, type Projection } from "./projection.ts"
+import { compileStoredFields } from "./projection.ts"
 import * as Role from "./role.ts"
 import * as Expression from "./ruleExpression.ts"
 
@@ -71,11 +71,13 @@ const scopeOf = (filters: CompiledRules["filters"], scope: Expression.Scope): Fi
   return queries.length === 0 ? undefined : queries.length === 1 ? queries[0] : { $and: queries }
 }
 
-const projectionOf = (filters: CompiledRules["filters"]): Projection | undefined => {
+type StoredFields = ReturnType<typeof compileStoredFields>
+
+const projectionOf = (filters: CompiledRules["filters"]): StoredFields | undefined => {
   const projections = filters.flatMap(({ projection }) => {
     // Access never leaves out an identifier.
     const { _id: _, ...fields } = projection
-    return Object.keys(fields).length === 0 ? [] : [compileProjection(Ejson.decodeUnsafe(fields))]
+    return Object.keys(fields).length === 0 ? [] : [compileStoredFields(Ejson.decodeUnsafe(fields))]
   })
   return projections.length === 0
     ? undefined
@@ -86,7 +88,7 @@ const verb = ({ after, before }: Role.Change): "insert" | "update" | "delete" =>
   before === undefined ? "insert" : after === undefined ? "delete" : "update"
 
 /** Whether a projection shows what is at a path. */
-const shows = (project: Projection, path: ReadonlyArray<string>): boolean => {
+const shows = (project: StoredFields, path: ReadonlyArray<string>): boolean => {
   const fields = path.filter((segment) => !segment.startsWith("$"))
   const sample = fields.reduceRight<unknown>((value, name) => ({ [name]: value }), 1)
   return valueAt(project(sample as Fields), fields) !== undefined

@@ -26,6 +26,8 @@ export interface Prepared {
   /** What of the argument is written in MongoDB's query language, and what in its update language. */
   readonly filters: ReadonlyArray<Document>
   readonly updates: ReadonlyArray<Document>
+  /** Stages of an aggregation. */
+  readonly stages: ReadonlyArray<Document>
   /** Documents to insert, in the places that the database counts by. */
   readonly inserts: ReadonlyArray<Document | undefined>
   readonly run: <Refusal>(
@@ -40,6 +42,7 @@ interface Operation {
 interface Parts<Args> {
   readonly filters?: (args: Args) => ReadonlyArray<Document | undefined>
   readonly updates?: (args: Args) => ReadonlyArray<Document | undefined>
+  readonly stages?: (args: Args) => ReadonlyArray<Document>
   readonly inserts?: (args: Args) => ReadonlyArray<Document | undefined>
   readonly check?: (args: Args) => RealmError.RequestError | undefined
   readonly run: <Refusal>(
@@ -52,7 +55,7 @@ const isPresent = <A>(value: A | undefined): value is A => value !== undefined
 
 const operation = <Args extends Database.Namespace>(
   schema: Schema.ConstraintDecoder<Args>,
-  { check, filters, inserts, run, updates }: Parts<Args>
+  { check, filters, inserts, run, stages, updates }: Parts<Args>
 ): Operation => {
   const decode = Schema.decodeUnknownEffect(schema)
   return {
@@ -64,6 +67,7 @@ const operation = <Args extends Database.Namespace>(
             namespace: { database: args.database, collection: args.collection },
             filters: filters?.(args).filter(isPresent) ?? [],
             updates: updates?.(args).filter(isPresent) ?? [],
+            stages: stages?.(args) ?? [],
             inserts: inserts?.(args) ?? [],
             run: (collection) => run(collection, args)
           })
@@ -279,6 +283,13 @@ export const operations: ReadonlyMap<string, Operation> = new Map([
             ? collection.findOne(filter)
             : collection.findOne(filter, { sort: sortOf(sort), projection: projectionOf(projection) })
         )
+    })
+  ],
+  [
+    "aggregate",
+    operation(wire.aggregate.args, {
+      stages: ({ pipeline }) => pipeline,
+      run: (collection, { pipeline }) => withinLimit(collection.aggregate(pipeline))
     })
   ],
   [

@@ -3,9 +3,9 @@
  */
 import { type Fields, isArray } from "./bsonValue.ts"
 import { parsePath, type Path, someValue } from "./documentPath.ts"
+import { parseSort, type Sort, sortDocuments } from "./documentSort.ts"
 import { badFilter } from "./failure.ts"
 import { encodeKey, keyText } from "./keyEncoding.ts"
-import { parseSort, type Sort, sortDocuments } from "./projection.ts"
 import { compileFilter, exactFilter, type Predicate } from "./query.ts"
 import { type Plan, planQuery } from "./queryPlan.ts"
 import type { SqliteCollection, StoredDocument, StoredIndex } from "./sqliteCollection.ts"
@@ -119,6 +119,12 @@ export const search = (
   }
   const sorted = isSorted ? found : sortDocuments(found, sort)
   return skip === 0 && limit === 0 ? sorted : sorted.slice(skip, limit === 0 ? undefined : skip + limit)
+}
+
+/** The documents that a filter in exact form finds, one by one. */
+export function* eachFound(collection: SqliteCollection, filter: Fields, access: Access): Generator<Fields> {
+  const query = { filter, predicate: compileFilter(filter) }
+  for (const { document } of matching(collection, query, access, plan(collection, query, [], access))) yield document
 }
 
 /** How many documents a selection has. */

@@ -4,9 +4,9 @@
 import { compare } from "./bsonOrder.ts"
 import { type Fields, getField, isArray, isFields } from "./bsonValue.ts"
 import { isPosition, missing, parsePath, type Path } from "./documentPath.ts"
+import { parseDirection } from "./documentSort.ts"
 import { badDocument, failure } from "./failure.ts"
 import { encodeKey, keyText } from "./keyEncoding.ts"
-import { parseDirection } from "./projection.ts"
 import { compileFilter, type Predicate } from "./query.ts"
 
 export interface IndexField {

@@ -1,13 +1,16 @@
 /**
- * Which fields a find hands out, and in which order it hands out documents.
+ * Which fields are handed out, and what is computed beside them.
  */
 import { toNumber, wholeNumber } from "./bsonNumber.ts"
-import { compare } from "./bsonOrder.ts"
 import { exact, type Fields, isArray, isFields, isNumeric, setField } from "./bsonValue.ts"
-import { parsePath, type Path, sortValue } from "./documentPath.ts"
-import { badFilter } from "./failure.ts"
+import { parsePath, type Path, valueAt } from "./documentPath.ts"
+import { compileExpression, type Expression, type Names, type Scope } from "./expression.ts"
+import { badFilter, refusing } from "./failure.ts"
+import { compileElementMatch, type Test } from "./query.ts"
+import { foundPosition } from "./queryPosition.ts"
 
-export type Projection = (document: Fields) => Fields
+/** `filter` is what has found the document. */
+export type Projection = (document: Fields, scope: Omit<Scope, "root">, filter: Fields) => Fields
 
 interface Tree extends Map<string, true | Tree> {}
 
@@ -15,7 +18,7 @@ const addPath = (tree: Tree, path: Path, at: string): void => {
   const [head = "", ...rest] = path
   const present = tree.get(head)
   if (rest.length === 0) {
-    if (present !== undefined) throw badFilter(`the projection names "${at}" twice`)
+    if (present !== undefined) throw badFilter(`the projection names "${at}" twice, or a part of it`)
     tree.set(head, true)
     return
   }
@@ -48,73 +51,211 @@ const projectValue = (value: unknown, tree: Tree, keep: boolean): unknown => {
   return keep ? undefined : value
 }
 
-const flag = (name: string, value: unknown): boolean => {
-  if (typeof value === "boolean") return value
-  if (isNumeric(value)) return toNumber(value) !== 0
-  const operator = isFields(value) ? Object.keys(value)[0] : undefined
-  throw operator?.startsWith("$") === true
-    ? badFilter(`the projection operator ${operator} is not supported`, operator)
-    : badFilter(`the projection of "${name}" is neither 0 nor 1`)
-}
-
-/** A projection by inclusion or by exclusion. */
-export const compileProjection = (projection: unknown): Projection => {
-  const fields = exact(projection)
-  if (!isFields(fields)) throw badFilter("the projection is not an object")
-  const tree: Tree = new Map()
-  let keep: boolean | undefined
-  let id: boolean | undefined
-  for (const name of Object.keys(fields)) {
-    const wanted = flag(name, fields[name])
-    if (name === "_id") {
-      id = wanted
-      continue
-    }
-    if (name.split(".").some((segment) => segment === "" || segment.startsWith("$"))) {
-      throw badFilter(`the projection path "${name}" is not supported`)
-    }
-    if (keep !== undefined && keep !== wanted) throw badFilter("the projection both includes and excludes fields")
-    keep = wanted
-    addPath(tree, parsePath(name), name)
+/** A copy of a value with another one at a path, in every element of the arrays on the way; without it when `undefined`. */
+export const withValueAt = (value: unknown, path: Path, next: unknown, from = 0): unknown => {
+  if (from === path.length) return next
+  if (isArray(value)) return value.map((element) => withValueAt(element, path, next, from))
+  if (!isFields(value) && next === undefined) return value
+  const segment = path[from] ?? ""
+  const fields: Fields = {}
+  let isThere = false
+  for (const [name, field] of isFields(value) ? Object.entries(value) : []) {
+    isThere ||= name === segment
+    const changed = name === segment ? withValueAt(field, path, next, from + 1) : field
+    if (changed !== undefined) setField(fields, name, changed)
   }
-  const including = keep ?? (id === true)
-  if (including ? id !== false : id === false) tree.set("_id", true)
-  return (document) => project(document, tree, including)
+  const made = isThere ? undefined : withValueAt(undefined, path, next, from + 1)
+  if (made !== undefined) setField(fields, segment, made)
+  return fields
 }
 
-export interface Sort {
-  readonly path: string
-  readonly direction: 1 | -1
+interface Computed {
+  readonly path: Path
+  readonly expression: Expression
 }
 
-export const parseDirection = (name: string, value: unknown): 1 | -1 => {
-  const direction = wholeNumber(exact(value))
-  if (direction !== 1 && direction !== -1) throw badFilter(`the sort of "${name}" is neither 1 nor -1`)
-  return direction
+/** Fields computed from a document, each at its path. */
+export const withComputed = (document: Fields, computed: ReadonlyArray<Computed>, scope: Scope): Fields => {
+  let next: unknown = document
+  // all are computed from the document as it was
+  for (const [index, value] of computed.map(({ expression }) => expression(scope)).entries()) {
+    next = withValueAt(next, computed[index]?.path ?? [], value)
+  }
+  return isFields(next) ? next : document
 }
 
-export const parseSort = (sort: { readonly [path: string]: unknown }): ReadonlyArray<Sort> =>
-  Object.keys(sort).map((path) => {
-    if (path === "" || path.startsWith("$")) throw badFilter(`one cannot sort by "${path}"`)
-    return { path, direction: parseDirection(path, sort[path]) }
-  })
+const checkPath = (name: string): Path => {
+  const path = parsePath(name)
+  if (path.some((segment) => segment === "" || segment.startsWith("$"))) {
+    throw badFilter(`the projection path "${name}" is not supported`)
+  }
+  return path
+}
 
-/** Sorts documents, those that are equal staying in order. Each sort value is looked up once. */
-export const sortDocuments = <A extends { readonly document: Fields }>(
-  documents: ReadonlyArray<A>,
-  sort: ReadonlyArray<Sort>
-): Array<A> => {
-  const keys = sort.map(({ direction, path }) => ({ path: parsePath(path), direction }))
-  const decorated = documents.map((entry) => ({
-    entry,
-    values: keys.map(({ direction, path }) => sortValue(entry.document, path, direction))
-  }))
-  decorated.sort((left, right) => {
-    for (const [index, { direction }] of keys.entries()) {
-      const order = compare(left.values[index], right.values[index])
-      if (order !== 0) return order * direction
+/** The fields of `$addFields`: nested objects are paths, everything else is an expression. */
+export const compileComputed = (fields: Fields, names: Names, prefix = ""): ReadonlyArray<Computed> =>
+  Object.keys(fields).flatMap((name): ReadonlyArray<Computed> => {
+    const value = fields[name]
+    const inner = isFields(value) ? Object.keys(value) : []
+    if (isFields(value) && inner.length > 0 && inner[0]?.startsWith("$") !== true) {
+      return compileComputed(value, names, `${prefix}${name}.`)
     }
-    return 0
+    return [{ path: checkPath(prefix + name), expression: compileExpression(value, names) }]
   })
-  return decorated.map(({ entry }) => entry)
+
+/** What only a find projects: a part of an array, by place or by the element that is asked for. */
+type ArrayPart = (array: ReadonlyArray<unknown>, document: Fields, filter: Fields) => ReadonlyArray<unknown> | undefined
+
+const slicePart = (operand: unknown): ArrayPart => {
+  const [first, count] = isArray(operand) ? operand.map(wholeNumber) : [wholeNumber(operand)]
+  if (first === undefined || (isArray(operand) && (operand.length !== 2 || count === undefined || count <= 0))) {
+    throw badFilter("$slice needs a count, or a place and a positive count", "$slice")
+  }
+  return (array) => {
+    if (count === undefined) return first < 0 ? array.slice(first) : array.slice(0, first)
+    const from = first < 0 ? Math.max(0, array.length + first) : first
+    return array.slice(from, from + count)
+  }
+}
+
+const elementPart = (match: Test): ArrayPart => (array) => {
+  const element = array.find(match)
+  return element === undefined ? undefined : [element]
+}
+
+const positionPart = (path: Path): ArrayPart => (array, document, filter) => {
+  const position = foundPosition(path, document, filter)
+  if (position === undefined) throw badFilter("the positional $ of the projection found no match in the filter")
+  return [array[position]]
+}
+
+interface Part {
+  readonly path: Path
+  readonly part: ArrayPart
+  readonly orNothing: boolean
+}
+
+const withPart = (document: Fields, result: Fields, { orNothing, part, path }: Part, filter: Fields): Fields => {
+  const value = valueAt(document, path)
+  const taken = isArray(value) ? part(value, document, filter) : orNothing ? undefined : value
+  const next = withValueAt(result, path, taken)
+  return isFields(next) ? next : result
+}
+
+/** What a projection is for: only a find knows a filter, `$slice`, `$elemMatch` and the positional `$`. */
+type Place = "find" | "stage"
+
+class Compiling {
+  readonly tree: Tree = new Map()
+  readonly computed: Array<Computed> = []
+  readonly parts: Array<Part> = []
+  keep: boolean | undefined
+  id: boolean | undefined
+  readonly place: Place
+  readonly names: Names
+
+  constructor(place: Place, names: Names) {
+    this.place = place
+    this.names = names
+  }
+
+  fields(fields: Fields, prefix: string): void {
+    for (const name of Object.keys(fields)) this.#field(prefix + name, fields[name])
+  }
+
+  #field(name: string, value: unknown): void {
+    if (typeof value === "boolean" || isNumeric(value)) {
+      this.#flag(name, typeof value === "boolean" ? value : toNumber(value) !== 0)
+      return
+    }
+    const inner = isFields(value) ? Object.keys(value) : []
+    if (isFields(value) && inner.length > 0 && inner[0]?.startsWith("$") !== true) {
+      this.fields(value, `${name}.`)
+      return
+    }
+    const [operator] = inner
+    if (isFields(value) && this.place === "find" && inner.length === 1) {
+      if (operator === "$slice") return this.#slice(name, value[operator])
+      if (operator === "$elemMatch") return this.#include(name, elementPart(compileElementMatch(value[operator])))
+    }
+    if (operator === "$meta") throw badFilter("the projection operator $meta is not supported", operator)
+    this.#keep(true)
+    const path = checkPath(name)
+    this.computed.push({ path, expression: compileExpression(value, this.names) })
+    if (name === "_id") this.id = false
+  }
+
+  #flag(name: string, wanted: boolean): void {
+    if (name === "_id") {
+      this.id = wanted
+      return
+    }
+    if (wanted && this.place === "find" && name.endsWith(".$")) {
+      const array = name.slice(0, -2)
+      this.#include(array, positionPart(checkPath(array)))
+      return
+    }
+    const path = checkPath(name)
+    this.#keep(wanted)
+    addPath(this.tree, path, name)
+  }
+
+  #include(name: string, part: ArrayPart): void {
+    this.#keep(true)
+    const path = checkPath(name)
+    addPath(this.tree, path, name)
+    this.parts.push({ path, part, orNothing: true })
+  }
+
+  // leaves the rest of the document as the other fields of the projection want it
+  #slice(name: string, operand: unknown): void {
+    this.parts.push({ path: checkPath(name), part: slicePart(operand), orNothing: false })
+  }
+
+  #keep(wanted: boolean): void {
+    if (this.keep !== undefined && this.keep !== wanted) {
+      throw badFilter("the projection both includes and excludes fields")
+    }
+    this.keep = wanted
+  }
+
+  /** What of the document itself is handed out. */
+  stored(): (document: Fields) => Fields {
+    const { id, parts, tree } = this
+    const including = this.keep ?? (id === true && parts.length === 0)
+    if (including ? id !== false : id === false) tree.set("_id", true)
+    if (including) {
+      for (const { orNothing, path } of parts) if (!orNothing) addPath(tree, path, path.join("."))
+    }
+    return (document) => project(document, tree, including)
+  }
+
+  finish(): Projection {
+    const { computed, parts } = this
+    const stored = this.stored()
+    return (document, scope, filter) => {
+      let result = stored(document)
+      if (computed.length > 0) result = withComputed(result, computed, { ...scope, root: document })
+      return parts.reduce((partial, part) => withPart(document, partial, part, filter), result)
+    }
+  }
+}
+
+const compiling = (projection: unknown, place: Place, names: Names): Compiling => {
+  const fields = refusing(badFilter, () => exact(projection))
+  if (!isFields(fields)) throw badFilter("the projection is not an object")
+  const compiling = new Compiling(place, names)
+  compiling.fields(fields, "")
+  return compiling
+}
+
+/** A projection by inclusion or by exclusion, with what is computed. */
+export const compileProjection = (projection: unknown, place: Place, names: Names = new Set()): Projection =>
+  compiling(projection, place, names).finish()
+
+/** A projection that hands out or leaves out fields as they are, and computes none. */
+export const compileStoredFields = (projection: unknown): (document: Fields) => Fields => {
+  const compiled = compiling(projection, "stage", new Set())
+  if (compiled.computed.length > 0) throw badFilter("the projection computes fields: only 1 and 0 are allowed here")
+  return compiled.stored()
 }

@@ -19,7 +19,8 @@ import {
 import { missing, parsePath, type Path, someValue } from "./documentPath.ts"
 import { badFilter, refusing } from "./failure.ts"
 import { encodeKey, keyText } from "./keyEncoding.ts"
-import { compileExpression } from "./queryExpression.ts"
+import { compileCondition } from "./queryExpression.ts"
+import { compileRegex } from "./regex.ts"
 
 export type Test = (value: unknown) => boolean
 
@@ -60,25 +61,6 @@ const compares = (operand: unknown, accept: (order: number) => boolean): Test =>
   return (value) => {
     const present = orNull(value)
     return rankOf(present) === operandRank && !isNaNNumber(present) && accept(compare(present, operand))
-  }
-}
-
-const flagsOf: { readonly [option: string]: string } = { i: "i", m: "m", s: "s", u: "u" }
-
-const compileRegex = (pattern: string, options: string): RegExp => {
-  // PCRE takes options at the head of the pattern too
-  const inline = /^\(\?([imsx]+)\)/.exec(pattern)
-  const source = inline === null ? pattern : pattern.slice(inline[0].length)
-  const flags = new Set<string>()
-  for (const option of options + (inline?.[1] ?? "")) {
-    const flag = flagsOf[option]
-    if (flag === undefined) throw badFilter(`the regular expression option "${option}" is not supported`, "$regex")
-    flags.add(flag)
-  }
-  try {
-    return new RegExp(source, [...flags].join(""))
-  } catch (cause) {
-    throw badFilter(cause instanceof Error ? cause.message : "the regular expression is invalid", "$regex")
   }
 }
 
@@ -225,7 +207,8 @@ export const isOperators = (value: unknown): value is Fields => {
 
 const logical = new Set(["$and", "$or", "$nor", "$expr", "$where"])
 
-const elementMatch = (operand: unknown): Test => {
+/** Whether one element of an array is what `$elemMatch` asks for. */
+export const compileElementMatch = (operand: unknown): Test => {
   if (!isFields(operand)) throw badFilter("$elemMatch needs an object", "$elemMatch")
   const first = Object.keys(operand)[0]
   if (isOperators(operand) && first !== undefined && !logical.has(first)) {
@@ -237,7 +220,7 @@ const elementMatch = (operand: unknown): Test => {
 }
 
 const someElementMatches = (operand: unknown): Condition => {
-  const test = elementMatch(operand)
+  const test = compileElementMatch(operand)
   return some((value) => isArray(value) && value.some(test), true)
 }
 
@@ -262,9 +245,16 @@ const regexOf = (operators: Fields): BSONRegExp => {
   const pattern = operators["$regex"]
   const options = operators["$options"]
   if (options !== undefined && typeof options !== "string") throw badFilter("$options needs a text", "$options")
-  if (typeof pattern === "string") return new BSONRegExp(pattern, options ?? "")
-  if (pattern instanceof BSONRegExp) return new BSONRegExp(pattern.pattern, options ?? pattern.options)
-  throw badFilter("$regex needs a text or a regular expression", "$regex")
+  if (typeof pattern !== "string" && !(pattern instanceof BSONRegExp)) {
+    throw badFilter("$regex needs a text or a regular expression", "$regex")
+  }
+  try {
+    return typeof pattern === "string"
+      ? new BSONRegExp(pattern, options ?? "")
+      : new BSONRegExp(pattern.pattern, options ?? pattern.options)
+  } catch (cause) {
+    throw badFilter(cause instanceof Error ? cause.message : "the regular expression is invalid", "$regex")
+  }
 }
 
 const plainOperand = (operator: string, operand: unknown): unknown => {
@@ -273,6 +263,19 @@ const plainOperand = (operator: string, operand: unknown): unknown => {
   }
   return operand
 }
+
+// operators of MongoDB that are not there: their name is known, and what is missing is said
+const unsupported: ReadonlySet<string> = new Set([
+  "$geoIntersects",
+  "$geoWithin",
+  "$jsonSchema",
+  "$near",
+  "$nearSphere",
+  "$text"
+])
+
+const unknownOperator = (what: string, operator: string): Error =>
+  badFilter(unsupported.has(operator) ? `the operator ${operator} is not supported` : `${what}: ${operator}`, operator)
 
 const compileOperator = (operator: string, operand: unknown, operators: Fields): ReadonlyArray<Condition> => {
   switch (operator) {
@@ -320,10 +323,7 @@ const compileOperator = (operator: string, operand: unknown, operators: Fields):
     case "$bitsAnyClear":
       return [hasBits(operator, operand)]
     default:
-      throw badFilter(
-        operator.startsWith("$") ? `the operator ${operator} is not supported` : `"${operator}" stands among operators`,
-        operator
-      )
+      throw unknownOperator("unknown operator", operator)
   }
 }
 
@@ -354,13 +354,13 @@ const compileTop = (name: string, operand: unknown): Predicate | undefined => {
       return (document) => !predicates.some((predicate) => predicate(document))
     }
     case "$expr":
-      return compileExpression(operand)
+      return compileCondition(operand)
     case "$comment":
       return undefined
     case "$where":
       throw badFilter("$where runs code and is refused; use $expr", name)
     default:
-      throw badFilter(`the operator ${name} is not supported`, name)
+      throw unknownOperator("unknown top level operator", name)
   }
 }
 

@@ -5,9 +5,9 @@
 import { BSONRegExp } from "bson"
 import { compare } from "./bsonOrder.ts"
 import { type Fields, isArray, isFields, rank, rankOf } from "./bsonValue.ts"
+import type { Sort } from "./documentSort.ts"
 import type { IndexDeclaration } from "./indexKeys.ts"
 import { afterPrefix, concatKeys, encodeKey, rankBounds } from "./keyEncoding.ts"
-import type { Sort } from "./projection.ts"
 import { isOperators } from "./query.ts"
 
 /** Keys from `low` up to, not including, `high`. */

@@ -4,12 +4,14 @@
 import type { ObjectId } from "bson"
 import type { DatabaseSync, StatementSync } from "node:sqlite"
 import { DatabaseError } from "../DatabaseError.ts"
+import { compilePipeline, runPipeline, splitSelection } from "./aggregation.ts"
 import { decode, encode, exact, type Fields, isArray, isFields, setField } from "./bsonValue.ts"
 import { type BulkOutcome, bulkStep, nothingWritten } from "./bulkWrite.ts"
 import {
   type Access,
   countFound,
   distinctValues,
+  eachFound,
   parseQuery,
   parseSelection,
   plannedIndex,
@@ -26,9 +28,10 @@ import {
   updateDocuments,
   type UpdateOutcome
 } from "./documentWrites.ts"
-import { failure } from "./failure.ts"
+import { limitedSteps } from "./expression.ts"
+import { badFilter, failure } from "./failure.ts"
 import { declareIndex, type IndexDeclaration, sameIndex } from "./indexKeys.ts"
-import { compileProjection, type Projection } from "./projection.ts"
+import { compileProjection } from "./projection.ts"
 import { exactFilter } from "./query.ts"
 import { SqliteCollection } from "./sqliteCollection.ts"
 import { compileUpdate, type Update } from "./update.ts"
@@ -68,10 +71,16 @@ export type OneChange =
   | { readonly _tag: "Replace"; readonly replacement: unknown }
   | { readonly _tag: "Delete" }
 
-const parseProjection = (projection: FindOptions["projection"]): Projection =>
-  projection === undefined || Object.keys(projection).length === 0
-    ? (document) => document
-    : compileProjection(projection)
+const parseProjection = (
+  projection: FindOptions["projection"],
+  filter: Fields,
+  now: number
+): (document: Fields) => Fields => {
+  if (projection === undefined || Object.keys(projection).length === 0) return (document) => document
+  const compiled = compileProjection(projection, "find")
+  const scope = { now, spend: limitedSteps() }
+  return (document) => compiled(document, scope, filter)
+}
 
 export class SqliteEngine {
   readonly #database: DatabaseSync
@@ -196,9 +205,14 @@ export class SqliteEngine {
     return stored === undefined ? undefined : view(access, stored.document)
   }
 
-  find(namespace: Namespace, filter: unknown, options: FindOptions, access: Access): ReadonlyArray<Fields> {
+  find(
+    namespace: Namespace,
+    filter: unknown,
+    options: FindOptions & { readonly now: number },
+    access: Access
+  ): ReadonlyArray<Fields> {
     const selection = parseSelection(filter, options)
-    const project = parseProjection(options.projection)
+    const project = parseProjection(options.projection, selection.filter, options.now)
     const collection = this.#existing(namespace)
     return collection === undefined
       ? []
@@ -222,8 +236,36 @@ export class SqliteEngine {
     return collection === undefined ? [] : distinctValues(collection, field, query, access)
   }
 
+  /** Runs a pipeline over the documents the caller sees; what it begins with is answered by an index where one can. */
+  aggregate(namespace: Namespace, pipeline: unknown, access: Access, now: number): ReadonlyArray<Fields> {
+    const { selection, stages } = splitSelection(compilePipeline(pipeline))
+    const collection = this.#existing(namespace)
+    const found = collection === undefined
+      ? []
+      : search(collection, selection, access).map(({ document }) => document)
+    return runPipeline(stages, found, {
+      now,
+      spend: limitedSteps(),
+      others: (name, filter) => {
+        if (access.scope !== undefined || access.see !== undefined) {
+          throw badFilter("a caller of limited access cannot look into another collection")
+        }
+        const other = this.#existing({ database: namespace.database, collection: name })
+        return other === undefined ? [] : eachFound(other, filter, {})
+      }
+    })
+  }
+
+  /** How the documents are found that a pipeline begins with. */
+  explainAggregate(namespace: Namespace, pipeline: unknown, access: Access): Explanation {
+    return this.#explain(namespace, splitSelection(compilePipeline(pipeline)).selection, access)
+  }
+
   explain(namespace: Namespace, filter: unknown, options: FindOptions, access: Access): Explanation {
-    const selection = parseSelection(filter, options)
+    return this.#explain(namespace, parseSelection(filter, options), access)
+  }
+
+  #explain(namespace: Namespace, selection: Selection, access: Access): Explanation {
     const collection = this.#existing(namespace)
     if (collection === undefined) return { index: undefined, documentsExamined: 0, documentsReturned: 0 }
     let documentsExamined = 0
@@ -325,7 +367,7 @@ export class SqliteEngine {
     access: Access
   ): Fields | undefined {
     const selection = parseSelection(filter, { sort: options.sort, limit: 1 })
-    const project = parseProjection(options.projection)
+    const project = parseProjection(options.projection, selection.filter, options.now)
     const update = change._tag === "Update"
       ? compileUpdate(change.update, { now: options.now, arrayFilters: change.arrayFilters })
       : change._tag === "Replace"

@@ -3,10 +3,11 @@
  */
 import { BSONRegExp } from "bson"
 import { compare } from "./bsonOrder.ts"
-import { assignFields, exact, type Fields, getField, isArray, isFields, maxDepth, setField } from "./bsonValue.ts"
-import { isPosition, missing, parsePath, type Path, valueAt } from "./documentPath.ts"
+import { exact, type Fields, getField, isArray, isFields, maxDepth, setField } from "./bsonValue.ts"
+import { isPosition, missing, parsePath, type Path } from "./documentPath.ts"
 import { badUpdate, refusing } from "./failure.ts"
-import { compileElementFilter, compileFilter, isOperators, type Test } from "./query.ts"
+import { compileElementFilter, isOperators, type Test } from "./query.ts"
+import { foundPosition } from "./queryPosition.ts"
 import { type FieldUpdate, fieldUpdate, keep, remove } from "./updateOperators.ts"
 
 /** What an update is applied for. `found` is the document as the filter saw it. */
@@ -64,7 +65,9 @@ const checkConflicts = (paths: ReadonlyArray<Path>): void => {
     const segments = path.split(".")
     for (let length = 1; length <= segments.length; length++) {
       if (seen.has(segments.slice(0, length).join("."))) {
-        throw badUpdate(`two operators change "${segments.slice(0, length).join(".")}"`)
+        throw badUpdate(
+          `Updating the path '${path}' would create a conflict at '${segments.slice(0, length).join(".")}'`
+        )
       }
     }
     seen.add(path)
@@ -90,12 +93,14 @@ const parseSteps = (update: Fields, now: number): ReadonlyArray<Step> => {
     }
     const operands = update[operator]
     const isKnown = operator === "$rename" || fieldOperators.has(operator)
-    if (!isKnown) throw badUpdate(`the operator ${operator} is not supported`, operator)
+    if (!isKnown) {
+      throw badUpdate(`Unknown modifier: ${operator}. Expected a valid update modifier`, operator)
+    }
     if (!isFields(operands)) throw badUpdate(`${operator} needs an object of paths`, operator)
     return Object.keys(operands).map((name): Step => {
       if (operator === "$rename") return parseRename(name, operands[name])
       const step = fieldUpdate(operator, operands[name], now)
-      if (step === undefined) throw badUpdate(`the operator ${operator} is not supported`, operator)
+      if (step === undefined) throw badUpdate(`Unknown modifier: ${operator}`, operator)
       return { operator, path: checkPath(operator, name), update: step }
     })
   })
@@ -157,37 +162,16 @@ const checkArrayFilters = (steps: ReadonlyArray<Step>, filters: ElementFilters):
   }
 }
 
-const clausesUnder = (filter: Fields, prefix: string): Fields => {
-  const clauses: Fields = {}
-  for (const name of Object.keys(filter)) {
-    const value = filter[name]
-    if (name === prefix || name.startsWith(`${prefix}.`)) setField(clauses, name, value)
-    else if (name === "$and" && isArray(value)) {
-      for (const clause of value) if (isFields(clause)) assignFields(clauses, clausesUnder(clause, prefix))
-    }
-  }
-  return clauses
-}
-
 /** The path with `$` replaced by the place of the first element that the filter found. */
 const resolvePosition = (path: Path, document: Fields, filter: Fields): Path => {
   const at = path.indexOf("$")
   if (at === -1) return path
   const head = path.slice(0, at)
-  const array = valueAt(document, head)
-  const prefix = head.join(".")
-  const clauses = clausesUnder(filter, prefix)
-  if (!isArray(array) || Object.keys(clauses).length === 0) {
-    throw badUpdate(`the filter names no element of the array "${prefix}" that $ could stand for`)
+  const position = foundPosition(head, document, filter)
+  if (position === undefined) {
+    throw badUpdate("The positional operator did not find the match needed from the query")
   }
-  const matches = compileFilter(clauses)
-  const index = array.findIndex((element) => {
-    let wrapped: unknown = [element]
-    for (const segment of head.toReversed()) wrapped = { [segment]: wrapped }
-    return isFields(wrapped) && matches(wrapped)
-  })
-  if (index === -1) throw badUpdate(`no single element of "${prefix}" matches the filter, so that $ stands for none`)
-  return [...head, String(index), ...path.slice(at + 1)]
+  return [...head, String(position), ...path.slice(at + 1)]
 }
 
 class Applying {
@@ -290,9 +274,10 @@ export const compileUpdate = (
   }
   const fields = refusing(badUpdate, () => exact(update))
   if (!isFields(fields)) throw badUpdate("it is not an object")
-  const steps = parseSteps(fields, options.now).toSorted((left, right) => comparePaths(left.path, right.path))
+  const steps = refusing(badUpdate, () => parseSteps(fields, options.now))
+    .toSorted((left, right) => comparePaths(left.path, right.path))
   checkConflicts(steps.flatMap(({ from, path }) => from === undefined ? [path] : [from, path]))
-  const filters = parseArrayFilters(options.arrayFilters ?? [])
+  const filters = refusing(badUpdate, () => parseArrayFilters(options.arrayFilters ?? []))
   checkArrayFilters(steps, filters)
   return (document, { filter, found, inserting }) => {
     const id = document["_id"]

@@ -5,7 +5,8 @@ import { Int32, Long, Timestamp } from "bson"
 import { combine, type Operation, wholeNumber, zeroLike } from "./bsonNumber.ts"
 import { compare } from "./bsonOrder.ts"
 import { type Fields, isArray, isFields, isLong, isNumeric } from "./bsonValue.ts"
-import { missing, parsePath, sortValue } from "./documentPath.ts"
+import { missing } from "./documentPath.ts"
+import { elementOrder } from "./elementOrder.ts"
 import { badUpdate } from "./failure.ts"
 import { compilePull } from "./query.ts"
 
@@ -80,36 +81,13 @@ const whole = (operator: string, operand: unknown): number | undefined => {
   return number
 }
 
-const elementOrder = (operand: unknown): ((left: unknown, right: unknown) => number) | undefined => {
-  if (operand === undefined) return undefined
-  const direction = (name: string, value: unknown): 1 | -1 => {
-    const sign = wholeNumber(value)
-    if (sign !== 1 && sign !== -1) throw badUpdate(`${name} needs 1 or -1`, "$sort")
-    return sign
-  }
-  if (!isFields(operand)) {
-    const sign = direction("$sort", operand)
-    return (left, right) => compare(left, right) * sign
-  }
-  const keys = Object.keys(operand).map((name) => ({ path: parsePath(name), sign: direction(name, operand[name]) }))
-  return (left, right) => {
-    for (const { path, sign } of keys) {
-      const order = compare(
-        isFields(left) ? sortValue(left, path, sign) : null,
-        isFields(right) ? sortValue(right, path, sign) : null
-      )
-      if (order !== 0) return order * sign
-    }
-    return 0
-  }
-}
-
 const push = (operand: unknown): FieldUpdate => {
   const modifiers = eachOf("$push", operand, ["$each", "$position", "$slice", "$sort"])
   const each = arrayOf("$push", modifiers["$each"])
   const position = whole("$position", modifiers["$position"])
   const slice = whole("$slice", modifiers["$slice"])
-  const order = elementOrder(modifiers["$sort"])
+  const sort = modifiers["$sort"]
+  const order = sort === undefined ? undefined : elementOrder("$sort", sort)
   return creating((current) => {
     const next = [...arrayOf("$push", current)]
     next.splice(position ?? next.length, 0, ...each)

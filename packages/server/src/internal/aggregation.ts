@@ -1,0 +1,229 @@
+/**
+ * Aggregation pipelines, compiled into steps over documents in exact form.
+ */
+import { wholeNumber } from "./bsonNumber.ts"
+import { exact, type Fields, isArray, isFields, setField } from "./bsonValue.ts"
+import { parsePath, valueAt } from "./documentPath.ts"
+import { parseSelection, type Selection } from "./documentSearch.ts"
+import { boundedDocument } from "./documentSize.ts"
+import {
+  addFields,
+  limit,
+  match,
+  newRoot,
+  project,
+  replaceRoot,
+  sample,
+  skip,
+  sort,
+  unset,
+  unwind
+} from "./documentStages.ts"
+import { bind, compileExpression, type Names, type Scope } from "./expression.ts"
+import { badFilter, badPipeline } from "./failure.ts"
+import { bucket, count, group, sortByCount } from "./groupStages.ts"
+import { withValueAt } from "./projection.ts"
+import { type Documents, objectOf, type Run, type Stage, type Surroundings } from "./stage.ts"
+
+// MongoDB's own limit
+const maxStages = 1000
+
+const lookup = (operand: unknown, names: Names): Run => {
+  const options = objectOf("$lookup", operand)
+  const { as, foreignField, from, localField, pipeline } = options
+  if (typeof from !== "string" || typeof as !== "string" || as === "") {
+    throw badFilter("$lookup needs from and as, the names of a collection and a field", "$lookup")
+  }
+  const isByField = localField !== undefined || foreignField !== undefined
+  if (isByField && !(typeof localField === "string" && typeof foreignField === "string")) {
+    throw badFilter("$lookup needs localField and foreignField together", "$lookup")
+  }
+  if (!isByField && pipeline === undefined) throw badFilter("$lookup needs fields or a pipeline", "$lookup")
+  const variables = Object.entries(objectOf("$lookup", options["let"] ?? {})).map(
+    ([name, value]) => [name, compileExpression(value, names)] as const
+  )
+  const inner = new Set([...names, ...variables.map(([name]) => name)])
+  const stages = pipeline === undefined ? [] : compileStages(pipeline, inner)
+  const local = parsePath(String(localField))
+  return function*(documents, surroundings) {
+    for (const document of documents) {
+      let filter: Fields = {}
+      if (isByField) {
+        const value = valueAt(document, local)
+        filter = { [String(foreignField)]: { $in: isArray(value) ? value : [value ?? null] } }
+      }
+      const scope = variables.reduce<Scope>(
+        (scope, [name, expression]) => bind(scope, name, expression({ ...surroundings, root: document })),
+        { ...surroundings, root: document }
+      )
+      const found = runStages(stages, surroundings.others(from, filter), { ...surroundings, bindings: scope.bindings })
+      const list: Array<Fields> = []
+      for (const one of found) {
+        surroundings.spend(1)
+        list.push(one)
+      }
+      const joined = withValueAt(document, parsePath(as), list)
+      yield boundedDocument(isFields(joined) ? joined : document)
+    }
+  }
+}
+
+const unionWith = (operand: unknown): Run => {
+  const options = typeof operand === "string" ? { coll: operand } : objectOf("$unionWith", operand)
+  const { coll } = options
+  if (typeof coll !== "string") throw badFilter("$unionWith needs the name of a collection", "$unionWith")
+  const stages = compileStages(options["pipeline"] ?? [])
+  return function*(documents, surroundings) {
+    yield* documents
+    yield* runStages(stages, surroundings.others(coll, {}), surroundings)
+  }
+}
+
+const facet = (operand: unknown, names: Names): Run => {
+  const pipelines = Object.entries(objectOf("$facet", operand)).map(([name, pipeline]) => {
+    const stages = compileStages(pipeline, names)
+    if (stages.some((stage) => stage.name === "$facet")) throw badFilter("$facet cannot hold $facet", "$facet")
+    return [name, stages] as const
+  })
+  if (pipelines.length === 0) throw badFilter("$facet needs at least one pipeline", "$facet")
+  return function*(documents, surroundings) {
+    const all = [...documents]
+    const result: Fields = {}
+    for (const [name, stages] of pipelines) setField(result, name, [...runStages(stages, all, surroundings)])
+    yield boundedDocument(result)
+  }
+}
+
+// stages of MongoDB that are not there: their name is known, and what is missing is said
+const unsupported: ReadonlySet<string> = new Set([
+  "$bucketAuto",
+  "$changeStream",
+  "$collStats",
+  "$currentOp",
+  "$densify",
+  "$documents",
+  "$fill",
+  "$geoNear",
+  "$graphLookup",
+  "$indexStats",
+  "$listSessions",
+  "$merge",
+  "$out",
+  "$planCacheStats",
+  "$redact",
+  "$search",
+  "$searchMeta",
+  "$setWindowFields",
+  "$vectorSearch"
+])
+
+const compileRun = (name: string, operand: unknown, names: Names): Run => {
+  switch (name) {
+    case "$match":
+      return match(operand)
+    case "$project":
+      return project(operand, names)
+    case "$addFields":
+    case "$set":
+      return addFields(name, operand, names)
+    case "$unset":
+      return unset(operand)
+    case "$replaceRoot":
+      return replaceRoot(name, newRoot(operand), names)
+    case "$replaceWith":
+      return replaceRoot(name, operand, names)
+    case "$group":
+      return group(operand, names)
+    case "$sort":
+      return sort(operand)
+    case "$limit":
+      return limit(operand)
+    case "$skip":
+      return skip(operand)
+    case "$count":
+      return count(operand)
+    case "$unwind":
+      return unwind(operand)
+    case "$sortByCount":
+      return sortByCount(operand, names)
+    case "$bucket":
+      return bucket(operand, names)
+    case "$lookup":
+      return lookup(operand, names)
+    case "$unionWith":
+      return unionWith(operand)
+    case "$facet":
+      return facet(operand, names)
+    case "$sample":
+      return sample(operand)
+    default:
+      throw unsupported.has(name)
+        ? badFilter(`the stage ${name} is not supported`, name)
+        : badFilter(`Unrecognized pipeline stage name: '${name}'`, name)
+  }
+}
+
+const compileStages = (pipeline: unknown, names: Names = new Set()): ReadonlyArray<Stage> => {
+  if (!isArray(pipeline)) throw badFilter("a pipeline is an array of stages")
+  if (pipeline.length > maxStages) throw badFilter(`a pipeline has at most ${maxStages} stages`)
+  return pipeline.map((stage): Stage => {
+    const [name, ...others] = isFields(stage) ? Object.keys(stage) : []
+    if (!isFields(stage) || name === undefined || others.length > 0) {
+      throw badFilter("A pipeline stage specification object must contain exactly one field")
+    }
+    return { name, operand: stage[name], run: compileRun(name, stage[name], names) }
+  })
+}
+
+const runStages = (stages: ReadonlyArray<Stage>, documents: Documents, surroundings: Surroundings): Documents =>
+  stages.reduce((made, { run }) => run(made, surroundings), documents)
+
+/** Runs `f`, and lets what is wrong in it be the fault of the pipeline. */
+const asPipeline = <A>(f: () => A): A => {
+  try {
+    return f()
+  } catch (error) {
+    throw badPipeline(error)
+  }
+}
+
+/** The stages of a pipeline. Throws when one of them is none, or holds what it cannot. */
+export const compilePipeline = (pipeline: unknown): ReadonlyArray<Stage> =>
+  asPipeline(() => compileStages(exact(pipeline)))
+
+/** What comes out of the stages for the documents that go in. */
+export const runPipeline = (
+  stages: ReadonlyArray<Stage>,
+  documents: Documents,
+  surroundings: Surroundings
+): ReadonlyArray<Fields> => asPipeline(() => [...runStages(stages, documents, surroundings)])
+
+/**
+ * What a pipeline begins with as a selection, which an index may answer, and the stages that are left: `$match`, then `$sort`,
+ * `$skip` and `$limit`, as far as they come in this order.
+ */
+export const splitSelection = (
+  stages: ReadonlyArray<Stage>
+): { readonly selection: Selection; readonly stages: ReadonlyArray<Stage> } => {
+  const filters: Array<unknown> = []
+  let [sort, skip, limit]: [unknown, unknown, unknown] = [undefined, undefined, undefined]
+  let taken = 0
+  for (const { name, operand } of stages) {
+    if (name === "$match" && sort === undefined && skip === undefined) filters.push(operand)
+    else if (name === "$sort" && sort === undefined && skip === undefined) sort = operand
+    else if (name === "$skip" && skip === undefined) skip = operand
+    else if (name === "$limit") limit = operand
+    else break
+    taken++
+    if (limit !== undefined) break
+  }
+  const filter = filters.length === 0 ? {} : filters.length === 1 ? filters[0] : { $and: filters }
+  const selection = asPipeline(() =>
+    parseSelection(filter, {
+      sort: isFields(sort) ? sort : undefined,
+      skip: wholeNumber(skip),
+      limit: wholeNumber(limit)
+    })
+  )
+  return { selection, stages: stages.slice(taken) }
+}

@@ -1,0 +1,132 @@
+/**
+ * The stages of a pipeline that look at one document after the other, or put them in order.
+ */
+import { Long } from "bson"
+import { type Fields, isArray, isFields } from "./bsonValue.ts"
+import { parsePath, valueAt } from "./documentPath.ts"
+import { boundedDocument } from "./documentSize.ts"
+import { parseSort, sortDocuments } from "./documentSort.ts"
+import { compileExpression, type Names } from "./expression.ts"
+import { badFilter } from "./failure.ts"
+import { compileComputed, compileProjection, withComputed, withValueAt } from "./projection.ts"
+import { compileFilter, exactFilter } from "./query.ts"
+import { countOf, objectOf, type Run, type Surroundings } from "./stage.ts"
+
+const each = (apply: (document: Fields, surroundings: Surroundings) => Fields): Run =>
+  function*(documents, surroundings) {
+    for (const document of documents) yield boundedDocument(apply(document, surroundings))
+  }
+
+export const match = (operand: unknown): Run => {
+  const matches = compileFilter(exactFilter(operand))
+  return function*(documents) {
+    for (const document of documents) if (matches(document)) yield document
+  }
+}
+
+export const project = (operand: unknown, names: Names): Run => {
+  const fields = objectOf("$project", operand)
+  if (Object.keys(fields).length === 0) throw badFilter("$project needs at least one field", "$project")
+  const projection = compileProjection(fields, "stage", names)
+  return each((document, surroundings) => projection(document, surroundings, {}))
+}
+
+export const addFields = (stage: string, operand: unknown, names: Names): Run => {
+  const computed = compileComputed(objectOf(stage, operand), names)
+  if (computed.length === 0) throw badFilter(`${stage} needs at least one field`, stage)
+  return each((document, surroundings) => withComputed(document, computed, { ...surroundings, root: document }))
+}
+
+export const unset = (operand: unknown): Run => {
+  const names = isArray(operand) ? operand : [operand]
+  if (names.length === 0 || !names.every((name) => typeof name === "string")) {
+    throw badFilter("$unset needs a path or an array of paths", "$unset")
+  }
+  const projection = compileProjection(Object.fromEntries(names.map((name) => [String(name), 0])), "stage")
+  return each((document, surroundings) => projection(document, surroundings, {}))
+}
+
+export const replaceRoot = (stage: string, operand: unknown, names: Names): Run => {
+  const expression = compileExpression(operand, names)
+  return each((document, surroundings) => {
+    const root = expression({ ...surroundings, root: document })
+    if (!isFields(root)) throw badFilter(`${stage} needs an expression that is a document`, stage)
+    return root
+  })
+}
+
+export const newRoot = (operand: unknown): unknown => {
+  const { newRoot } = objectOf("$replaceRoot", operand)
+  if (newRoot === undefined) throw badFilter("no newRoot specified for the $replaceRoot stage", "$replaceRoot")
+  return newRoot
+}
+
+export const sort = (operand: unknown): Run => {
+  const keys = parseSort(objectOf("$sort", operand))
+  if (keys.length === 0) throw badFilter("$sort needs at least one path", "$sort")
+  return (documents) =>
+    sortDocuments(Array.from(documents, (document) => ({ document })), keys).map(({ document }) => document)
+}
+
+export const limit = (operand: unknown): Run => {
+  const most = countOf("$limit", operand, 1)
+  return function*(documents) {
+    let count = 0
+    for (const document of documents) {
+      yield document
+      if (++count >= most) return
+    }
+  }
+}
+
+export const skip = (operand: unknown): Run => {
+  const least = countOf("$skip", operand, 0)
+  return function*(documents) {
+    let count = 0
+    for (const document of documents) if (++count > least) yield document
+  }
+}
+
+const pathOf = (stage: string, value: unknown): string => {
+  if (typeof value !== "string" || !value.startsWith("$") || value.length < 2 || value.startsWith("$$")) {
+    throw badFilter(`${stage} needs a path that begins with $`, stage)
+  }
+  return value.slice(1)
+}
+
+export const unwind = (operand: unknown): Run => {
+  const options = isFields(operand) ? operand : { path: operand }
+  const path = parsePath(pathOf("$unwind", options["path"]))
+  const index = options["includeArrayIndex"]
+  if (index !== undefined && (typeof index !== "string" || index === "" || index.startsWith("$"))) {
+    throw badFilter("$unwind needs includeArrayIndex to name a field", "$unwind")
+  }
+  const isPreserving = options["preserveNullAndEmptyArrays"] === true
+  return function*(documents, { spend }) {
+    const made = (document: Fields, value: unknown, position: Long | null): Fields => {
+      spend(1)
+      const unwound = withValueAt(document, path, value)
+      const result = index === undefined ? unwound : withValueAt(unwound, parsePath(String(index)), position)
+      return isFields(result) ? result : document
+    }
+    for (const document of documents) {
+      const value = valueAt(document, path)
+      if (isArray(value) && value.length > 0) {
+        for (const [position, element] of value.entries()) yield made(document, element, Long.fromNumber(position))
+      } else if (value !== undefined && value !== null && !isArray(value)) yield made(document, value, null)
+      else if (isPreserving) yield made(document, isArray(value) ? undefined : value, null)
+    }
+  }
+}
+
+export const sample = (operand: unknown): Run => {
+  const size = countOf("$sample", objectOf("$sample", operand)["size"], 1)
+  return (documents) => {
+    const all = [...documents]
+    const chosen: Array<Fields> = []
+    while (chosen.length < size && all.length > 0) {
+      chosen.push(...all.splice(Math.floor(Math.random() * all.length), 1))
+    }
+    return chosen
+  }
+}

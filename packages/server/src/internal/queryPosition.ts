@@ -1,0 +1,32 @@
+/**
+ * Which element of an array a filter has found: what the positional `$` stands for.
+ */
+import { assignFields, type Fields, isArray, isFields, setField } from "./bsonValue.ts"
+import { type Path, valueAt } from "./documentPath.ts"
+import { compileFilter } from "./query.ts"
+
+const clausesUnder = (filter: Fields, prefix: string): Fields => {
+  const clauses: Fields = {}
+  for (const name of Object.keys(filter)) {
+    const value = filter[name]
+    if (name === prefix || name.startsWith(`${prefix}.`)) setField(clauses, name, value)
+    else if (name === "$and" && isArray(value)) {
+      for (const clause of value) if (isFields(clause)) assignFields(clauses, clausesUnder(clause, prefix))
+    }
+  }
+  return clauses
+}
+
+/** The place of the first element of the array at `head` that the filter asks for; `undefined` when it asks for none. */
+export const foundPosition = (head: Path, document: Fields, filter: Fields): number | undefined => {
+  const array = valueAt(document, head)
+  const clauses = clausesUnder(filter, head.join("."))
+  if (!isArray(array) || Object.keys(clauses).length === 0) return undefined
+  const matches = compileFilter(clauses)
+  const index = array.findIndex((element) => {
+    let wrapped: unknown = [element]
+    for (const segment of head.toReversed()) wrapped = { [segment]: wrapped }
+    return isFields(wrapped) && matches(wrapped)
+  })
+  return index === -1 ? undefined : index
+}

@@ -1,0 +1,35 @@
+/**
+ * What a stage of a pipeline is.
+ */
+import { wholeNumber } from "./bsonNumber.ts"
+import { type Fields, isFields } from "./bsonValue.ts"
+import type { Scope } from "./expression.ts"
+import { badFilter } from "./failure.ts"
+
+export type Documents = Iterable<Fields>
+
+/** What a pipeline is run with: the scope of its expressions, and other collections of its database. */
+export interface Surroundings extends Omit<Scope, "root"> {
+  /** The documents of another collection that hold a filter in exact form. */
+  readonly others: (collection: string, filter: Fields) => Documents
+}
+
+/** A stage at work: it takes documents as it needs them, and makes others. */
+export type Run = (documents: Documents, surroundings: Surroundings) => Documents
+
+export interface Stage {
+  readonly name: string
+  readonly operand: unknown
+  readonly run: Run
+}
+
+export const objectOf = (stage: string, operand: unknown): Fields => {
+  if (!isFields(operand)) throw badFilter(`${stage} needs an object`, stage)
+  return operand
+}
+
+export const countOf = (stage: string, operand: unknown, least: number): number => {
+  const count = wholeNumber(operand)
+  if (count === undefined || count < least) throw badFilter(`${stage} needs a whole number from ${least} on`, stage)
+  return count
+}

@@ -1,0 +1,529 @@
+/**
+ * What every engine of `Database` makes of aggregation pipelines: documented results of MongoDB.
+ */
+import { Database, type DatabaseError } from "@effect-realm/server/Database"
+import type * as DatabaseModule from "@effect-realm/server/Database"
+import { assert, describe, it } from "@effect/vitest"
+import { BSONRegExp, Decimal128, Double, EJSON, Int32, Long, MinKey, ObjectId } from "bson"
+import { Effect, type Layer, Option, Result } from "effect"
+import * as TestClock from "effect/testing/TestClock"
+
+type Collection = DatabaseModule.Collection
+type Document = DatabaseModule.Document
+type Stage = DatabaseModule.Stage
+
+const int = (value: number) => new Int32(value)
+const double = (value: number) => new Double(value)
+const long = (text: string) => Long.fromString(text)
+const decimal = (text: string) => Decimal128.fromString(text)
+
+/** Equal to the type of each number, which a comparison of fields would not see. */
+const assertExactly = (actual: unknown, expected: unknown): void =>
+  assert.strictEqual(EJSON.stringify(actual, { relaxed: false }), EJSON.stringify(expected, { relaxed: false }))
+
+/** An expression over `document`, and its value; `undefined` when there is none. */
+type Evaluated = readonly [expression: unknown, value: unknown]
+
+const document = {
+  int: 7,
+  negative: -7,
+  double: new Double(2.5),
+  whole: new Double(3),
+  long: long("9007199254740993"),
+  decimal: decimal("0.10"),
+  text: "Zoë 😀",
+  list: [3, 1, 2],
+  items: [{ n: 1, v: 10 }, { n: 2 }, { n: 3, v: 30 }],
+  date: new Date("2024-02-29T12:34:56.789Z"),
+  id: new ObjectId("65e0728000000000000000ff"),
+  yes: true,
+  nothing: null,
+  inner: { a: 1, "b.c": 2 }
+}
+
+const expressions: ReadonlyArray<Evaluated> = [
+  ["$int", int(7)],
+  ["$none", undefined],
+  ["$items.v", [int(10), int(30)]],
+  ["$$ROOT.inner.a", int(1)],
+  [{ $literal: "$int" }, "$int"],
+  [["$int", "$none"], [int(7), null]],
+  [{ a: "$int", b: "$none" }, { a: int(7) }],
+
+  [{ $add: ["$int", 1] }, int(8)],
+  [{ $add: ["$int", double(1)] }, double(8)],
+  [{ $add: [2147483647, 1] }, long("2147483648")],
+  [{ $add: ["$long", 1] }, long("9007199254740994")],
+  [{ $add: ["$decimal", decimal("0.20")] }, decimal("0.30")],
+  [{ $add: ["$date", 1000] }, new Date("2024-02-29T12:34:57.789Z")],
+  [{ $add: ["$int", null] }, null],
+  [{ $subtract: ["$int", 9] }, int(-2)],
+  [{ $subtract: ["$date", new Date("2024-02-29T12:34:56.000Z")] }, long("789")],
+  [{ $multiply: ["$int", "$double"] }, double(17.5)],
+  [{ $divide: ["$int", 2] }, double(3.5)],
+  [{ $divide: [decimal("1"), 3] }, decimal("0.3333333333333333333333333333333333")],
+  [{ $divide: [decimal("1"), 4] }, decimal("0.25")],
+  [{ $mod: ["$negative", 4] }, int(-3)],
+  [{ $mod: ["$double", 2] }, double(0.5)],
+  [{ $abs: "$negative" }, int(7)],
+  [{ $ceil: "$double" }, double(3)],
+  [{ $floor: "$int" }, int(7)],
+  [{ $round: ["$double"] }, double(2)],
+  [{ $round: [1234.5678, 2] }, double(1234.57)],
+  [{ $round: [1250, -2] }, int(1200)],
+  [{ $trunc: [decimal("-1.99")] }, decimal("-1")],
+  [{ $pow: [2, 10] }, int(1024)],
+  [{ $pow: [2, 62] }, long("4611686018427387904")],
+  [{ $pow: [2, -1] }, double(0.5)],
+  [{ $sqrt: 16 }, double(4)],
+  [{ $log10: 100 }, double(2)],
+
+  [{ $cmp: ["$long", long("9007199254740992")] }, int(1)],
+  [{ $eq: ["$whole", 3] }, true],
+  [{ $lt: ["$none", null] }, true],
+  [{ $gt: ["$text", 9] }, true],
+  [{ $and: ["$yes", 1, ""] }, true],
+  [{ $or: [null, 0, "$none"] }, false],
+  [{ $not: ["$nothing"] }, true],
+  [{ $cond: [{ $gte: ["$int", 7] }, "a", "b"] }, "a"],
+  // oxlint-disable-next-line unicorn/no-thenable -- a word of MongoDB's
+  [{ $cond: { if: false, then: 1, else: "$int" } }, int(7)],
+  [{ $ifNull: ["$nothing", "$none", "x"] }, "x"],
+  // oxlint-disable-next-line unicorn/no-thenable -- a word of MongoDB's
+  [{ $switch: { branches: [{ case: false, then: 1 }, { case: true, then: 2 }], default: 3 } }, int(2)],
+
+  [{ $size: "$list" }, int(3)],
+  [{ $arrayElemAt: ["$list", -1] }, int(2)],
+  [{ $arrayElemAt: ["$list", 9] }, undefined],
+  [{ $first: "$list" }, int(3)],
+  [{ $slice: ["$list", 1, 2] }, [int(1), int(2)]],
+  [{ $concatArrays: ["$list", [9]] }, [int(3), int(1), int(2), int(9)]],
+  [{ $in: [long("2"), "$list"] }, true],
+  [{ $indexOfArray: ["$list", 2] }, int(2)],
+  [{ $range: [0, 5, 2] }, [int(0), int(2), int(4)]],
+  [{ $reverseArray: "$list" }, [int(2), int(1), int(3)]],
+  [{ $sortArray: { input: "$list", sortBy: -1 } }, [int(3), int(2), int(1)]],
+  [{ $sortArray: { input: "$items", sortBy: { v: 1 } } }, [{ n: int(2) }, { n: int(1), v: int(10) }, {
+    n: int(3),
+    v: int(30)
+  }]],
+  [{ $map: { input: "$list", as: "x", in: { $multiply: ["$$x", 2] } } }, [int(6), int(2), int(4)]],
+  [{ $map: { input: "$items", in: "$$this.v" } }, [int(10), null, int(30)]],
+  [{ $filter: { input: "$list", as: "x", cond: { $gt: ["$$x", 1] }, limit: 1 } }, [int(3)]],
+  [{ $reduce: { input: "$list", initialValue: 0, in: { $add: ["$$value", "$$this"] } } }, int(6)],
+  [{ $let: { vars: { a: 1, b: "$int" }, in: { $add: ["$$a", "$$b"] } } }, int(8)],
+  [{ $maxN: { n: 2, input: "$list" } }, [int(3), int(2)]],
+  [{ $zip: { inputs: ["$list", ["a", "b"]] } }, [[int(3), "a"], [int(1), "b"]]],
+  [{ $arrayToObject: [[["a", 1], ["b", 2]]] }, { a: int(1), b: int(2) }],
+  [{ $objectToArray: { a: 1 } }, [{ k: "a", v: int(1) }]],
+  [{ $mergeObjects: ["$inner", { a: 2 }, null] }, { a: int(2), "b.c": int(2) }],
+  [{ $getField: { field: "b.c", input: "$inner" } }, int(2)],
+  [{ $setField: { field: "x.y", input: {}, value: 1 } }, { "x.y": int(1) }],
+  [{ $setUnion: [[2, 1], [long("1"), 3]] }, [int(1), int(2), int(3)]],
+  [{ $setIntersection: ["$list", [1, 9]] }, [int(1)]],
+  [{ $setDifference: ["$list", [1]] }, [int(3), int(2)]],
+  [{ $setEquals: [[1, 2], [2, 1, 1]] }, true],
+  [{ $setIsSubset: [[1], "$list"] }, true],
+  [{ $anyElementTrue: [[0, null, 1]] }, true],
+  [{ $allElementsTrue: [[1, 0]] }, false],
+  [{ $sum: "$list" }, int(6)],
+  [{ $avg: ["$int", "$negative", "$text"] }, double(0)],
+  [{ $max: ["$int", "$long"] }, long("9007199254740993")],
+
+  [{ $concat: ["a", "$text"] }, "aZoë 😀"],
+  [{ $concat: ["a", "$none"] }, null],
+  [{ $toUpper: "$text" }, "ZOË 😀"],
+  [{ $strLenCP: "$text" }, int(5)],
+  [{ $strLenBytes: "$text" }, int(9)],
+  [{ $split: ["a-b-c", "-"] }, ["a", "b", "c"]],
+  [{ $indexOfCP: ["$text", "😀"] }, int(4)],
+  [{ $trim: { input: "  x " } }, "x"],
+  [{ $replaceAll: { input: "a.b.c", find: ".", replacement: { $literal: "$&" } } }, "a$&b$&c"],
+  [{ $substrCP: ["$text", 1, 2] }, "oë"],
+  [{ $regexMatch: { input: "$text", regex: "^zo", options: "i" } }, true],
+  [
+    { $regexFind: { input: "$text", regex: new BSONRegExp("(ë) (x)?(.)") } },
+    { match: "ë 😀", idx: int(2), captures: ["ë", null, "😀"] }
+  ],
+  [
+    { $regexFindAll: { input: "a1b22", regex: "[0-9]+" } },
+    [{ match: "1", idx: int(1), captures: [] }, { match: "22", idx: int(3), captures: [] }]
+  ],
+
+  [{ $year: "$date" }, int(2024)],
+  [{ $month: "$date" }, int(2)],
+  [{ $dayOfYear: "$date" }, int(60)],
+  [{ $year: "$id" }, int(2024)],
+  [{ $dateToString: { date: "$date", format: "%Y-%m-%d" } }, "2024-02-29"],
+  [{ $dateAdd: { startDate: "$date", unit: "day", amount: 1 } }, new Date("2024-03-01T12:34:56.789Z")],
+  [
+    { $dateDiff: { startDate: "$date", endDate: new Date("2024-03-02T00:00:00Z"), unit: "day" } },
+    long("2")
+  ],
+  [{ $dateTrunc: { date: "$date", unit: "month" } }, new Date("2024-02-01T00:00:00Z")],
+  [{ $dateFromString: { dateString: "2024-01-02" } }, new Date("2024-01-02T00:00:00Z")],
+  ["$$NOW", new Date(5000)],
+
+  [{ $type: "$long" }, "long"],
+  [{ $type: "$none" }, "missing"],
+  [{ $toString: "$whole" }, "3"],
+  [{ $toInt: "42" }, int(42)],
+  [{ $toInt: double(-2.9) }, int(-2)],
+  [{ $toLong: "$date" }, long("1709210096789")],
+  [{ $toDouble: "1.5e3" }, double(1500)],
+  [{ $toDecimal: "$int" }, decimal("7")],
+  [{ $toDate: long("5000") }, new Date(5000)],
+  [{ $toObjectId: "65e0728000000000000000ff" }, new ObjectId("65e0728000000000000000ff")],
+  [{ $toBool: "" }, true],
+  [{ $convert: { input: "x", to: "int", onError: "bad", onNull: 0 } }, "bad"],
+  [{ $convert: { input: null, to: "int", onNull: 0 } }, int(0)]
+]
+
+const refusedPipelines: ReadonlyArray<
+  readonly [name: string, pipeline: ReadonlyArray<Stage>, operator: string | undefined]
+> = [
+  ["an unknown stage", [{ $who: {} }], "$who"],
+  ["a stage that is not supported", [{ $out: "other" }], "$out"],
+  ["a stage of two fields", [{ $match: {}, $limit: 1 }], undefined],
+  ["an empty stage", [{}], undefined],
+  ["an unknown expression", [{ $project: { a: { $who: 1 } } }], "$who"],
+  ["code", [{ $project: { a: { $function: { body: "", args: [], lang: "js" } } } }], "$function"],
+  ["an accumulator of code", [{ $group: { _id: null, a: { $accumulator: {} } } }], "$accumulator"],
+  ["an unknown operator in $match", [{ $match: { a: { $who: 1 } } }], "$who"],
+  ["an unknown accumulator", [{ $group: { _id: null, a: { $who: 1 } } }], "$who"],
+  ["a group without _id", [{ $group: { a: { $sum: 1 } } }], "$group"],
+  ["a variable that is not there", [{ $project: { a: "$$who" } }], "$$who"],
+  ["a wrong count of operands", [{ $project: { a: { $divide: [1] } } }], "$divide"],
+  ["a division by zero", [{ $project: { a: { $divide: [1, 0] } } }], "$divide"],
+  ["a sum with a text", [{ $project: { a: { $add: ["x", 1] } } }], "$add"],
+  ["a limit of zero", [{ $limit: 0 }], "$limit"],
+  ["a skip of -1", [{ $skip: -1 }], "$skip"],
+  ["an $unwind without a path", [{ $unwind: "a" }], "$unwind"],
+  ["a mixed projection", [{ $project: { a: 1, b: 0 } }], undefined],
+  ["an empty sort", [{ $sort: {} }], "$sort"],
+  ["a root that is no document", [{ $replaceWith: "$n" }], "$replaceWith"],
+  ["more stages than MongoDB takes", Array.from({ length: 1001 }, () => ({ $match: {} })), undefined],
+  ["a range without end", [{ $project: { a: { $range: [0, 1_000_000_000] } } }], undefined],
+  [
+    "work that multiplies",
+    [
+      { $project: { a: { $range: [0, 1000] }, b: { $range: [0, 1000] }, c: { $range: [0, 1000] } } },
+      { $unwind: "$a" },
+      { $unwind: "$b" },
+      { $unwind: "$c" },
+      { $count: "n" }
+    ],
+    undefined
+  ],
+  [
+    "a nesting without end",
+    [{ $match: Array.from({ length: 10_000 }).reduce<Document>((inner) => ({ $and: [inner] }), {}) }],
+    undefined
+  ]
+]
+
+/** The laws of aggregation of every engine. `layer` is a database with nothing in it. */
+export const aggregationContract = (name: string, layer: Layer.Layer<Database, DatabaseError>): void => {
+  const things = (numbers: DatabaseModule.Numbers) =>
+    Database.use((database) =>
+      Effect.succeed(database.collection({ database: "app", collection: "things" }, { numbers }))
+    )
+
+  const test = (title: string, run: (things: Collection) => Effect.Effect<unknown, DatabaseError>): void => {
+    it.effect(title, () => Effect.provide(Effect.flatMap(things("native"), run), layer))
+  }
+
+  const reasonOf = <A>(effect: Effect.Effect<A, DatabaseError>): Effect.Effect<DatabaseError["reason"]> =>
+    Effect.match(effect, { onFailure: ({ reason }) => reason, onSuccess: () => assert.fail("it did not fail") })
+
+  describe(`${name}: aggregation`, { timeout: 60_000 }, () => {
+    for (const [expression, value] of expressions) {
+      const text = EJSON.stringify(expression)
+      it.effect(`${text} is ${value === undefined ? "missing" : EJSON.stringify(value)}`, () =>
+        Effect.gen(function*() {
+          yield* TestClock.setTime(5000)
+          const collection = yield* things("exact")
+          yield* collection.insertOne({ _id: 1, ...document })
+          const found = yield* collection.aggregate([{ $project: { _id: 0, v: expression } }])
+          assertExactly(found, [value === undefined ? {} : { v: value }])
+        }).pipe(Effect.provide(layer)))
+    }
+
+    for (const [name, pipeline, operator] of refusedPipelines) {
+      test(`refuses ${name}`, (things) =>
+        Effect.gen(function*() {
+          yield* things.insertOne({ _id: 1, n: 1 })
+          const reason = yield* reasonOf(things.aggregate(pipeline))
+          assert.strictEqual(reason._tag, "BadPipeline")
+          if (reason._tag === "BadPipeline") assert.strictEqual(reason.operator, operator)
+        }))
+    }
+
+    test("an unknown stage is refused in MongoDB's words, also in a collection that is not there", (things) =>
+      Effect.gen(function*() {
+        const reason = yield* reasonOf(things.aggregate([{ $who: {} }]))
+        assert.deepStrictEqual(reason, {
+          _tag: "BadPipeline",
+          operator: "$who",
+          detail: "Unrecognized pipeline stage name: '$who'"
+        })
+        assert.deepStrictEqual(yield* things.aggregate([{ $match: {} }]), [])
+      }))
+
+    test("a document that grows past 16 MiB on the way is refused, however small the pipeline", (things) =>
+      Effect.gen(function*() {
+        yield* things.insertOne({ _id: 1, text: "x".repeat(1000) })
+        const doubling = Array.from({ length: 60 }, (_, index) => ({ $addFields: { [`f${index}`]: "$$ROOT" } }))
+        assert.strictEqual((yield* reasonOf(things.aggregate(doubling)))._tag, "DocumentTooLarge")
+        const deeper = Array.from({ length: 300 }, () => ({ $project: { _id: 0, a: "$$ROOT" } }))
+        assert.strictEqual((yield* reasonOf(things.aggregate(deeper)))._tag, "BadPipeline")
+      }))
+
+    it.effect("groups by equality of BSON, and accumulates in the types of MongoDB", () =>
+      Effect.gen(function*() {
+        const collection = yield* things("exact")
+        yield* collection.insertMany([
+          { _id: 1, k: 1, n: 2147483647, d: double(0.1), x: "b" },
+          { _id: 2, k: long("1"), n: 1, d: double(0.2), x: decimal("1") },
+          { _id: 3, k: double(1), n: 5, d: double(0.3), x: null },
+          { _id: 4, k: null, n: "text", x: new MinKey() },
+          { _id: 5, n: double(1), x: 3 }
+        ])
+        const groups = yield* collection.aggregate([{ $sort: { _id: 1 } }, {
+          $group: {
+            _id: "$k",
+            sum: { $sum: "$n" },
+            average: { $avg: "$n" },
+            doubles: { $sum: "$d" },
+            least: { $min: "$x" },
+            most: { $max: "$x" },
+            first: { $first: "$n" },
+            last: { $last: "$x" },
+            all: { $push: "$d" },
+            set: { $addToSet: "$k" },
+            count: { $count: {} }
+          }
+        }, { $sort: { _id: -1 } }])
+        assertExactly(groups, [
+          {
+            _id: int(1),
+            sum: long("2147483653"),
+            average: double(715827884.3333334),
+            doubles: double(0.6),
+            least: decimal("1"),
+            most: "b",
+            first: int(2147483647),
+            last: null,
+            all: [double(0.1), double(0.2), double(0.3)],
+            set: [int(1)],
+            count: int(3)
+          },
+          {
+            _id: null,
+            sum: double(1),
+            average: double(1),
+            doubles: int(0),
+            least: new MinKey(),
+            most: int(3),
+            first: "text",
+            last: int(3),
+            all: [],
+            set: [null],
+            count: int(2)
+          }
+        ])
+      }).pipe(Effect.provide(layer)))
+
+    test("$group by several fields, and the accumulators that choose", (things) =>
+      Effect.gen(function*() {
+        yield* things.insertMany([
+          { _id: 1, a: 1, b: 1, s: 3 },
+          { _id: 2, a: 1, b: 1, s: 5, m: { y: 1 } },
+          { _id: 3, a: 1, s: 4, m: { x: 1 } }
+        ])
+        assert.deepStrictEqual(
+          yield* things.aggregate([
+            {
+              $group: {
+                _id: { a: "$a", b: "$b" },
+                top: { $top: { sortBy: { s: -1 }, output: "$_id" } },
+                lowest: { $bottomN: { n: 2, sortBy: { s: -1 }, output: "$s" } },
+                most: { $maxN: { n: 1, input: "$s" } },
+                merged: { $mergeObjects: "$m" },
+                deviation: { $stdDevPop: "$s" }
+              }
+            },
+            { $sort: { top: 1 } }
+          ]),
+          [
+            { _id: { a: 1, b: 1 }, top: 2, lowest: [5, 3], most: [5], merged: { y: 1 }, deviation: 1 },
+            { _id: { a: 1 }, top: 3, lowest: [4], most: [4], merged: { x: 1 }, deviation: 0 }
+          ]
+        )
+      }))
+
+    test("projects, adds and removes fields, into arrays too", (things) =>
+      Effect.gen(function*() {
+        yield* things.insertOne({ _id: 1, a: { x: 1, y: 2 }, list: [{ x: 1 }, { x: 2 }], n: 3 })
+        const run = (...pipeline: ReadonlyArray<Stage>) => Effect.map(things.aggregate(pipeline), ([first]) => first)
+        assert.deepStrictEqual(yield* run({ $project: { a: { x: 1 }, sum: { $add: ["$n", 1] } } }), {
+          _id: 1,
+          a: { x: 1 },
+          sum: 4
+        })
+        assert.deepStrictEqual(yield* run({ $project: { _id: 0, list: 0, "a.x": 0 } }), { a: { y: 2 }, n: 3 })
+        assert.deepStrictEqual(yield* run({ $addFields: { "list.z": "$n", a: { w: 5 }, n: "$$REMOVE" } }), {
+          _id: 1,
+          a: { x: 1, y: 2, w: 5 },
+          list: [{ x: 1, z: 3 }, { x: 2, z: 3 }]
+        })
+        assert.deepStrictEqual(yield* run({ $set: { n: "$a.x", a: "$n" } }, { $unset: ["list", "_id"] }), {
+          a: 3,
+          n: 1
+        })
+        assert.deepStrictEqual(yield* run({ $replaceRoot: { newRoot: "$a" } }), { x: 1, y: 2 })
+        assert.deepStrictEqual(yield* run({ $replaceWith: { v: "$list.x" } }), { v: [1, 2] })
+      }))
+
+    test("unwinds, sorts, skips, limits and counts", (things) =>
+      Effect.gen(function*() {
+        yield* things.insertMany([{ _id: 1, a: [1, 2] }, { _id: 2, a: [] }, { _id: 3, a: null }, { _id: 4 }, {
+          _id: 5,
+          a: 3
+        }])
+        assert.deepStrictEqual(yield* things.aggregate([{ $unwind: "$a" }]), [
+          { _id: 1, a: 1 },
+          { _id: 1, a: 2 },
+          { _id: 5, a: 3 }
+        ])
+        assert.deepStrictEqual(
+          yield* things.aggregate([
+            {
+              $unwind: { path: "$a", includeArrayIndex: "i", preserveNullAndEmptyArrays: true }
+            },
+            { $sort: { a: -1, _id: 1 } },
+            { $skip: 1 },
+            { $limit: 4 }
+          ]),
+          [{ _id: 1, a: 2, i: 1 }, { _id: 1, a: 1, i: 0 }, { _id: 2, i: null }, { _id: 3, a: null, i: null }]
+        )
+        assert.deepStrictEqual(yield* things.aggregate([{ $unwind: "$a" }, { $count: "n" }]), [{ n: 3 }])
+        assert.deepStrictEqual(yield* things.aggregate([{ $match: { _id: 9 } }, { $count: "n" }]), [])
+        assert.deepStrictEqual(yield* things.aggregate([{ $sortByCount: { $type: "$a" } }, { $limit: 1 }]), [
+          { _id: "array", count: 2 }
+        ])
+        assert.deepStrictEqual(
+          yield* things.aggregate([{
+            $bucket: { groupBy: "$_id", boundaries: [0, 2, 4], default: "more", output: { ids: { $push: "$_id" } } }
+          }]),
+          [{ _id: 0, ids: [1] }, { _id: 2, ids: [2, 3] }, { _id: "more", ids: [4, 5] }]
+        )
+        assert.strictEqual((yield* things.aggregate([{ $sample: { size: 3 } }])).length, 3)
+      }))
+
+    it.effect("looks into other collections of the database, by field, by pipeline, and beside itself", () =>
+      Effect.gen(function*() {
+        const database = yield* Database
+        const orders = database.collection({ database: "shop", collection: "orders" })
+        const people = database.collection({ database: "shop", collection: "people" })
+        yield* people.insertMany([{ _id: "ann", tags: ["x"] }, { _id: "bob", tags: ["y"] }])
+        yield* orders.insertMany([{ _id: 1, by: "ann", n: 1 }, { _id: 2, by: ["bob", "ann"], n: 2 }, { _id: 3, n: 3 }])
+        assert.deepStrictEqual(
+          yield* orders.aggregate([
+            { $lookup: { from: "people", localField: "by", foreignField: "_id", as: "who" } },
+            { $project: { _id: 0, who: { $setUnion: ["$who._id"] } } }
+          ]),
+          [{ who: ["ann"] }, { who: ["ann", "bob"] }, { who: [] }]
+        )
+        assert.deepStrictEqual(
+          yield* people.aggregate([
+            {
+              $lookup: {
+                from: "orders",
+                let: { id: "$_id" },
+                pipeline: [{ $match: { n: { $lt: 3 } } }, { $addFields: { for: "$$id" } }, { $project: { for: 1 } }],
+                as: "orders"
+              }
+            },
+            { $match: { _id: "ann" } }
+          ]),
+          [{ _id: "ann", tags: ["x"], orders: [{ _id: 1, for: "ann" }, { _id: 2, for: "ann" }] }]
+        )
+        assert.deepStrictEqual(
+          yield* people.aggregate([
+            { $project: { _id: 1 } },
+            { $unionWith: { coll: "orders", pipeline: [{ $project: { _id: 1 } }, { $limit: 1 }] } }
+          ]),
+          [{ _id: "ann" }, { _id: "bob" }, { _id: 1 }]
+        )
+        assert.deepStrictEqual(
+          yield* orders.aggregate([{
+            $facet: { count: [{ $count: "n" }], least: [{ $sort: { n: 1 } }, { $limit: 1 }, { $project: { n: 1 } }] }
+          }]),
+          [{ count: [{ n: 3 }], least: [{ _id: 1, n: 1 }] }]
+        )
+        assert.deepStrictEqual(
+          yield* orders.aggregate([{
+            $lookup: {
+              from: "nowhere",
+              localField: "by",
+              foreignField: "_id",
+              as: "who"
+            }
+          }, { $match: { who: { $ne: [] } } }]),
+          []
+        )
+      }).pipe(Effect.provide(layer)))
+
+    it.effect("a caller of limited access aggregates what he sees, in no other collection", () =>
+      Effect.gen(function*() {
+        const database = yield* Database
+        const namespace = { database: "app", collection: "notes" }
+        yield* database.collection(namespace).insertMany([
+          { _id: 1, owner: "ann", secret: 5 },
+          { _id: 2, owner: "bob", secret: 6 }
+        ])
+        const mine = database.collection(namespace, {
+          access: {
+            scope: { owner: "ann" },
+            see: ({ secret: _, ...seen }) => Result.succeed(Option.some(seen))
+          }
+        })
+        assert.deepStrictEqual(yield* mine.aggregate([{ $group: { _id: null, all: { $push: "$$ROOT" } } }]), [
+          { _id: null, all: [{ _id: 1, owner: "ann" }] }
+        ])
+        assert.deepStrictEqual(yield* mine.aggregate([{ $match: { secret: 5 } }]), [])
+        const union = Effect.flip(mine.aggregate([{ $unionWith: "notes" }]))
+        assert.strictEqual((yield* union).reason._tag, "BadPipeline")
+      }).pipe(Effect.provide(layer)))
+
+    test("what a pipeline begins with is answered by an index", (things) =>
+      Effect.gen(function*() {
+        yield* things.insertMany(Array.from({ length: 200 }, (_, _id) => ({ _id, a: _id % 20, b: _id })))
+        yield* things.createIndex({ a: 1, b: 1 })
+        const planned = (...pipeline: ReadonlyArray<Stage>) =>
+          Effect.map(things.explainAggregate(pipeline), ({ documentsExamined, index }) => [
+            Option.getOrUndefined(index),
+            documentsExamined
+          ])
+        const group = { $group: { _id: null, n: { $sum: "$b" } } }
+        assert.deepStrictEqual(yield* planned({ $match: { _id: 7 } }, group), ["_id_", 1])
+        assert.deepStrictEqual(yield* planned({ $match: { a: 7 } }, { $match: { b: { $gt: 100 } } }, group), [
+          "a_1_b_1",
+          5
+        ])
+        assert.deepStrictEqual(
+          yield* planned({ $match: { a: 7 } }, { $sort: { b: -1 } }, { $skip: 1 }, { $limit: 2 }, group),
+          ["a_1_b_1", 3]
+        )
+        assert.deepStrictEqual(
+          yield* things.aggregate([{ $match: { a: 7 } }, { $sort: { b: -1 } }, { $skip: 1 }, { $limit: 2 }, group]),
+          [{ _id: null, n: 167 + 147 }]
+        )
+        assert.deepStrictEqual(yield* things.aggregate([{ $limit: 2 }, { $skip: 1 }, { $match: { _id: 1 } }]), [
+          { _id: 1, a: 1, b: 1 }
+        ])
+        assert.deepStrictEqual(yield* planned(group), [undefined, 200])
+      }))
+  })
+}
