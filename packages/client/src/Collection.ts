@@ -19,11 +19,14 @@ import type * as HttpClient from "effect/http/HttpClient"
 import type * as Option from "effect/Option"
 import * as Pipeable from "effect/Pipeable"
 import type * as Result from "effect/Result"
+import type * as Schedule from "effect/Schedule"
 import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import type { ChangeEvent } from "./ChangeEvent.ts"
 import type { DocumentMismatchError } from "./ClientError.ts"
 import type { Document, Filter, Projection, Sort } from "./Filter.ts"
 import * as Documents from "./internal/documents.ts"
+import * as Watch from "./internal/watch.ts"
 import type { TokenStore } from "./TokenStore.ts"
 import type { Update } from "./Update.ts"
 import type { User } from "./User.ts"
@@ -190,7 +193,26 @@ export type DeleteError = CollectionError
 /** What {@link findOneAndUpdate}, {@link findOneAndReplace} and {@link findOneAndDelete} can fail with. */
 export type FindOneAndError = CollectionError | DocumentMismatchError
 
+/** What to watch, and how. Without `ids` and `filter`, everything. */
+export interface WatchOptions<Id> {
+  /** The `_id`s of the documents to watch. Not together with `filter`. */
+  readonly ids?: ReadonlyArray<Id>
+  /** A filter on the fields of change events, as MongoDB names them: `{ "fullDocument.status": "open" }`. */
+  readonly filter?: Document
+  /** The `resumeToken` of an event: changes after it are told first. */
+  readonly resumeAfter?: Document
+  /**
+   * When to connect again after a connection was lost; from its beginning again after one that told something or lived for
+   * half a minute. When it ends the stream fails with what was last in the way. Default: for ever, after 200 milliseconds
+   * to 30 seconds.
+   */
+  readonly reconnect?: Schedule.Schedule<unknown, WatchError>
+}
+
 type AnyCollection = Collection<unknown, unknown>
+
+/** What {@link watch} can fail with. */
+export type WatchError = CollectionError
 
 const isDataFirst = (args: IArguments): boolean => args[0] instanceof Collection
 
@@ -1047,4 +1069,50 @@ export const findOneAndDelete: {
       { filter, projection: options?.projection, sort: options?.sort },
       optionalDecoder(self, options)
     )
+)
+
+// -----------------------------------------------------------------------------
+// Watch
+// -----------------------------------------------------------------------------
+
+/**
+ * The changes of the collection, for as long as the stream is read (`MongoDBCollection.watch`, protocol section 9.4). First
+ * comes `Opened`, when no later change can be missed.
+ *
+ * A connection that is lost is opened again, with a fresh token where it needs one, and resumed after the last event that
+ * was handed on: nothing is lost and nothing comes twice. Where the server cannot resume, the event `Gap` says so: read
+ * again then what depends on the changes. A server that is not ours cannot, and is seen to be open by its first event.
+ *
+ * A document that does not fit the schema is told as `Mismatch`, and the stream goes on. It ends when it is interrupted, and
+ * fails when the server refuses for good: the session has ended, the rules do not allow it, `resumeAfter` is too old
+ * (`DataError`, reason `ChangeStreamHistoryLost`).
+ *
+ * ```ts no-run
+ * import { Collection, User } from "@effect-realm/client"
+ * import { Console, Effect, Schema, Stream } from "effect"
+ *
+ * const Order = Schema.Struct({ _id: Schema.String, total: Schema.Int })
+ * const program = (user: User.User) =>
+ *   User.mongoClient(user).db("shop").collection("orders", Order).pipe(
+ *     Collection.watch({ filter: { operationType: "insert" } }),
+ *     Stream.runForEach((event) => event._tag === "Insert" ? Console.log(event.fullDocument.total) : Effect.void)
+ *   )
+ * ```
+ */
+export const watch: {
+  (options?: WatchOptions<unknown>): <A, I>(
+    self: Collection<A, I>
+  ) => Stream.Stream<ChangeEvent<A, Id<I>>, WatchError, HttpClient.HttpClient | TokenStore>
+  <A, I>(self: Collection<A, I>, options?: WatchOptions<Id<I>>): Stream.Stream<
+    ChangeEvent<A, Id<I>>,
+    WatchError,
+    HttpClient.HttpClient | TokenStore
+  >
+} = /* @__PURE__ */ dual(
+  isDataFirst,
+  (self: AnyCollection, options: WatchOptions<unknown> = {}): Stream.Stream<
+    ChangeEvent<unknown, unknown>,
+    WatchError,
+    HttpClient.HttpClient | TokenStore
+  > => Watch.watch(self, self.schema, options)
 )

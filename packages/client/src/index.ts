@@ -1,5 +1,6 @@
 export * as ApiKeys from "./ApiKeys.ts"
 export * as App from "./App.ts"
+export * as ChangeEvent from "./ChangeEvent.ts"
 export * as ClientError from "./ClientError.ts"
 export * as Collection from "./Collection.ts"
 export * as Credentials from "./Credentials.ts"
