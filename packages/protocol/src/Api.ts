@@ -129,7 +129,15 @@ export class LogIn extends HttpApiGroup.make("logIn").add(
   ))
 ) {}
 
-/** Log in and link by way of a provider's own page, for browsers. */
+/**
+ * Log in and link by way of a provider's own page, for browsers (protocol section 3.7).
+ *
+ * ```ts
+ * import { Api } from "@effect-realm/protocol"
+ *
+ * Object.keys(Api.Redirects.endpoints).at(-1) // => "redirectBack"
+ * ```
+ */
 export class Redirects extends HttpApiGroup.make("redirects").add(
   Endpoint.redirectToGoogle.annotateMerge(describe(
     "Go to Google",
