@@ -6,7 +6,9 @@ import type * as Scope from "effect/Scope"
 import * as BundleSize from "./BundleSize.ts"
 import * as CallOverhead from "./CallOverhead.ts"
 import * as ExpiredToken from "./ExpiredToken.ts"
+import * as ExtendedJson from "./ExtendedJson.ts"
 import * as FunctionCalls from "./FunctionCalls.ts"
+import * as FunctionRuns from "./FunctionRuns.ts"
 import type { Row } from "./Row.ts"
 import * as ServerLoad from "./ServerLoad.ts"
 import * as ServerStart from "./ServerStart.ts"
@@ -20,10 +22,12 @@ export const parts: {
 } = {
   calls: FunctionCalls.rows,
   overhead: CallOverhead.rows,
+  ejson: ExtendedJson.rows,
   expired: ExpiredToken.rows,
   users: StoreSize.rows,
   heap: SessionHeap.rows,
   bundle: BundleSize.rows,
+  functions: FunctionRuns.rows,
   server: ServerLoad.rows,
   start: ServerStart.rows
 }
