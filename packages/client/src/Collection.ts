@@ -473,7 +473,7 @@ const callAggregate = /* @__PURE__ */ Documents.make(MongoDBService.aggregate)
  * @param pipeline the stages, in order
  * @param options.schema what comes out of the last stage; BSON values as they come without it
  *
- * ```ts no-run
+ * ```ts
  * import { Collection, User } from "@effect-realm/client"
  * import { AppDefinition } from "@effect-realm/server"
  * import { RealmTest } from "@effect-realm/testing"
