@@ -3,7 +3,6 @@
  * app can do are the functions of this module; who its users are is remembered by the `TokenStore`.
  */
 import * as Endpoint from "@effect-realm/protocol/Endpoint"
-import * as Token from "@effect-realm/protocol/Token"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
@@ -15,16 +14,11 @@ import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import {
-  type ExchangeError,
-  NotLoggedInError,
-  type RequestFailure,
-  type ServerFailure,
-  type TokenStoreError
-} from "./ClientError.ts"
+import type { ExchangeError, NotLoggedInError, ServerFailure, TokenStoreError } from "./ClientError.ts"
 import { anonymous, type Credentials } from "./Credentials.ts"
 import { checked } from "./internal/checked.ts"
 import * as LogIn from "./internal/logIn.ts"
+import * as NewSession from "./internal/newSession.ts"
 import * as Operation from "./internal/operation.ts"
 import * as RealmWeb from "./internal/realmWeb.ts"
 import * as Sessions from "./internal/session.ts"
@@ -77,7 +71,7 @@ export type Location = typeof Endpoint.Location.Type
 // -----------------------------------------------------------------------------
 
 /** What {@link logIn} can fail with; `NotLoggedInError` when the user was logged out or removed meanwhile. */
-export type LogInError = LogIn.Refusal | RequestFailure | NotLoggedInError | TokenStoreError
+export type LogInError = NewSession.LogInError
 
 /** What {@link switchUser} can fail with. */
 export type SwitchUserError = NotLoggedInError | TokenStoreError
@@ -138,8 +132,6 @@ export const TracePropagation: Context.Reference<boolean> = Operation.TracePropa
 // -----------------------------------------------------------------------------
 
 const aroundLogIn = Operation.make("App.logIn")
-
-const sendProfile = Transport.make(Endpoint.profile, { repeat: "always" })
 
 /** An anonymous user who is still logged in here and has no other identity, or none. */
 const reusable = Effect.fnUntraced(function*(app: App): Effect.fn.Return<
@@ -210,82 +202,16 @@ const loggingIn = (
       }
       const { deviceId } = yield* TokenStore.use((store) => store.app(app.id))
       const request = LogIn.send(app, credentials, { deviceId: Option.getOrUndefined(deviceId) })
-      return yield* Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(restore(request), (answer) => {
-          let isCommitted = false
-          // Whoever is interrupted meanwhile has logged in all the same: the commit and its note belong together.
-          const noted: Noted = (user, tokens, commit) =>
-            Effect.uninterruptible(Effect.tap(commit, () =>
-              Effect.sync(() => {
-                isCommitted = true
-                committed(user, tokens)
-              })))
-          return Effect.onError(
-            restore(complete(app, credentials, answer, since, noted)),
-            // The session exists on the server and nobody will ever use it: end it there, and make nobody wait.
-            () => isCommitted ? Effect.void : abandon(app, answer)
-          )
-        })
-      )
+      const userId = yield* NewSession.open(app, {
+        endpoint: LogIn.endpoint(credentials),
+        providerType: LogIn.providerType(credentials),
+        since,
+        committed: (userId, tokens) => committed(userOf(app, userId), tokens)
+      }, request)
+      return userOf(app, userId)
     }),
     { endpoint: LogIn.endpoint(credentials), appId: app.id }
   )
-
-/** Runs the commit of a log-in, and notes that it happened. */
-type Noted = <A, E, R>(
-  user: User,
-  tokens: Session.Tokens,
-  commit: Effect.Effect<A, E, R>
-) => Effect.Effect<A, E, R>
-
-type LogInAnswer = typeof Endpoint.LoggedIn.Type
-
-const complete = Effect.fnUntraced(function*(
-  app: App,
-  credentials: Credentials,
-  answer: LogInAnswer,
-  since: number,
-  noted: Noted
-): Effect.fn.Return<User, LogInError, HttpClient.HttpClient | TokenStore> {
-  const endpoint = LogIn.endpoint(credentials)
-  const { accessToken, deviceId, refreshToken, userId } = answer
-  if (refreshToken === undefined || refreshToken === null) {
-    return yield* Transport.invalid(endpoint, "the answer to a log-in has no refresh token")
-  }
-  const claims = yield* Sessions.claimsOf(userId, accessToken, endpoint)
-  const profile = Session.profile(yield* sendProfile({ baseUrl: app.baseUrl, bearer: accessToken }))
-  const tokens = yield* Sessions.received(claims, accessToken, refreshToken)
-  const providerType = LogIn.providerType(credentials)
-  const user = userOf(app, userId)
-  const commit = Sessions.change(user, (before) =>
-    Option.some({
-      session: Option.some({
-        appId: app.id,
-        userId,
-        tokens,
-        providerType,
-        profile,
-        customData: claims.userData,
-        ...(deviceId === Token.noDevice ? undefined : { deviceId })
-      }),
-      event: {
-        _tag: before !== "Damaged" && Option.exists(before, Session.isLoggedIn) ? "RefreshTokenReplaced" : "LoggedIn",
-        providerType
-      },
-      makeCurrent: true
-    }), since)
-  yield* noted(
-    user,
-    tokens,
-    Effect.filterOrFail(commit, Option.isSome, () => new NotLoggedInError({ userId, state: "LoggedOut" }))
-  )
-  return user
-})
-
-const abandon = (app: App, { refreshToken }: LogInAnswer): Effect.Effect<void, never, HttpClient.HttpClient> =>
-  refreshToken === undefined || refreshToken === null
-    ? Effect.void
-    : Effect.asVoid(Effect.forkDetach(Effect.ignore(Sessions.endOnServer(app, { refreshToken }))))
 
 /**
  * Logs in for the life of a scope: the user is logged out when it ends, however it ends. A log-in that is interrupted

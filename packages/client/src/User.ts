@@ -32,10 +32,10 @@ import type { Linkable } from "./Credentials.ts"
 import { checked } from "./internal/checked.ts"
 import { decoded } from "./internal/decoded.ts"
 import * as FunctionCalls from "./internal/functionCalls.ts"
+import * as Linking from "./internal/linking.ts"
 import * as LogIn from "./internal/logIn.ts"
 import * as Operation from "./internal/operation.ts"
 import * as Sessions from "./internal/session.ts"
-import * as Transport from "./internal/transport.ts"
 import { MongoDB } from "./MongoDB.ts"
 import * as Session from "./Session.ts"
 import { TokenStore } from "./TokenStore.ts"
@@ -507,8 +507,6 @@ const aroundRefreshProfile = Operation.make("User.refreshProfile")
 const aroundLinkCredentials = Operation.make("User.linkCredentials")
 const aroundLogOut = Operation.make("User.logOut")
 
-const sendProfile = Transport.make(Endpoint.profile, { repeat: "always" })
-
 /**
  * Calls a function of the app as this user (`Realm.User.callFunction`, protocol section 8). Arguments and result are
  * BSON values in exact Extended JSON; an int64 beyond 2^53 arrives as a `Long`. The call is sent once, and once more only
@@ -810,7 +808,7 @@ export const refreshProfile = (
       let asked: Session.LoggedInSession | undefined
       const answer = yield* Sessions.authorized(user, (session) => {
         asked = session
-        return sendProfile({ baseUrl: user.baseUrl, bearer: session.tokens.accessToken })
+        return Sessions.sendProfile({ baseUrl: user.baseUrl, bearer: session.tokens.accessToken })
       })
       const profile = Session.profile(answer)
       yield* Sessions.commitAnswer(user, asked!, (session) =>
@@ -872,20 +870,7 @@ export const linkCredentials: {
             deviceId: session.deviceId
           })
         })
-        const claims = yield* Sessions.claimsOf(user.id, answer.accessToken, LogIn.endpoint(credentials))
-        const profile = Session.profile(
-          yield* sendProfile({ baseUrl: user.baseUrl, bearer: answer.accessToken })
-        )
-        const tokens = yield* Sessions.received(
-          claims,
-          answer.accessToken,
-          answer.refreshToken ?? asked!.tokens.refreshToken
-        )
-        yield* Sessions.commitAnswer(user, asked!, (session, isSame) =>
-          Option.some({
-            session: { ...session, ...(isSame ? { tokens } : undefined), profile, customData: claims.userData },
-            event: { _tag: "IdentityLinked", identities: profile.identities }
-          }))
+        yield* Linking.adopt(user, asked!, answer, LogIn.endpoint(credentials))
       }),
       { endpoint: LogIn.endpoint(credentials), appId: user.appId }
     )

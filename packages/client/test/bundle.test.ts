@@ -171,6 +171,12 @@ describe("A bundle for the browser", () => {
     60_000
   )
 
+  it.effect("has nothing of a module that it does not use", () =>
+    Effect.gen(function*() {
+      const { text } = yield* bundle(small, { minify: true })
+      assert.notInclude(text, "@effect-realm/client/OAuth")
+    }), 60_000)
+
   it.effect(
     "keeps its size, compressed: 12.4 kB of the client, 23.4 kB with the protocol, 98.7 kB with all that it needs",
     () =>

@@ -22,6 +22,7 @@ export interface Answer {
   readonly body?: unknown
   readonly text?: string
   readonly contentType?: string
+  readonly headers?: { readonly [name: string]: string }
 }
 
 /** An access or refresh token as a server signs it. */
@@ -63,10 +64,13 @@ export const refusal = (status: number, error: string, code?: string): Answer =>
   body: { error, ...(code === undefined ? undefined : { error_code: code }) }
 })
 
-const respond = ({ body, contentType, status = 200, text }: Answer): Response => {
+const respond = ({ body, contentType, headers, status = 200, text }: Answer): Response => {
   const content = text ?? (body === undefined ? null : JSON.stringify(body))
   const type = contentType ?? (body === undefined ? undefined : "application/json")
-  return new Response(content, { status, headers: type === undefined ? {} : { "content-type": type } })
+  return new Response(content, {
+    status,
+    headers: { ...headers, ...(type === undefined ? undefined : { "content-type": type }) }
+  })
 }
 
 /** What a server answers that knows one user, `u1`, and accepts everything. */

@@ -86,19 +86,21 @@ export const providerType = (credentials: Credentials): string => {
   }
 }
 
+/** What the server is told of this device. */
+export const device = (deviceId: string | undefined) => ({
+  platform: "effect",
+  platformVersion: version,
+  sdkVersion: version,
+  ...(deviceId === undefined ? undefined : { deviceId })
+})
+
 /** Sends credentials: to log in, or with a bearer to link them to its user. */
 export const send = (
   app: { readonly id: string; readonly baseUrl: string },
   credentials: Credentials,
   with_: { readonly bearer?: Redacted.Redacted; readonly deviceId?: string | undefined }
 ): Effect.Effect<typeof Endpoint.LoggedIn.Type, Refusal | RequestFailure, HttpClient.HttpClient> => {
-  const device = {
-    platform: "effect",
-    platformVersion: version,
-    sdkVersion: version,
-    ...(with_.deviceId === undefined ? undefined : { deviceId: with_.deviceId })
-  }
-  const options = { device }
+  const options = { device: device(with_.deviceId) }
   const request = {
     baseUrl: app.baseUrl,
     params: { appId: app.id },

@@ -36,6 +36,11 @@ export interface UserRef {
 const sendRefresh = Transport.make(Endpoint.refreshSession, { secret: true })
 const sendDelete = Transport.make(Endpoint.deleteSession)
 
+/** Reads who the user of an access token is. */
+export const sendProfile: Transport.Send<typeof Endpoint.profile> = Transport.make(Endpoint.profile, {
+  repeat: "always"
+})
+
 const exchanges = Series.exchanges()
 
 /** How long before its end an access token is exchanged, in milliseconds, when nobody says otherwise. */

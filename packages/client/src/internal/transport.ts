@@ -16,6 +16,7 @@ import type * as HttpClientError from "effect/http/HttpClientError"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import type { HttpMethod } from "effect/http/HttpMethod"
+import * as UrlParams from "effect/http/UrlParams"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Pull from "effect/Pull"
@@ -143,6 +144,44 @@ export type Open<E> = (
   input: Input<E>
 ) => Effect.Effect<Bytes, Refusal<E> | RequestFailure, HttpClient.HttpClient | Scope.Scope>
 
+/** Asks for a header of the answer: where a browser, which alone can follow it, has to go. */
+export const makeHeader = <E extends AnyEndpoint>(
+  endpoint: E,
+  name: string
+): (input: Input<E>) => Effect.Effect<string, Refusal<E> | RequestFailure, HttpClient.HttpClient> => {
+  const decode = answerDecoder(endpoint, false)
+  return sender(endpoint, {
+    accept: "application/json",
+    repeat: undefined,
+    execute: (client, request) => client.execute(request),
+    receive: (response, input, arrived) =>
+      Effect.flatMap(textOf(endpoint, response), (text) => {
+        arrived()
+        return Effect.flatMap(decode(response, text, input), () => {
+          const { headers, status } = response
+          const value = headers[name]
+          return value === undefined || value === ""
+            ? Effect.fail(invalid(endpoint, `the answer has no header ${name}`, { status, headers }))
+            : Effect.succeed(value)
+        })
+      })
+  }) as unknown as ReturnType<typeof makeHeader<E>>
+}
+
+/** The address of a request that somebody else sends: a browser. */
+export const address = <E extends AnyEndpoint>(endpoint: E, input: Input<E>): string => {
+  const { query } = input as Untyped
+  return `${addressOf(endpoint, input as Untyped)}?${UrlParams.toString(UrlParams.fromInput(query ?? {}))}`
+}
+
+const addressOf = (
+  { path }: { readonly path: string },
+  { baseUrl, params }: Pick<Untyped, "baseUrl" | "params">
+): string =>
+  baseUrl + (params === undefined
+    ? path
+    : path.replace(/:(\w+)/g, (_, name: string) => encodeURIComponent(params[name] ?? "")))
+
 const isEventStream = (contentType: string): boolean => /^text\/event-stream\s*(?:;|$)/i.test(contentType.trim())
 
 /** An opener for an endpoint that answers events. The deadline is over the head of the answer, as the body has no end. */
@@ -200,10 +239,7 @@ const sender = (
   const latency = Series.latency(attributes)
 
   const requestOf = (input: Untyped, body: string | undefined): HttpClientRequest.HttpClientRequest => {
-    const pathname = input.params === undefined
-      ? path
-      : path.replace(/:(\w+)/g, (_, name: string) => encodeURIComponent(input.params?.[name] ?? ""))
-    let request = HttpClientRequest.make(method)(input.baseUrl + pathname, { accept })
+    let request = HttpClientRequest.make(method)(addressOf(endpoint, input), { accept })
     if (input.query !== undefined) request = HttpClientRequest.setUrlParams(request, input.query)
     if (input.bearer !== undefined) request = HttpClientRequest.bearerToken(request, input.bearer)
     return body === undefined ? request : HttpClientRequest.setBody(request, hidden(body))

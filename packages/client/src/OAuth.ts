@@ -1,0 +1,426 @@
+/**
+ * Log-ins and links by way of a provider's own page (`Realm.handleAuthRedirect` and `Credentials.google({ redirectUrl })`
+ * of realm-web, protocol section 3.7): out to the provider, and back to a page of the app, which finds behind the `#` of
+ * its address what became of it. Nothing here knows of windows: a page opens the URL, keeps {@link Pending} meanwhile, and
+ * hands in its address.
+ */
+import * as Endpoint from "@effect-realm/protocol/Endpoint"
+import * as RealmError from "@effect-realm/protocol/RealmError"
+import * as Token from "@effect-realm/protocol/Token"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Base64 from "effect/encoding/Base64"
+import { dual } from "effect/Function"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import type * as HttpClient from "effect/http/HttpClient"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import type { App } from "./App.ts"
+import type { ExchangeError, TokenStoreError } from "./ClientError.ts"
+import { checked } from "./internal/checked.ts"
+import * as Linking from "./internal/linking.ts"
+import * as LogIn from "./internal/logIn.ts"
+import * as NewSession from "./internal/newSession.ts"
+import * as Operation from "./internal/operation.ts"
+import * as Sessions from "./internal/session.ts"
+import * as Transport from "./internal/transport.ts"
+import { TokenStore } from "./TokenStore.ts"
+import { User } from "./User.ts"
+
+// -----------------------------------------------------------------------------
+// Model
+// -----------------------------------------------------------------------------
+
+const Provider = Schema.Literals(["google", "facebook", "apple"])
+
+/** Providers with a page of their own to log in at. */
+export type Provider = typeof Provider.Type
+
+/** Where a log-in goes to and comes back to. */
+export interface Options {
+  readonly provider: Provider
+  /** The page to come back to: one of the provider's `redirect_uris`, exactly. */
+  readonly redirectUri: string
+}
+
+/**
+ * What a page keeps while somebody is at the provider's, in `sessionStorage` for instance: it survives `JSON.stringify` and
+ * `Schema.decode`. It belongs to the browser that set out and to nobody else: by it the page knows its own log-in from one
+ * that a stranger has lured it into.
+ */
+export class Pending extends Schema.TaggedClass<Pending>("@effect-realm/client/OAuth/Pending")("Pending", {
+  appId: Schema.NonEmptyString,
+  provider: Provider,
+  redirectUri: Schema.NonEmptyString,
+  /** What the answer has to carry. */
+  state: Schema.NonEmptyString,
+  /** The user who gets the identity; missing for a log-in. */
+  userId: Schema.optionalKey(Schema.NonEmptyString)
+}) {}
+
+/** A log-in or a link that has set out. */
+export interface Started {
+  /** Where to send the browser. */
+  readonly url: string
+  readonly pending: Pending
+}
+
+/** What a log-in came back with, for {@link logIn} or {@link link}. */
+export class Redirected extends Schema.TaggedClass<Redirected>("@effect-realm/client/OAuth/Redirected")("Redirected", {
+  appId: Schema.NonEmptyString,
+  provider: Provider,
+  userId: Schema.NonEmptyString,
+  deviceId: Schema.String,
+  accessToken: Schema.Redacted(Schema.NonEmptyString),
+  /** Missing in the answer to a link. */
+  refreshToken: Schema.optionalKey(Schema.Redacted(Schema.NonEmptyString))
+}) {}
+
+// -----------------------------------------------------------------------------
+// Errors
+// -----------------------------------------------------------------------------
+
+/**
+ * What a page was opened with is not the end of the log-in that was kept, so nothing was done with it.
+ *
+ * ```ts
+ * import { OAuth } from "@effect-realm/client"
+ *
+ * const error = new OAuth.RedirectError({ reason: { _tag: "NotRedirected" } })
+ * error.message // => "The address carries no end of a log-in: the page was opened by other means."
+ * ```
+ */
+export class RedirectError
+  extends Schema.TaggedError<RedirectError>("@effect-realm/client/OAuth/RedirectError")("RedirectError", {
+    reason: Schema.TaggedUnion({
+      /** The address has none of the fields: the page was opened by other means. */
+      NotRedirected: {},
+      /** The end of another log-in, by its state or its app: of one that was started since, or somebody else's. */
+      OtherState: {},
+      /** The fields are there and do not make sense. */
+      Invalid: { detail: Schema.String }
+    })
+  })
+{
+  override get message(): string {
+    switch (this.reason._tag) {
+      case "NotRedirected":
+        return "The address carries no end of a log-in: the page was opened by other means."
+      case "OtherState":
+        return "The address carries the end of another log-in than the one that was kept: start anew."
+      case "Invalid":
+        return `The address carries the end of a log-in that cannot be used: ${this.reason.detail}. Start anew.`
+    }
+  }
+}
+
+/** What {@link startLink} can fail with. */
+export type StartLinkError = ExchangeError | RealmError.AuthError | RealmError.FunctionError
+
+/** What {@link parse} can fail with: the address is of no use, or says that the provider or the server refused. */
+export type ParseError = RedirectError | LogIn.Refusal
+
+/** What {@link logIn} can fail with. */
+export type LogInError = NewSession.LogInError | RedirectError
+
+/** What {@link link} can fail with. */
+export type LinkError = ExchangeError | RedirectError
+
+// -----------------------------------------------------------------------------
+// Setting out
+// -----------------------------------------------------------------------------
+
+const endpoints = {
+  google: Endpoint.redirectToGoogle,
+  facebook: Endpoint.redirectToFacebook,
+  apple: Endpoint.redirectToApple
+}
+
+const askLocation = {
+  google: /* @__PURE__ */ Transport.makeHeader(Endpoint.redirectToGoogle, Endpoint.redirectHeader),
+  facebook: /* @__PURE__ */ Transport.makeHeader(Endpoint.redirectToFacebook, Endpoint.redirectHeader),
+  apple: /* @__PURE__ */ Transport.makeHeader(Endpoint.redirectToApple, Endpoint.redirectHeader)
+}
+
+// Not by Effect's `Random`, which may be seeded: nobody may guess it.
+const newState = (): string =>
+  Array.from(globalThis.crypto.getRandomValues(new Uint8Array(32)), (byte) => byte.toString(16).padStart(2, "0")).join(
+    ""
+  )
+
+const pendingOf = (appId: string, { provider, redirectUri }: Options, userId?: string): Pending =>
+  checked(() =>
+    new Pending({ appId, provider, redirectUri, state: newState(), ...(userId === undefined ? undefined : { userId }) })
+  )
+
+/**
+ * Begins a log-in: the URL to send the browser to, and what to keep until it comes back. Sends nothing. Dies with a
+ * `SchemaError` that names the field when an option is missing or of another type.
+ *
+ * ```ts
+ * import { App, OAuth, TokenStore } from "@effect-realm/client"
+ * import { Effect } from "effect"
+ *
+ * const app = App.make({ id: "shop-abcde", baseUrl: "http://localhost:9090" })
+ * const start = OAuth.start(app, { provider: "google", redirectUri: "https://shop.example/signed-in" })
+ * const { pending, url } = await Effect.runPromise(Effect.provide(start, TokenStore.layerMemory))
+ * new URL(url).searchParams.get("state") === pending.state // => true
+ * ```
+ */
+export const start: {
+  (options: Options): (app: App) => Effect.Effect<Started, TokenStoreError, TokenStore>
+  (app: App, options: Options): Effect.Effect<Started, TokenStoreError, TokenStore>
+} = /* @__PURE__ */ dual(
+  2,
+  (app: App, options: Options): Effect.Effect<Started, TokenStoreError, TokenStore> =>
+    Effect.gen(function*() {
+      const pending = pendingOf(app.id, options)
+      const { deviceId } = yield* TokenStore.use((store) => store.app(app.id))
+      const { provider, redirectUri: redirect, state } = pending
+      const device = Base64.encode(JSON.stringify(LogIn.device(Option.getOrUndefined(deviceId))))
+      const query = { redirect, state, device }
+      const url = Transport.address(endpoints[provider], {
+        baseUrl: app.baseUrl,
+        params: { appId: app.id },
+        query
+      })
+      return { url, pending }
+    })
+)
+
+const aroundStartLink = Operation.make("OAuth.startLink")
+
+// The answer leaves a cookie that the way back needs, and `fetch` takes none from another origin unless it is told to.
+const withCookies = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.updateContext(
+    effect,
+    (context: Context.Context<R>): Context.Context<R> =>
+      Context.add(context, FetchHttpClient.RequestInit, {
+        ...Context.getOrUndefined(context, FetchHttpClient.RequestInit),
+        credentials: "include"
+      })
+  )
+
+/**
+ * Begins a link, which gives the user one more way to log in: as {@link start}, with a request in the user's name. It has to
+ * be sent by the browser that goes on to the URL (`FetchHttpClient`), which gets a cookie along.
+ *
+ * Fails with `AuthError.AuthProviderNotFound` when the app has no such provider, with `UnknownServiceError` or `AuthError`
+ * when it does not know the page.
+ *
+ * ```ts
+ * import { OAuth } from "@effect-realm/client"
+ * import { AppDefinition } from "@effect-realm/server"
+ * import { RealmTest } from "@effect-realm/testing"
+ * import { Effect } from "effect"
+ *
+ * const shop = AppDefinition.make({ appId: "shop-abcde", authProviders: { anonymous: {} } })
+ * const program = Effect.gen(function*() {
+ *   const user = yield* RealmTest.anonymousUser
+ *   const link = OAuth.startLink(user, { provider: "google", redirectUri: "https://shop.example/signed-in" })
+ *   return (yield* Effect.flip(link))._tag
+ * })
+ * await Effect.runPromise(Effect.provide(program, RealmTest.layer({ app: shop }))) // => "AuthError"
+ * ```
+ */
+export const startLink: {
+  (options: Options): (
+    user: User
+  ) => Effect.Effect<Started, StartLinkError, HttpClient.HttpClient | TokenStore>
+  (user: User, options: Options): Effect.Effect<Started, StartLinkError, HttpClient.HttpClient | TokenStore>
+} = /* @__PURE__ */ dual(
+  2,
+  (user: User, options: Options): Effect.Effect<Started, StartLinkError, HttpClient.HttpClient | TokenStore> =>
+    Effect.suspend(() => {
+      const pending = pendingOf(user.appId, options, user.id)
+      const { provider, redirectUri: redirect, state } = pending
+      return aroundStartLink(
+        Effect.map(
+          Sessions.authorized(user, (session) =>
+            withCookies(askLocation[provider]({
+              baseUrl: user.baseUrl,
+              params: { appId: user.appId },
+              bearer: session.tokens.accessToken,
+              query: { redirect, state, link: "true", providerRedirectHeader: "true" }
+            }))),
+          (url) => ({ url, pending })
+        ),
+        { endpoint: endpoints[provider], appId: user.appId }
+      )
+    })
+)
+
+// -----------------------------------------------------------------------------
+// Coming back
+// -----------------------------------------------------------------------------
+
+const decodeFields = Schema.decodeUnknownOption(Endpoint.Redirected)
+
+const refused = (reason: RedirectError["reason"]): Result.Result<never, RedirectError> =>
+  Result.fail(new RedirectError({ reason }))
+
+const invalid = (detail: string) => refused({ _tag: "Invalid", detail })
+
+/** What the server said, with the status that its code has elsewhere: the page got it by a redirection. */
+const refusalOf = (message: string | undefined, code: string | undefined): Option.Option<LogIn.Refusal> =>
+  Option.map(
+    RealmError.fromWire(RealmError.table.get(code ?? "")?.status ?? 302, { error: message, error_code: code }),
+    // The errors that the endpoint declares are those of a log-in.
+    (error) => RealmError.narrow(error, Endpoint.redirectBack.error) as LogIn.Refusal
+  )
+
+const read = (location: string, pending: Pending): Result.Result<Redirected, ParseError> => {
+  const fragment = location.slice(location.indexOf("#") + 1)
+  const decoded = decodeFields(Object.fromEntries(new URLSearchParams(fragment)))
+  if (Option.isNone(decoded)) return refused({ _tag: "NotRedirected" })
+  const { appId, error, errorCode, link, state, userAuth } = decoded.value
+  // Before anything else: what comes with a state that is not ours is a stranger's, its words too.
+  if (state !== pending.state || appId !== pending.appId) return refused({ _tag: "OtherState" })
+  if (error !== undefined || errorCode !== undefined) {
+    return Option.match(refusalOf(error, errorCode), { onNone: () => invalid("an empty refusal"), onSome: Result.fail })
+  }
+  const [accessToken, refreshToken, userId, deviceId, ...rest] = Redacted.value(userAuth ?? Redacted.make("")).split(
+    "$"
+  )
+  if (!accessToken || refreshToken === undefined || !userId || deviceId === undefined || rest.length > 0) {
+    return invalid("the tokens are not whole")
+  }
+  const isLink = pending.userId !== undefined
+  if (isLink !== (link !== undefined)) return invalid("one of a link and a log-in was started, and the other came back")
+  if (isLink && pending.userId !== userId) return invalid("it is of another user")
+  if (!isLink && refreshToken === "") return invalid("the tokens are not whole")
+  return Result.succeed(
+    new Redirected({
+      appId,
+      provider: pending.provider,
+      userId,
+      deviceId,
+      accessToken: Redacted.make(accessToken),
+      ...(isLink ? undefined : { refreshToken: Redacted.make(refreshToken) })
+    })
+  )
+}
+
+/**
+ * Reads what a page finds behind the `#` of its address (`Realm.handleAuthRedirect` of realm-web). Take it out of the
+ * address bar at once (`history.replaceState`): there are tokens in it.
+ *
+ * Fails with `RedirectError` when the page was opened by other means, when the answer is that of another log-in, and when it
+ * makes no sense; with `AuthError` and the others of `App.logIn` when the provider or the server refused. A code that is
+ * not known is an `UnknownServiceError`.
+ *
+ * @param location the address, `location.href`, or its part from the `#`, `location.hash`
+ * @param pending what {@link start} or {@link startLink} gave
+ *
+ * ```ts
+ * import { OAuth } from "@effect-realm/client"
+ * import { Effect } from "effect"
+ *
+ * const pending = new OAuth.Pending({
+ *   appId: "shop-abcde",
+ *   provider: "google",
+ *   redirectUri: "https://shop.example/signed-in",
+ *   state: "abc"
+ * })
+ * const parse = OAuth.parse("https://shop.example/signed-in#_baas_state=xyz&_baas_client_app_id=shop-abcde", pending)
+ * const error = await Effect.runPromise(Effect.flip(parse))
+ * error._tag === "RedirectError" && error.reason._tag // => "OtherState"
+ * ```
+ */
+export const parse: {
+  (pending: Pending): (location: string) => Effect.Effect<Redirected, ParseError>
+  (location: string, pending: Pending): Effect.Effect<Redirected, ParseError>
+} = /* @__PURE__ */ dual(
+  2,
+  (location: string, pending: Pending): Effect.Effect<Redirected, ParseError> =>
+    Effect.suspend(() => Effect.fromResult(read(location, pending)))
+)
+
+const aroundLogIn = Operation.make("OAuth.logIn")
+
+/**
+ * Logs in with what came back and makes the user current, as `App.logIn` does: either everything happened, token, profile
+ * and record, or nothing did.
+ *
+ * Fails with `RedirectError`, reason `Invalid`, for what came back from a link, or for another app.
+ *
+ * ```ts
+ * import { App, OAuth } from "@effect-realm/client"
+ * import { Effect } from "effect"
+ *
+ * // What a page runs that the browser has come back to.
+ * const signedIn = (app: App.App, pending: OAuth.Pending, location: string) =>
+ *   Effect.flatMap(OAuth.parse(location, pending), (redirected) => OAuth.logIn(app, redirected))
+ * signedIn.length // => 3
+ * ```
+ */
+export const logIn: {
+  (redirected: Redirected): (app: App) => Effect.Effect<User, LogInError, HttpClient.HttpClient | TokenStore>
+  (app: App, redirected: Redirected): Effect.Effect<User, LogInError, HttpClient.HttpClient | TokenStore>
+} = /* @__PURE__ */ dual(
+  2,
+  (app: App, redirected: Redirected): Effect.Effect<User, LogInError, HttpClient.HttpClient | TokenStore> =>
+    aroundLogIn(
+      Effect.gen(function*() {
+        const { appId, provider, refreshToken } = redirected
+        if (appId !== app.id) return yield* Effect.fromResult(invalid("it is of another app"))
+        if (refreshToken === undefined) return yield* Effect.fromResult(invalid("it is a link: OAuth.link takes it"))
+        const since = yield* TokenStore.use((store) => store.arrival(app.id))
+        const id = yield* NewSession.open(app, {
+          endpoint: Endpoint.redirectBack,
+          providerType: `oauth2-${provider}`,
+          since,
+          committed: () => {}
+        }, Effect.succeed(redirected))
+        return new User({ appId: app.id, baseUrl: app.baseUrl, id })
+      }),
+      { endpoint: Endpoint.profile, appId: app.id }
+    )
+)
+
+const aroundLink = Operation.make("OAuth.link")
+
+const sessionId = (accessToken: Redacted.Redacted): string | undefined =>
+  Result.getOrUndefined(Token.read(accessToken))?.sessionId
+
+/**
+ * Ends a link with what came back, as `User.linkCredentials` does: the user has the identity, the new profile, and the
+ * access token that came along. A user who has logged out meanwhile stays so: then it fails with `NotLoggedInError`.
+ *
+ * Fails with `RedirectError`, reason `Invalid`, for what came back from a log-in, or for another user.
+ *
+ * ```ts
+ * import { OAuth, User } from "@effect-realm/client"
+ * import { Effect } from "effect"
+ *
+ * // What a page runs that the browser has come back to.
+ * const linked = Effect.fn(function*(user: User.User, redirected: OAuth.Redirected) {
+ *   yield* OAuth.link(user, redirected)
+ *   return yield* User.identities(user)
+ * })
+ * typeof linked // => "function"
+ * ```
+ */
+export const link: {
+  (redirected: Redirected): (user: User) => Effect.Effect<void, LinkError, HttpClient.HttpClient | TokenStore>
+  (user: User, redirected: Redirected): Effect.Effect<void, LinkError, HttpClient.HttpClient | TokenStore>
+} = /* @__PURE__ */ dual(
+  2,
+  (user: User, redirected: Redirected): Effect.Effect<void, LinkError, HttpClient.HttpClient | TokenStore> =>
+    aroundLink(
+      Effect.gen(function*() {
+        const { accessToken, appId, refreshToken, userId } = redirected
+        if (appId !== user.appId || userId !== user.id) {
+          return yield* Effect.fromResult(invalid("it is of another user"))
+        }
+        if (refreshToken !== undefined) return yield* Effect.fromResult(invalid("it is a log-in: OAuth.logIn takes it"))
+        const asked = yield* Sessions.loggedIn(user)
+        // The user may have logged in anew since the link set out.
+        const isOwn = sessionId(accessToken) === sessionId(asked.tokens.accessToken)
+        yield* Linking.adopt(user, asked, { accessToken }, Endpoint.redirectBack, isOwn)
+      }),
+      { endpoint: Endpoint.profile, appId: user.appId }
+    )
+)

@@ -1,0 +1,209 @@
+import * as Endpoint from "@effect-realm/protocol/Endpoint"
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import * as App from "../src/App.ts"
+import * as Credentials from "../src/Credentials.ts"
+import * as OAuth from "../src/OAuth.ts"
+import * as TokenStore from "../src/TokenStore.ts"
+import * as User from "../src/User.ts"
+import * as Scripted from "./scripted.ts"
+
+const app = App.make({ id: "shop-abcde", baseUrl: "http://localhost:9090" })
+const page = "https://shop.example/signed-in"
+const pending = new OAuth.Pending({ appId: app.id, provider: "google", redirectUri: page, state: "kept" })
+
+const encode = Schema.encodeSync(Endpoint.Redirected)
+
+/** The address that a server sends a browser to. */
+const address = (
+  fields: Omit<typeof Endpoint.Redirected.Type, "userAuth"> & { readonly userAuth?: string }
+): string => {
+  const { userAuth, ...rest } = fields
+  const wire = encode({ ...rest, ...(userAuth === undefined ? undefined : { userAuth: Redacted.make(userAuth) }) })
+  return `${page}#${
+    Object.entries(wire).map(([name, value]) => `${name}=${encodeURIComponent(String(value))}`).join("&")
+  }`
+}
+
+const known = { state: "kept", appId: app.id }
+const device = "000000000000000000000000"
+const answer = address({ ...known, userAuth: `${Scripted.accessToken("u1")}$refresh-u1$u1$${device}` })
+
+const reasonOf = (location: string, kept = pending) =>
+  Effect.map(
+    Effect.flip(OAuth.parse(location, kept)),
+    (error) => "reason" in error && typeof error.reason === "object" ? error.reason._tag : error._tag
+  )
+
+const withClient = (scripted: Scripted.Scripted) => Layer.merge(scripted.layer, TokenStore.layerMemory)
+
+describe("OAuth.start", () => {
+  it.effect("makes the address from the protocol's own endpoint, with a state that nobody guesses", () =>
+    Effect.gen(function*() {
+      const first = yield* app.pipe(OAuth.start({ provider: "apple", redirectUri: page }))
+      const second = yield* OAuth.start(app, { provider: "apple", redirectUri: page })
+      const url = new URL(first.url)
+      assert.strictEqual(
+        url.origin + url.pathname,
+        "http://localhost:9090/api/client/v2.0/app/shop-abcde/auth/providers/oauth2-apple/login"
+      )
+      assert.sameMembers([...url.searchParams.keys()], ["redirect", "state", "device"])
+      assert.strictEqual(url.searchParams.get("redirect"), page)
+      assert.match(first.pending.state, /^[0-9a-f]{64}$/)
+      assert.notStrictEqual(first.pending.state, second.pending.state)
+      const told = JSON.parse(atob(url.searchParams.get("device") ?? ""))
+      assert.sameMembers(Object.keys(told), ["platform", "platformVersion", "sdkVersion"])
+      const revived = Schema.decodeUnknownSync(OAuth.Pending)(JSON.parse(JSON.stringify(first.pending)))
+      assert.deepStrictEqual(revived, first.pending)
+    }).pipe(Effect.provide(TokenStore.layerMemory)))
+})
+
+describe("OAuth.startLink", () => {
+  it.effect("asks in the user's name, once more after an exchange, and answers the header's address", () => {
+    const scripted = Scripted.make((sent, before) =>
+      sent.path.includes("/oauth2-google/login")
+        ? before.some(({ path }) => path === sent.path)
+          ? { headers: { [Endpoint.redirectHeader]: "https://provider.example/page" } }
+          : Scripted.refusal(401, "invalid session", "InvalidSession")
+        : undefined
+    )
+    return Effect.gen(function*() {
+      const user = yield* App.logIn(app, Credentials.anonymous())
+      const { pending, url } = yield* OAuth.startLink(user, { provider: "google", redirectUri: page })
+      assert.strictEqual(url, "https://provider.example/page")
+      assert.strictEqual(pending.userId, "u1")
+      const asked = scripted.sent.slice(2)
+      assert.deepStrictEqual(asked.map(({ method }) => method), ["GET", "POST", "GET"])
+      assert.notStrictEqual(asked[0]!.headers["authorization"], asked[2]!.headers["authorization"])
+      assert.include(asked[2]!.path, "link=true&providerRedirectHeader=true")
+      assert.strictEqual(asked[1]!.headers["authorization"], "Bearer refresh-u1")
+    }).pipe(Effect.provide(withClient(scripted)))
+  })
+
+  it.effect("fails when the answer says no address", () =>
+    Effect.gen(function*() {
+      const user = yield* App.logIn(app, Credentials.anonymous())
+      const error = yield* Effect.flip(OAuth.startLink(user, { provider: "google", redirectUri: page }))
+      assert.strictEqual(
+        error._tag === "InvalidResponseError" && error.detail,
+        "the answer has no header x-baas-location"
+      )
+    }).pipe(
+      Effect.provide(withClient(Scripted.make((sent) => sent.path.includes("/oauth2-") ? { status: 200 } : undefined)))
+    ))
+})
+
+describe("OAuth.parse", () => {
+  it.effect.prop(
+    "reads what was written, whatever is in it",
+    { state: Schema.NonEmptyString, access: Schema.String, refresh: Schema.String, user: Schema.String },
+    (given) =>
+      Effect.gen(function*() {
+        // An address holds no half of a character.
+        const { access, refresh, state, user } = {
+          access: given.access.toWellFormed(),
+          refresh: given.refresh.toWellFormed(),
+          state: given.state.toWellFormed(),
+          user: given.user.toWellFormed()
+        }
+        const [accessToken, refreshToken, userId] = [access, refresh, user].map((text) =>
+          `t${text.replaceAll("$", "")}`
+        )
+        const location = address({
+          state,
+          appId: app.id,
+          userAuth: `${accessToken}$${refreshToken}$${userId}$${device}`
+        })
+        const redirected = yield* OAuth.parse(location, new OAuth.Pending({ ...pending, state }))
+        assert.strictEqual(Redacted.value(redirected.accessToken), accessToken)
+        assert.strictEqual(Redacted.value(redirected.refreshToken ?? Redacted.make("")), refreshToken)
+        assert.deepStrictEqual([redirected.userId, redirected.deviceId], [userId, device])
+        assert.deepStrictEqual(
+          yield* OAuth.parse(location.slice(location.indexOf("#")), new OAuth.Pending({ ...pending, state })),
+          redirected
+        )
+      })
+  )
+
+  it.effect("refuses what is not the end of the log-in that was kept", () =>
+    Effect.gen(function*() {
+      for (const location of ["", "#", page, `${page}#top`, `${page}#%%%`, `${page}?_baas_x=1#_baas_state=kept`]) {
+        assert.strictEqual(yield* reasonOf(location), "NotRedirected", location)
+      }
+      const other = address({ ...known, state: "other", error: "of a stranger", errorCode: "InvalidPassword" })
+      assert.strictEqual(yield* reasonOf(other), "OtherState")
+      assert.strictEqual(yield* reasonOf(address({ ...known, appId: "cafe-fghij" })), "OtherState")
+      const token = Scripted.accessToken("u1")
+      for (
+        const userAuth of ["", "$$$", token, `${token}$r$u1`, `${token}$$u1$d`, `${token}$r$$d`, `${token}$r$u1$d$x`]
+      ) {
+        const error = yield* Effect.flip(OAuth.parse(address({ ...known, userAuth }), pending))
+        assert.strictEqual(error._tag === "RedirectError" && error.reason._tag, "Invalid", userAuth)
+        assert.notInclude(String(error), token)
+      }
+      assert.strictEqual(yield* reasonOf(address({ ...known, error: "" })), "Invalid")
+      const link = new OAuth.Pending({ ...pending, userId: "u1" })
+      assert.strictEqual(yield* reasonOf(answer, link), "Invalid")
+      const linked = address({ ...known, link: "ok", userAuth: `${token}$$u1$${device}` })
+      assert.strictEqual(yield* reasonOf(linked), "Invalid")
+      assert.strictEqual(yield* reasonOf(linked, new OAuth.Pending({ ...pending, userId: "u2" })), "Invalid")
+      assert.isUndefined((yield* OAuth.parse(linked, link)).refreshToken)
+    }))
+
+  it.effect("says a refusal by its code, also one that is not known, and none", () =>
+    Effect.gen(function*() {
+      const refusal = (errorCode?: string) =>
+        Effect.flip(OAuth.parse(
+          address({ ...known, error: "no permission", ...(errorCode === undefined ? undefined : { errorCode }) }),
+          pending
+        ))
+      const auth = yield* refusal("DomainNotAllowed")
+      assert.notStrictEqual(auth._tag, "UnknownServiceError")
+      const unknown = yield* refusal("SomethingNew")
+      assert.strictEqual(unknown._tag === "UnknownServiceError" && unknown.code, "SomethingNew")
+      const without = yield* refusal()
+      assert.strictEqual(without._tag === "UnknownServiceError" && without.detail, "no permission")
+    }))
+})
+
+describe("OAuth.logIn", () => {
+  it.effect("that fails leaves nobody logged in and ends the session on the server", () => {
+    const scripted = Scripted.make((sent) =>
+      sent.path.endsWith("/auth/profile") ? { text: "<html>", contentType: "text/html" } : undefined
+    )
+    return Effect.gen(function*() {
+      const error = yield* Effect.flip(OAuth.logIn(app, yield* OAuth.parse(answer, pending)))
+      assert.strictEqual(error._tag, "InvalidResponseError")
+      yield* Effect.yieldNow
+      assert.deepStrictEqual(yield* App.allUsers(app), [])
+      const last = scripted.sent.at(-1)
+      assert.deepStrictEqual([last?.method, last?.headers["authorization"]], ["DELETE", "Bearer refresh-u1"])
+    }).pipe(Effect.provide(withClient(scripted)))
+  })
+
+  it.effect("refuses what is of another app, and a token of another user", () =>
+    Effect.gen(function*() {
+      const redirected = yield* OAuth.parse(answer, pending)
+      const other = App.make({ id: "cafe-fghij", baseUrl: app.baseUrl })
+      assert.strictEqual((yield* Effect.flip(OAuth.logIn(other, redirected)))._tag, "RedirectError")
+      const forged = new OAuth.Redirected({ ...redirected, userId: "u2" })
+      assert.strictEqual((yield* Effect.flip(OAuth.logIn(app, forged)))._tag, "InvalidResponseError")
+      assert.deepStrictEqual(yield* App.allUsers(app), [])
+    }).pipe(Effect.provide(withClient(Scripted.make()))))
+})
+
+describe("OAuth.link", () => {
+  it.effect("of a user who has logged out meanwhile changes nothing", () =>
+    Effect.gen(function*() {
+      const user = yield* App.logIn(app, Credentials.anonymous())
+      const location = address({ ...known, link: "ok", userAuth: `${Scripted.accessToken("u1")}$$u1$${device}` })
+      const redirected = yield* OAuth.parse(location, new OAuth.Pending({ ...pending, userId: "u1" }))
+      yield* OAuth.link(user, redirected)
+      yield* User.logOut(user)
+      assert.strictEqual((yield* Effect.flip(OAuth.link(user, redirected)))._tag, "NotLoggedInError")
+      assert.strictEqual(yield* User.state(user), "LoggedOut")
+    }).pipe(Effect.provide(withClient(Scripted.make()))))
+})
