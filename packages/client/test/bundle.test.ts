@@ -175,6 +175,17 @@ describe("A bundle for the browser", () => {
     Effect.gen(function*() {
       const { text } = yield* bundle(small, { minify: true })
       assert.notInclude(text, "@effect-realm/client/OAuth")
+      assert.notInclude(text, "push/providers")
+    }), 60_000)
+
+  it.effect("has of a module that it uses the operations that it uses", () =>
+    Effect.gen(function*() {
+      const used = yield* bundle(`export { register } from "@effect-realm/client/Push"`, {
+        minify: true,
+        format: "esm"
+      })
+      assert.include(used.text, "push/providers")
+      assert.notInclude(used.text, "Push.deregister")
     }), 60_000)
 
   it.effect(

@@ -1,7 +1,7 @@
 /**
  * A user's life, step by step: a real client talks to the embedded server over a real socket.
  */
-import { ApiKeys, App, Credentials, EmailPassword, TokenStore, User, type UserEvent } from "@effect-realm/client"
+import { ApiKeys, App, Credentials, EmailPassword, Push, TokenStore, User, type UserEvent } from "@effect-realm/client"
 import { Endpoint } from "@effect-realm/protocol"
 import { Mail } from "@effect-realm/server"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
@@ -300,6 +300,15 @@ const firstLife = Effect.fnUntraced(function*(
       Effect.tap((error) => Step.check(error._tag === "AuthError", `the error is ${error._tag}: ${error.message}`))
     ),
     shows: refusal
+  })
+
+  yield* Step.run({
+    title: "Register this device for push messages, and take that back",
+    asked: `Push.register(user, "gcm", Redacted.make("token of this device"))\nPush.deregister(user, "gcm")`,
+    does: Push.register(user, "gcm", Redacted.make("token of this device")).pipe(
+      Effect.andThen(Push.deregister(user, "gcm"))
+    ),
+    shows: () => "The device was registered for gcm, and is no more"
   })
 
   yield* Step.run({

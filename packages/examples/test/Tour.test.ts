@@ -72,6 +72,7 @@ const titles = [
   "Make an API key for a program: its secret is shown once",
   "Log in with the key, as the program does elsewhere: the same user",
   "Delete the key: the program is refused at its next request",
+  "Register this device for push messages, and take that back",
   "Log in with a token of the shop's own sign-on, which says who it is for",
   "In a shop that writes mails: register, confirm by the link, and set a new password by another",
   "Log in a second user by the app's own function",

@@ -233,6 +233,18 @@ export class ApiKeys extends HttpApiGroup.make("apiKeys").add(
   ))
 ).middleware(RefreshAuthorization) {}
 
+/** The registrations of devices for push messages. */
+export class Push extends HttpApiGroup.make("push").add(
+  Endpoint.registerPush.annotateMerge(describe(
+    "Register device",
+    "Access token. Idempotent: the device has one registration for a service, and a new one takes its place. A token belongs to the user who registered it last. A service that the app does not have answers 404 `ServiceNotFound`."
+  )),
+  Endpoint.deregisterPush.annotateMerge(describe(
+    "Deregister device",
+    "Access token. Idempotent: a device that is not registered stays so. A service that the app does not have answers 404 `ServiceNotFound`."
+  ))
+).middleware(AccessAuthorization) {}
+
 /** The app's functions. */
 export class Functions extends HttpApiGroup.make("functions").add(
   Endpoint.callFunction.annotateMerge(describe(
@@ -257,7 +269,7 @@ export class Functions extends HttpApiGroup.make("functions").add(
  * ```
  */
 export class Api extends HttpApi.make("effect-realm")
-  .add(Apps, LogIn, Redirects, Sessions, Users, EmailPassword, ApiKeys, Functions)
+  .add(Apps, LogIn, Redirects, Sessions, Users, EmailPassword, ApiKeys, Push, Functions)
   .annotateMerge(OpenApi.annotations({
     title: "App Services client API",
     version: "2.0",

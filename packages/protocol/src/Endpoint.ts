@@ -464,6 +464,34 @@ export const disableApiKey = HttpApiEndpoint.put("disableApiKey", `${apiKeys}/:i
 })
 
 // -----------------------------------------------------------------------------
+// Push
+// -----------------------------------------------------------------------------
+
+// A template or a spread would keep all of this in the bundle of a program that does not use it.
+const pushRegistration = "/api/client/v2.0/app/:appId/push/providers/:service/registration"
+
+const PushParams = { appId: Schema.NonEmptyString, service: Schema.NonEmptyString }
+
+const pushErrors = /* @__PURE__ */ RealmError.responses(["SessionError", "ServiceError"])
+
+/** Register the device of the session for push messages of a service (protocol section 10.1). */
+export const registerPush = /* @__PURE__ */ HttpApiEndpoint.put("registerPush", pushRegistration, {
+  disableCodecs,
+  params: PushParams,
+  payload: /* @__PURE__ */ Schema.Struct({ registrationToken: Secret }),
+  success: HttpApiSchema.NoContent,
+  error: pushErrors
+})
+
+/** Take the registration of the session's device back (protocol section 10.1). */
+export const deregisterPush = /* @__PURE__ */ HttpApiEndpoint.delete("deregisterPush", pushRegistration, {
+  disableCodecs,
+  params: PushParams,
+  success: HttpApiSchema.NoContent,
+  error: pushErrors
+})
+
+// -----------------------------------------------------------------------------
 // Functions
 // -----------------------------------------------------------------------------
 

@@ -281,6 +281,17 @@ const rows: Readonly<Record<string, Row>> = {
   },
   deleteApiKey: { endpoint: Endpoint.deleteApiKey, route: `DELETE ${apiKeys}/:id`, status: 204 },
   enableApiKey: { endpoint: Endpoint.enableApiKey, route: `PUT ${apiKeys}/:id/enable`, status: 204 },
+  registerPush: {
+    endpoint: Endpoint.registerPush,
+    route: `PUT ${base}/app/:appId/push/providers/:service/registration`,
+    payloads: [[{ registrationToken: secret }, { registrationToken: "s3cret!" }]],
+    status: 204
+  },
+  deregisterPush: {
+    endpoint: Endpoint.deregisterPush,
+    route: `DELETE ${base}/app/:appId/push/providers/:service/registration`,
+    status: 204
+  },
   disableApiKey: { endpoint: Endpoint.disableApiKey, route: `PUT ${apiKeys}/:id/disable`, status: 204 },
   callFunction: {
     endpoint: Endpoint.callFunction,

@@ -80,6 +80,14 @@ export interface Packages {
   readonly names: ReadonlyArray<string>
 }
 
+const PushServiceFields = Schema.Struct({ name: ObjectName })
+
+/** A service that reaches devices by push messages (`services/<name>/config.json` of type `gcm`). */
+export interface PushService {
+  /** What clients and functions ask for, most often `gcm`. */
+  readonly name: string
+}
+
 const AnonymousFields = Schema.Struct({ enabled: Switch(true) })
 
 const ApiKeyFields = Schema.Struct({ enabled: Switch(true) })
@@ -348,6 +356,7 @@ const Fields = Schema.Struct({
   authProviders: ProviderFields.pipe(Schema.withConstructorDefault(defaultTo({ unsupported: [] }))),
   customUserData: Schema.optionalKey(CustomUserDataFields),
   dataSources: Schema.Array(DataSource.Fields).pipe(Schema.withConstructorDefault(defaultTo([]))),
+  pushServices: Schema.Array(PushServiceFields).pipe(Schema.withConstructorDefault(defaultTo([]))),
   packages: Schema.optionalKey(PackagesFields),
   functions: Schema.Array(FunctionFields).pipe(Schema.withConstructorDefault(defaultTo([]))),
   values: Schema.Array(ValueFields).pipe(Schema.withConstructorDefault(defaultTo([]))),
@@ -444,6 +453,12 @@ const consistent = (app: typeof Fields.Type): ReadonlyArray<Schema.FilterIssue> 
   const functions = new Set(app.functions.map((definition) => definition.name))
   return [
     ...duplicates(["dataSources"], app.dataSources),
+    ...duplicates(["pushServices"], app.pushServices),
+    ...app.pushServices.flatMap(({ name }, index) =>
+      name === "http" || app.dataSources.some((source) => source.name === name)
+        ? [{ path: ["pushServices", index, "name"], issue: `"${name}" is another service: names are unique` }]
+        : []
+    ),
     ...duplicates(["functions"], app.functions),
     ...duplicates(["values"], app.values),
     ...problemsOfJwt(app),
@@ -507,6 +522,8 @@ export interface Options {
     & Pick<CustomUserData, "databaseName" | "collectionName" | "userIdField">
   /** The MongoDB services, with the rules of their collections; none by default. */
   readonly dataSources?: ReadonlyArray<DataSource.DataSourceOptions>
+  /** The services of push messages; none by default. */
+  readonly pushServices?: ReadonlyArray<PushService>
   /** npm packages for functions; by default there are none. */
   readonly packages?: Packages
   readonly functions?: ReadonlyArray<Partial<AppFunction> & Pick<AppFunction, "name" | "source">>

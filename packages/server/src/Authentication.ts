@@ -14,6 +14,7 @@ import * as ApiKeys from "./ApiKeys.ts"
 import { CustomUserData } from "./CustomUserData.ts"
 import type { DatabaseError } from "./DatabaseError.ts"
 import * as EmailAccounts from "./EmailAccounts.ts"
+import { Push } from "./Push.ts"
 import { type Active, type Device, Sessions } from "./Sessions.ts"
 import { Tokens } from "./Tokens.ts"
 
@@ -101,7 +102,7 @@ export class Authentication extends Context.Service<Authentication, {
   ) => Effect.Effect<Active, RealmError.SessionError | DatabaseError>
   /** Ends a session; `false` when it had ended before. */
   readonly logOut: (sessionId: string) => Effect.Effect<boolean, DatabaseError>
-  /** Deletes a user with all identities, API keys and sessions; `false` when there is none. Documents of the app stay. */
+  /** Deletes a user with identities, API keys, push registrations and sessions; `false` when there is none. Documents stay. */
   readonly deleteUser: (userId: string) => Effect.Effect<boolean, DatabaseError>
   /** Refuses a user from the next request on, and ends all their sessions; `false` when there is none. */
   readonly disableUser: (userId: string) => Effect.Effect<boolean, DatabaseError>
@@ -119,7 +120,7 @@ const anonymous = "anon-user"
  * Log-in over the services that keep users, sessions and tokens. {@link RealmServer} puts them together.
  *
  * ```ts no-run
- * import { Accounts, ApiKeys, Authentication, CustomUserData, EmailAccounts, Sessions, Tokens } from "@effect-realm/server"
+ * import { Accounts, ApiKeys, Authentication, CustomUserData, EmailAccounts, Push, Sessions, Tokens } from "@effect-realm/server"
  * import { Duration, Effect, type Layer } from "effect"
  *
  * const layer: Layer.Layer<
@@ -129,6 +130,7 @@ const anonymous = "anon-user"
  *   | ApiKeys.ApiKeys
  *   | CustomUserData.CustomUserData
  *   | EmailAccounts.EmailAccounts
+ *   | Push.Push
  *   | Sessions.Sessions
  *   | Tokens.Tokens
  * > = Authentication.layer({
@@ -153,7 +155,7 @@ export const layer = (options: {
 }): Layer.Layer<
   Authentication,
   never,
-  Accounts | ApiKeys.ApiKeys | CustomUserData | EmailAccounts.EmailAccounts | Sessions | Tokens
+  Accounts | ApiKeys.ApiKeys | CustomUserData | EmailAccounts.EmailAccounts | Push | Sessions | Tokens
 > =>
   Layer.effect(
     Authentication,
@@ -162,6 +164,7 @@ export const layer = (options: {
       const apiKeys = yield* ApiKeys.ApiKeys
       const customUserData = yield* CustomUserData
       const emailAccounts = yield* EmailAccounts.EmailAccounts
+      const push = yield* Push
       const sessions = yield* Sessions
       const tokens = yield* Tokens
       const { domainId, lifetimes, onUserCreation } = options
@@ -265,9 +268,11 @@ export const layer = (options: {
           if (identity.providerType === EmailAccounts.providerType) yield* emailAccounts.remove(identity.id)
         }
         yield* apiKeys.removeAll(user)
+        yield* push.removeAll(userId)
         const removed = yield* accounts.remove(userId)
-        // A key that was being made has found its user until now.
+        // A key or a registration that was being made has found its user until now.
         yield* apiKeys.removeAll(user)
+        yield* push.removeAll(userId)
         yield* sessions.endAll(userId)
         return removed
       })

@@ -37,11 +37,13 @@ import * as LogIns from "./internal/logIns.ts"
 import { defaultIssuers } from "./internal/oauthProviders.ts"
 import * as ProviderRoutes from "./internal/providerRoutes.ts"
 import * as PublicUrl from "./internal/publicUrl.ts"
+import * as PushService from "./internal/pushService.ts"
 import * as Redirects from "./internal/redirects.ts"
 import * as RequestShell from "./internal/requestShell.ts"
 import type { Served } from "./internal/served.ts"
 import * as Mail from "./Mail.ts"
 import * as Password from "./Password.ts"
+import * as Push from "./Push.ts"
 import type * as RateLimits from "./RateLimits.ts"
 import * as Sessions from "./Sessions.ts"
 import * as SigningKeys from "./SigningKeys.ts"
@@ -198,6 +200,7 @@ export type Services =
   | Documents.Documents
   | EmailAccounts.EmailAccounts
   | Functions.Functions
+  | Push.Push
   | Sessions.Sessions
   | SigningKeys.SigningKeys
   | Tokens.Tokens
@@ -259,18 +262,20 @@ const services = <E, R>(options: Options<E, R>, ids: AppIds.AppIds) => {
     ? app.customUserData.onUserCreationFunctionName
     : undefined
 
+  const accounts = Accounts.layer(ids)
   const documents = Documents.layer(app)
+  const push = Layer.provide(Push.layer({ database: ids.database, services: app.pushServices }), accounts)
   // Whatever else functions may ask is merged in here, see `FunctionServices`.
   const functionServices = Layer.mergeAll(
     Layer.provide(FunctionHttp.layer(options.http), options.httpClient ?? GuardedHttpClient.layer),
-    Layer.provide(DocumentService.layer(app), documents)
+    Layer.provide(DocumentService.layer(app), documents),
+    Layer.provide(PushService.layer(app), push)
   )
   const own = Layer.provide(Functions.layer(app, options.functions), functionServices)
   const functions = Layer.provideMerge(
     AppFunctions.layer,
     options.functionGroups === undefined ? own : Layer.provide(own, options.functionGroups)
   )
-  const accounts = Accounts.layer(ids)
   const emailAccounts = Layer.unwrap(Effect.gen(function*() {
     const mail = yield* Mail.Mail
     const means = { functions: yield* AppFunctions.AppFunctions, attempts: yield* Attempts.Attempts, mail }
@@ -295,6 +300,7 @@ const services = <E, R>(options: Options<E, R>, ids: AppIds.AppIds) => {
       Layer.provideMerge(ApiKeys.layer(ids), Sessions.layer(ids)),
       CustomUserData.layer(app.customUserData),
       documents,
+      push,
       Tokens.layer(ids)
     )),
     Layer.provideMerge(Layer.mergeAll(accounts, SigningKeys.layer, functions))

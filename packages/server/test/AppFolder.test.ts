@@ -486,6 +486,40 @@ it.layer(NodeServices.layer)("AppFolder", (it) => {
       assert.match(String(wrong), /^functions\/package.json:3: error: "..\/away" is no name of a package/)
     }))
 
+  it.effect("push services are read from services/, and what cannot be one is told by file and line", () =>
+    Effect.gen(function*() {
+      const { app, warnings } = yield* load({
+        "services/gcm/config.json": {
+          id: "1",
+          name: "gcm",
+          type: "gcm",
+          version: 1,
+          config: { senderId: "7" },
+          secret_config: { apiKey: "gcmKey" }
+        },
+        "services/unnamed/config.json": { type: "gcm" }
+      })
+      assert.deepStrictEqual(app.pushServices, [{ name: "gcm" }, { name: "unnamed" }])
+      assert.deepStrictEqual(warnings, [])
+      const findings = yield* check({
+        "services/a/config.json": { name: "push", type: "gcm" },
+        "services/b/config.json": { name: "push", type: "gcm" },
+        "services/c/config.json": { name: 7, type: "gcm" },
+        "services/d/config.json": { name: "d", type: "gcm", webhook: true },
+        "services/d/rules/any.json": {},
+        "services/e/config.json": { name: "e", type: "twilio" }
+      })
+      assert.deepStrictEqual(
+        findings.map((line) => line.split(": ").slice(0, 2).join(" ")).filter((line) => line.includes("services")),
+        [
+          "services:1 warning",
+          "services/c/config.json:2 error",
+          "services/d/config.json:1 warning",
+          "services/d/config.json:4 warning"
+        ]
+      )
+    }))
+
   it.effect("each part that is left aside is one warning", () =>
     Effect.gen(function*() {
       const findings = yield* check({

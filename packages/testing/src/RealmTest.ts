@@ -17,6 +17,7 @@ import * as Database from "@effect-realm/server/Database"
 import type { DatabaseError } from "@effect-realm/server/DatabaseError"
 import { EmailAccounts, type LinkToken } from "@effect-realm/server/EmailAccounts"
 import * as Mail from "@effect-realm/server/Mail"
+import * as Push from "@effect-realm/server/Push"
 import * as RealmServer from "@effect-realm/server/RealmServer"
 import { Sessions } from "@effect-realm/server/Sessions"
 import * as Context from "effect/Context"
@@ -75,6 +76,13 @@ export class RealmTest extends Context.Service<RealmTest, {
   readonly linkTo: (email: string) => Effect.Effect<LinkToken>
   /** From now on mails fail with this reason; with `undefined` they are sent again. */
   readonly refuseMails: (reason: Mail.MailErrorReason | undefined) => Effect.Effect<void>
+  /** The push messages the server has sent, the oldest first, each to one device. None leaves the process. */
+  readonly pushes: Effect.Effect<ReadonlyArray<Push.Delivery>>
+  /** The devices that the user has registered for push messages of a service. */
+  readonly pushRegistrations: (
+    user: User,
+    service: string
+  ) => Effect.Effect<ReadonlyArray<Push.Registration>, RealmError.ServiceError | DatabaseError>
   /** Waits until the server has no request under way. */
   readonly idle: Effect.Effect<void>
   /** Refuses the user from the next request on, and ends all their sessions; `false` when there is no such user. */
@@ -123,6 +131,8 @@ const make = (definition: AppDefinition) =>
     const sessions = yield* Sessions
     const database = yield* Database.Database
     const outbox = yield* Mail.Outbox
+    const push = yield* Push.Push
+    const pushOutbox = yield* Push.Outbox
     let registered = 0
 
     const linkTo = (email: string): Effect.Effect<LinkToken> =>
@@ -164,6 +174,8 @@ const make = (definition: AppDefinition) =>
       outbox: outbox.sent,
       linkTo,
       refuseMails: outbox.refuseWith,
+      pushes: pushOutbox.delivered,
+      pushRegistrations: (user, service) => push.registrations({ service, userId: user.id }),
       idle: Effect.repeat(turn, { while: () => underWay.count > 0 }),
       disableUser: (user) => authentication.disableUser(user.id),
       enableUser: (user) => authentication.enableUser(user.id),
@@ -341,6 +353,7 @@ export const layer = <E = never, R = never>(
   | TokenStore.TokenStore
   | Database.Database
   | Mail.Outbox
+  | Push.Outbox
   | RealmServer.Services,
   DatabaseError | E,
   Exclude<R, Database.Database>
@@ -356,6 +369,7 @@ export const layer = <E = never, R = never>(
       Layer.provideMerge(RealmServer.layer({ passwords: { cost: 4 }, functions: { workers: 1 }, ...options })),
       Layer.provide(HttpRouter.layer),
       Layer.provideMerge(Database.layerMemory),
-      Layer.provideMerge(Mail.layerMemory)
+      Layer.provideMerge(Mail.layerMemory),
+      Layer.provideMerge(Push.layerMemory)
     )
   )

@@ -27,6 +27,7 @@ import * as DataSourceReading from "./dataSourceReading.ts"
 import * as FunctionPackageReading from "./functionPackageReading.ts"
 import * as FunctionSource from "./functionSource.ts"
 import { isAccountField } from "./oauthAccount.ts"
+import * as PushReading from "./pushReading.ts"
 import * as RuleReferences from "./ruleReferences.ts"
 
 /** The files of a folder. */
@@ -57,7 +58,7 @@ const leftAside: ReadonlyArray<readonly [start: string, message: string]> = [
   ["http_endpoints/", "HTTPS endpoints are not supported yet"],
   ["https_endpoints/", "HTTPS endpoints are not supported yet"],
   ["log_forwarders/", "Log forwarders are not supported"],
-  ["services/", "Third-party services and push are not supported yet"],
+  ["services/", "Third-party services are not supported yet"],
   ["sync/", "Device Sync is not supported"],
   ["triggers/", "Triggers are not supported yet"]
 ]
@@ -493,7 +494,10 @@ export const read = Effect.fnUntraced(function*(
 
   // ---------------------------------------------------------------------------
 
-  const { dataSources, services } = DataSourceReading.read({ paths: files.paths, open, say, placed, fieldsOf })
+  const reader: DataSourceReading.Reader = { paths: files.paths, open, say, placed, fieldsOf }
+  const { dataSources, services: databases } = DataSourceReading.read(reader)
+  const { pushServices, services: pushes } = PushReading.read(reader)
+  const services = new Set([...databases, ...pushes])
 
   // ---------------------------------------------------------------------------
 
@@ -516,6 +520,7 @@ export const read = Effect.fnUntraced(function*(
     authProviders: { ...authProviders, unsupported },
     ...(customUserData === undefined ? undefined : { customUserData }),
     dataSources,
+    pushServices,
     ...(packages === undefined ? undefined : { packages }),
     functions,
     values,

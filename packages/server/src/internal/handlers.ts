@@ -22,6 +22,7 @@ import type { DatabaseError } from "../DatabaseError.ts"
 import { Documents } from "../Documents.ts"
 import { EmailAccounts } from "../EmailAccounts.ts"
 import { type Caller, Functions, type RequestInfo } from "../Functions.ts"
+import { Push } from "../Push.ts"
 import { Sessions } from "../Sessions.ts"
 import * as AppFunctions from "./appFunctions.ts"
 import { maxNodes } from "./argumentLimit.ts"
@@ -247,6 +248,26 @@ const apiKeys = ({ app, place }: Served) =>
       })
     }))
 
+const push = ({ app, place }: Served) =>
+  HttpApiBuilder.group(Api, "push", (handlers) =>
+    Effect.map(Push, (push) => {
+      const serve = <E extends RealmError.RealmError | DatabaseError>(
+        { appId, service }: { readonly appId: string; readonly service: string },
+        use: (device: Parameters<Push["Service"]["deregister"]>[0]) => Effect.Effect<void, E>
+      ) =>
+        LogIns.known(app.appId, appId).pipe(
+          Effect.andThen(Bearer.active),
+          Effect.flatMap(({ session, user }) => use({ service, userId: user.id, deviceId: session.deviceId })),
+          Refusal.handle(place)
+        )
+
+      return handlers.handleAll({
+        registerPush: ({ params, payload }) =>
+          serve(params, (device) => push.register({ ...device, token: payload.registrationToken })),
+        deregisterPush: ({ params }) => serve(params, push.deregister)
+      })
+    }))
+
 const functions = ({ app, place, proxies }: Served) =>
   HttpApiBuilder.group(Api, "functions", (handlers) =>
     Effect.gen(function*() {
@@ -370,5 +391,6 @@ export const layer = (served: Served) =>
     users(served),
     emailPassword(served),
     apiKeys(served),
+    push(served),
     functions(served)
   )

@@ -149,8 +149,15 @@ const mongodb: Face = (ask) => {
   })
 }
 
+/** Push messages to the devices of a user. */
+const push: Face = (ask) =>
+  Object.freeze({
+    registrations: (userId: unknown) => ask("registrations", userId),
+    send: (userId: unknown, message: unknown) => ask("send", userId, message)
+  })
+
 /** All faces. */
-export const faces = { http, mongodb } as const
+export const faces = { http, mongodb, push } as const
 
 /** What kind of service there is to talk to. */
 export type ServiceKind = keyof typeof faces
