@@ -161,8 +161,8 @@ export class Redirects extends HttpApiGroup.make("redirects").add(
  * ```ts
  * import { Api } from "@effect-realm/protocol"
  *
- * const ofTokens = [Api.Sessions, Api.Users, Api.ApiKeys, Api.Functions]
- * ofTokens.map((group) => group.identifier) // => ["sessions", "users", "apiKeys", "functions"]
+ * const ofTokens = [Api.Sessions, Api.Users, Api.ApiKeys, Api.Push, Api.Functions]
+ * ofTokens.map((group) => group.identifier) // => ["sessions", "users", "apiKeys", "push", "functions"]
  * ```
  */
 export class Sessions extends HttpApiGroup.make("sessions").add(
