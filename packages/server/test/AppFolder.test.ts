@@ -655,7 +655,7 @@ it.layer(NodeServices.layer)("AppFolder", (it) => {
           "data_sources/main/shop/items/rules.json:19: error: Missing key (applyWhen)",
           "data_sources/main/shop/items/rules.json:22: warning: The field \"colour\" is not supported and is ignored",
           "data_sources/main/shop/items/rules.json:28: error: the field \"owner\" is not supported here: there is no document to look at",
-          "data_sources/main/shop/items/rules.json:31: error: The filter cannot be used: the operator $who is not supported.",
+          "data_sources/main/shop/items/rules.json:31: error: The filter cannot be used: unknown operator: $who.",
           "data_sources/main/shop/odd/rules.json:1: error: The file is no valid JSON: Expected a value",
           "data_sources/main/shop/wrong/schema.json:1: error: The keyword \"how\" of schemas is not supported",
           "data_sources/main/shop/wrong/schema.json:1: error: There is no type \"colour\""
