@@ -1085,14 +1085,15 @@ export const findOneAndDelete: {
  *
  * A document that does not fit the schema is told as `Mismatch`, and the stream goes on. It ends when it is interrupted, and
  * fails when the server refuses for good: the session has ended, the rules do not allow it, `resumeAfter` is too old
- * (`DataError`, reason `ChangeStreamHistoryLost`).
+ * (`DataError`, reason `ChangeStreamHistoryLost`). The server of this project does not answer it yet: there it fails with
+ * `ServiceError`, reason `ServiceNotFound`.
  *
  * ```ts no-run
  * import { Collection, User } from "@effect-realm/client"
  * import { Console, Effect, Schema, Stream } from "effect"
  *
  * const Order = Schema.Struct({ _id: Schema.String, total: Schema.Int })
- * const program = (user: User.User) =>
+ * export const program = (user: User.User) =>
  *   User.mongoClient(user).db("shop").collection("orders", Order).pipe(
  *     Collection.watch({ filter: { operationType: "insert" } }),
  *     Stream.runForEach((event) => event._tag === "Insert" ? Console.log(event.fullDocument.total) : Effect.void)
