@@ -21,7 +21,6 @@ import type * as HttpClientError from "effect/http/HttpClientError"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as HttpMethod from "effect/http/HttpMethod"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { STATUS_CODES } from "node:http"
@@ -32,6 +31,7 @@ import { AnyAddress } from "./internal/guardedHttpClient.ts"
 import { headerName } from "./internal/headerName.ts"
 import { type HttpArguments, read } from "./internal/httpArguments.ts"
 import { isPublic } from "./internal/publicAddress.ts"
+import { TimeLimit } from "./internal/timeLimit.ts"
 
 // -----------------------------------------------------------------------------
 // Model
@@ -60,15 +60,7 @@ const Host = Schema.String.check(
 
 const OptionFields = Schema.Struct({
   allowedHosts: Schema.optionalKey(Schema.Array(Host)),
-  timeLimit: Schema.optionalKey(
-    Schema.Unknown.check(
-      Schema.makeFilter((limit) =>
-        Option.exists(Duration.fromInput(limit as Duration.Input), (duration) => Duration.toMillis(duration) > 0)
-          ? undefined
-          : "Expected a duration of more than nothing, such as \"5 seconds\""
-      )
-    )
-  ),
+  timeLimit: Schema.optionalKey(TimeLimit),
   maxBody: Schema.optionalKey(Schema.Int.check(Schema.isGreaterThanOrEqualTo(1)))
 })
 

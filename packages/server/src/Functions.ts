@@ -46,6 +46,7 @@ import * as Pool from "./internal/functionPool.ts"
 import * as FunctionServices from "./internal/functionServices.ts"
 import * as GroupFunctions from "./internal/groupFunctions.ts"
 import * as Expression from "./internal/ruleExpression.ts"
+import { TimeLimit } from "./internal/timeLimit.ts"
 
 // -----------------------------------------------------------------------------
 // Model
@@ -110,15 +111,7 @@ export interface Options {
 const PositiveInt = Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))
 
 const OptionFields = Schema.Struct({
-  timeLimit: Schema.optionalKey(
-    Schema.Unknown.check(
-      Schema.makeFilter((limit) =>
-        Option.exists(Duration.fromInput(limit as Duration.Input), (duration) => Duration.toMillis(duration) > 0)
-          ? undefined
-          : "Expected a duration of more than nothing, such as \"5 seconds\""
-      )
-    )
-  ),
+  timeLimit: Schema.optionalKey(TimeLimit),
   memoryLimit: Schema.optionalKey(Schema.Int.check(Schema.isGreaterThanOrEqualTo(32))),
   workers: Schema.optionalKey(PositiveInt),
   callsPerWorker: Schema.optionalKey(PositiveInt),

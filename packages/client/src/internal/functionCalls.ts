@@ -133,6 +133,10 @@ export const callService = <A>(
 // By contract
 // -----------------------------------------------------------------------------
 
+const codecOf = <F extends RealmFunction.Any | RealmFunction.AnyStream>(contract: F) =>
+  // It answers what the types of the contract say.
+  contract.codec as RealmFunction.Codec<unknown, RealmFunction.Success<F>, RealmFunction.OwnError<F>>
+
 /** Calls a function by its contract. */
 export const callContract = <F extends RealmFunction.Any>(
   user: Sessions.UserRef,
@@ -143,8 +147,7 @@ export const callContract = <F extends RealmFunction.Any>(
   CallError | RealmFunction.ContractError | RealmFunction.OwnError<F>,
   Client
 > => {
-  // The codec of a contract answers what the types of the contract say.
-  const codec = contract.codec as RealmFunction.Codec<unknown, RealmFunction.Success<F>, RealmFunction.OwnError<F>>
+  const codec = codecOf(contract)
   return aroundFunction(
     codec.encodeArgs(args).pipe(
       Effect.flatMap((args) => sendPlain(user, contract.name, args)),
@@ -213,8 +216,7 @@ export const streamContract = <F extends RealmFunction.AnyStream>(
   CallError | RealmFunction.ContractError | RealmFunction.OwnError<F>,
   Client
 > => {
-  // The codec of a contract answers what the types of the contract say.
-  const codec = contract.codec as RealmFunction.Codec<unknown, RealmFunction.Success<F>, RealmFunction.OwnError<F>>
+  const codec = codecOf(contract)
   return aroundStream(
     Stream.unwrap(Effect.map(codec.encodeArgs(args), (args) => streamPlain(user, contract.name, args))).pipe(
       Stream.catchIf(

@@ -281,3 +281,28 @@ export const typeNumber = (value: unknown): number => {
       return 127
   }
 }
+
+/** The numbers of types by the names that `$type` and schemas know them by. */
+export const typeNames: { readonly [name: string]: ReadonlyArray<number> } = {
+  double: [1],
+  string: [2],
+  object: [3],
+  array: [4],
+  binData: [5],
+  undefined: [6],
+  objectId: [7],
+  bool: [8],
+  date: [9],
+  null: [10],
+  regex: [11],
+  javascript: [13],
+  symbol: [14],
+  javascriptWithScope: [15],
+  int: [16],
+  timestamp: [17],
+  long: [18],
+  decimal: [19],
+  minKey: [-1],
+  maxKey: [127],
+  number: [1, 16, 18, 19]
+}

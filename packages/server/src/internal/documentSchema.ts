@@ -7,7 +7,7 @@ import { Binary } from "bson"
 import type * as Schema from "effect/Schema"
 import { toNumber } from "./bsonNumber.ts"
 import { compare } from "./bsonOrder.ts"
-import { exact, type Fields, isArray, isFields, isNumeric, typeNumber } from "./bsonValue.ts"
+import { exact, type Fields, isArray, isFields, isNumeric, typeNames, typeNumber } from "./bsonValue.ts"
 import * as Expression from "./ruleExpression.ts"
 
 /** A keyword that cannot be enforced, with the path to it. */
@@ -40,31 +40,11 @@ const isObject = (value: Schema.Json | undefined): value is Json =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
 const typeNumbers: { readonly [name: string]: ReadonlyArray<number> } = {
-  double: [1],
+  ...typeNames,
   float: [1],
-  string: [2],
-  object: [3],
-  array: [4],
-  binData: [5],
-  undefined: [6],
-  objectId: [7],
   objectid: [7],
-  bool: [8],
   boolean: [8],
-  date: [9],
-  null: [10],
-  regex: [11],
-  javascript: [13],
-  symbol: [14],
-  javascriptWithScope: [15],
-  int: [16],
   integer: [16, 18],
-  timestamp: [17],
-  long: [18],
-  decimal: [19],
-  number: [1, 16, 18, 19],
-  minKey: [-1],
-  maxKey: [127],
   mixed: []
 }
 

@@ -9,6 +9,7 @@ import { readFileSync, realpathSync } from "node:fs"
 import { createRequire, isBuiltin } from "node:module"
 import * as path from "node:path"
 import * as vm from "node:vm"
+import { tools } from "./functionSource.ts"
 
 /** Where packages are, and which of them functions may require. */
 export interface Packages {
@@ -18,23 +19,7 @@ export interface Packages {
 }
 
 /** What a package's module finds in scope, beside the globals of the context. */
-export const scope = [
-  "exports",
-  "require",
-  "module",
-  "__filename",
-  "__dirname",
-  "process",
-  "global",
-  "console",
-  "setTimeout",
-  "setInterval",
-  "setImmediate",
-  "clearTimeout",
-  "clearInterval",
-  "clearImmediate",
-  "queueMicrotask"
-] as const
+export const scope = ["exports", "require", "module", "__filename", "__dirname", "process", "global", ...tools] as const
 
 /** A module of a package. */
 export type Module =

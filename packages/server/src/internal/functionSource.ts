@@ -7,11 +7,8 @@ export interface SourceError {
   readonly message: string
 }
 
-/** What a source finds in scope: made anew for each call, so that nothing of it can belong to another call. */
-export const scope = [
-  "exports",
-  "require",
-  "context",
+/** What is made anew for each call, so that nothing of it can belong to another call. */
+export const tools = [
   "console",
   "setTimeout",
   "setInterval",
@@ -21,6 +18,9 @@ export const scope = [
   "clearImmediate",
   "queueMicrotask"
 ] as const
+
+/** What a source finds in scope. */
+export const scope = ["exports", "require", "context", ...tools] as const
 
 /** The modules of Node.js that functions may require. */
 export const modules = [

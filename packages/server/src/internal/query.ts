@@ -14,6 +14,7 @@ import {
   maxDepth,
   rank,
   rankOf,
+  typeNames,
   typeNumber
 } from "./bsonValue.ts"
 import { missing, parsePath, type Path, someValue } from "./documentPath.ts"
@@ -97,30 +98,6 @@ const isIn = (operator: string, operand: unknown): Condition => {
       ? orMissing
       : (keys.size > 0 && keys.has(keyText(encodeKey([value])))) || tests.some((test) => test(value))
   )
-}
-
-const typeNames: { readonly [name: string]: ReadonlyArray<number> } = {
-  double: [1],
-  string: [2],
-  object: [3],
-  array: [4],
-  binData: [5],
-  undefined: [6],
-  objectId: [7],
-  bool: [8],
-  date: [9],
-  null: [10],
-  regex: [11],
-  javascript: [13],
-  symbol: [14],
-  javascriptWithScope: [15],
-  int: [16],
-  timestamp: [17],
-  long: [18],
-  decimal: [19],
-  minKey: [-1],
-  maxKey: [127],
-  number: [1, 16, 18, 19]
 }
 
 const hasType = (operand: unknown): Condition => {
