@@ -7,12 +7,12 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as DataSource from "./DataSource.ts"
-import * as JsonWebToken from "./internal/jsonWebToken.ts"
-import * as Metadata from "./internal/metadata.ts"
-import * as OAuthAccount from "./internal/oauthAccount.ts"
-import * as PublicUrl from "./internal/publicUrl.ts"
-import * as Expression from "./internal/ruleExpression.ts"
-import * as RuleReferences from "./internal/ruleReferences.ts"
+import * as Expression from "./internal/documents/ruleExpression.ts"
+import * as RuleReferences from "./internal/documents/ruleReferences.ts"
+import * as PublicUrl from "./internal/http/publicUrl.ts"
+import * as JsonWebToken from "./internal/providers/jsonWebToken.ts"
+import * as Metadata from "./internal/providers/metadata.ts"
+import * as OAuthAccount from "./internal/providers/oauthAccount.ts"
 
 const defaultTo = <A>(value: A): Effect.Effect<A> => Effect.succeed(value)
 

@@ -8,8 +8,8 @@ import * as Path from "effect/Path"
 import type * as PlatformError from "effect/PlatformError"
 import * as Schema from "effect/Schema"
 import type { AppDefinition } from "./AppDefinition.ts"
-import * as Reading from "./internal/appReading.ts"
-import * as FunctionPackageReading from "./internal/functionPackageReading.ts"
+import * as Reading from "./internal/appFolder/appReading.ts"
+import * as FunctionPackageReading from "./internal/appFolder/functionPackageReading.ts"
 
 // -----------------------------------------------------------------------------
 // Model

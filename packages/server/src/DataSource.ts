@@ -5,10 +5,10 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { DatabaseError } from "./DatabaseError.ts"
-import * as DocumentSchema from "./internal/documentSchema.ts"
-import { compileStoredFields } from "./internal/projection.ts"
-import { compileFilter, exactFilter } from "./internal/query.ts"
-import * as Expression from "./internal/ruleExpression.ts"
+import * as DocumentSchema from "./internal/documents/documentSchema.ts"
+import * as Expression from "./internal/documents/ruleExpression.ts"
+import { compileStoredFields } from "./internal/engine/projection.ts"
+import { compileFilter, exactFilter } from "./internal/engine/query.ts"
 
 const defaultTo = <A>(value: A): Effect.Effect<A> => Effect.succeed(value)
 

@@ -18,8 +18,8 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type { Caller as FunctionCaller } from "./Functions.ts"
-import * as GroupFunctions from "./internal/groupFunctions.ts"
-import * as Expression from "./internal/ruleExpression.ts"
+import * as Expression from "./internal/documents/ruleExpression.ts"
+import * as GroupFunctions from "./internal/functions/groupFunctions.ts"
 
 // -----------------------------------------------------------------------------
 // Model

@@ -17,7 +17,7 @@ import { createServer, type Server, STATUS_CODES } from "node:http"
 import type { Socket } from "node:net"
 import type { Database } from "./Database.ts"
 import type { DatabaseError } from "./DatabaseError.ts"
-import * as Streams from "./internal/streams.ts"
+import * as Streams from "./internal/http/streams.ts"
 import * as RealmServer from "./RealmServer.ts"
 
 // -----------------------------------------------------------------------------

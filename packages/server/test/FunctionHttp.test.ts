@@ -11,9 +11,9 @@ import { createHash } from "node:crypto"
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
 import { vi } from "vitest"
-import * as Digest from "../src/internal/digestAuth.ts"
-import * as GuardedHttpClient from "../src/internal/guardedHttpClient.ts"
-import { isPublic } from "../src/internal/publicAddress.ts"
+import * as Digest from "../src/internal/functions/digestAuth.ts"
+import * as GuardedHttpClient from "../src/internal/functions/guardedHttpClient.ts"
+import { isPublic } from "../src/internal/functions/publicAddress.ts"
 import { call, patience, reason, type Sources, withFunctions } from "./support/functions.ts"
 
 vi.setConfig({ testTimeout: patience, hookTimeout: patience })

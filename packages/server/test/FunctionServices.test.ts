@@ -12,7 +12,7 @@ import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/testing/TestClock"
 import { vi } from "vitest"
-import * as FunctionServices from "../src/internal/functionServices.ts"
+import * as FunctionServices from "../src/internal/functions/functionServices.ts"
 import { call, callAs, client, patience, reason, type Sources, withFunctions } from "./support/functions.ts"
 
 vi.setConfig({ testTimeout: patience, hookTimeout: patience })

@@ -21,7 +21,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import { vi } from "vitest"
-import * as FunctionServices from "../src/internal/functionServices.ts"
+import * as FunctionServices from "../src/internal/functions/functionServices.ts"
 import { call, callAs, client, patience, reason, withFunctions } from "./support/functions.ts"
 
 vi.setConfig({ testTimeout: patience, hookTimeout: patience })

@@ -10,9 +10,9 @@ import * as RateLimiter from "effect/persistence/RateLimiter"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/testing/TestClock"
-import * as Attempts from "../src/internal/attempts.ts"
-import * as ClientAddress from "../src/internal/clientAddress.ts"
 import * as ExpiringTable from "../src/internal/expiringTable.ts"
+import * as Attempts from "../src/internal/http/attempts.ts"
+import * as ClientAddress from "../src/internal/http/clientAddress.ts"
 import * as Wire from "./support/wire.ts"
 
 const path = `${Wire.providers}/local-userpass`

@@ -14,7 +14,7 @@ import * as TestClock from "effect/testing/TestClock"
 import * as Tracer from "effect/Tracer"
 import { get, type IncomingHttpHeaders, type IncomingMessage } from "node:http"
 import { connect } from "node:net"
-import * as Streams from "../src/internal/streams.ts"
+import * as Streams from "../src/internal/http/streams.ts"
 import * as Wire from "./support/wire.ts"
 
 const app = Wire.makeApp()

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Double, Int32, Long, ObjectId } from "bson"
 import type * as Schema from "effect/Schema"
-import * as DocumentSchema from "../src/internal/documentSchema.ts"
+import * as DocumentSchema from "../src/internal/documents/documentSchema.ts"
 
 type Fields = { [name: string]: unknown }
 

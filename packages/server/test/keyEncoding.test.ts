@@ -1,9 +1,9 @@
 import { assert, it } from "@effect/vitest"
 import { Decimal128, Double, EJSON, Int32, Long } from "bson"
-import { combine } from "../src/internal/bsonNumber.ts"
-import { compare } from "../src/internal/bsonOrder.ts"
-import { decode, encode, exact } from "../src/internal/bsonValue.ts"
-import { encodeKey } from "../src/internal/keyEncoding.ts"
+import { combine } from "../src/internal/engine/bsonNumber.ts"
+import { compare } from "../src/internal/engine/bsonOrder.ts"
+import { decode, encode, exact } from "../src/internal/engine/bsonValue.ts"
+import { encodeKey } from "../src/internal/engine/keyEncoding.ts"
 import { arbitraryValue } from "./support/documents.ts"
 
 const sign = (order: number) => Math.sign(order)

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Binary, BSONRegExp, Decimal128, Double, Int32, Long, ObjectId, UUID } from "bson"
 import type * as Schema from "effect/Schema"
-import * as Expression from "../src/internal/ruleExpression.ts"
+import * as Expression from "../src/internal/documents/ruleExpression.ts"
 
 const id = "65f000000000000000000001"
 const uuid = new UUID("0d5b6e4c-9b62-4b3c-8c1c-2f5e6f0a1b0b")

@@ -1,7 +1,7 @@
 import type { AppDefinition } from "../AppDefinition.ts"
 import type { AppIds } from "./appIds.ts"
-import type { Issuers } from "./oauthProviders.ts"
-import type { Place } from "./refusal.ts"
+import type { Place } from "./http/refusal.ts"
+import type { Issuers } from "./providers/oauthProviders.ts"
 
 /** What the endpoints know of the app they serve. */
 export interface Served {

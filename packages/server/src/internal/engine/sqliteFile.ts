@@ -1,0 +1,142 @@
+/**
+ * Opening a SQLite database for this process alone, and telling its failures apart.
+ */
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { DatabaseSync } from "node:sqlite"
+import { pathToFileURL } from "node:url"
+import { DatabaseError } from "../../DatabaseError.ts"
+import { failure } from "./failure.ts"
+
+/** "rlmd": marks the files that are ours, in SQLite's field for it. */
+const applicationId = 0x726c6d64
+const layoutVersion = 1
+
+export type Durability = "process" | "power"
+
+const primaryCode = (error: unknown): number | undefined =>
+  error instanceof Error && "errcode" in error && typeof error.errcode === "number" ? error.errcode & 0xff : undefined
+
+/** A thrown value of SQLite, the file system or bson as the reason it stands for. */
+export const toDatabaseError = (filename: string, error: unknown): DatabaseError => {
+  if (error instanceof DatabaseError) return error
+  const detail = error instanceof Error ? error.message : String(error)
+  switch (primaryCode(error)) {
+    case 5: // SQLITE_BUSY
+    case 6: // SQLITE_LOCKED
+      return failure({ _tag: "Locked", filename }, error)
+    case 11: // SQLITE_CORRUPT
+      return failure({ _tag: "Corrupt", filename, detail: "it is damaged" }, error)
+    case 26: // SQLITE_NOTADB
+      return failure({ _tag: "Corrupt", filename, detail: "it is not a database" }, error)
+    default:
+  }
+  if (error instanceof Error && error.name === "BSONError") {
+    return failure({ _tag: "Corrupt", filename, detail: "a document in it is damaged" }, error)
+  }
+  return failure({ _tag: "Unavailable", filename, detail }, error)
+}
+
+const corrupt = (filename: string, detail: string): DatabaseError => failure({ _tag: "Corrupt", filename, detail })
+
+const isMissing = (error: unknown): boolean => error instanceof Error && "code" in error && error.code === "ENOENT"
+
+/** Creates the file readable by its owner alone; SQLite gives its log the same permissions. */
+const create = (filename: string): void => {
+  fs.closeSync(fs.openSync(filename, "wx", 0o600))
+}
+
+const pragma = (database: DatabaseSync, name: string): number =>
+  Number(database.prepare(`PRAGMA ${name}`).get()?.[name])
+
+/**
+ * Looks at the file without a lock or a log, so that nothing is ever written to or beside one that is not ours. SQLite
+ * does even this reading: a process that closes a handle of its own on the file loses all the locks it has on it.
+ */
+const inspect = (filename: string): "new" | "ours" => {
+  let found: fs.Stats
+  try {
+    found = fs.statSync(filename)
+  } catch (error) {
+    if (!isMissing(error)) throw error
+    create(filename)
+    return "new"
+  }
+  if (!found.isFile()) throw corrupt(filename, "it is not a file")
+  if (found.size === 0) return "new"
+  if (found.size < 512) throw corrupt(filename, "it is not a database")
+  const url = pathToFileURL(filename)
+  url.searchParams.set("immutable", "1")
+  const database = new DatabaseSync(url, { readOnly: true })
+  try {
+    const id = pragma(database, "application_id")
+    // the process that made it ended before the mark was set: still without any content
+    if (id === 0 && pragma(database, "schema_version") === 0) return "new"
+    if (id !== applicationId) throw corrupt(filename, "it is the database of another program")
+    const version = pragma(database, "user_version")
+    if (version > layoutVersion) throw corrupt(filename, `it was written by a newer version (layout ${version})`)
+    return "ours"
+  } finally {
+    database.close()
+  }
+}
+
+const schema = `
+CREATE TABLE IF NOT EXISTS collections (
+  id INTEGER PRIMARY KEY,
+  database TEXT NOT NULL,
+  name TEXT NOT NULL,
+  UNIQUE (database, name)
+);
+CREATE TABLE IF NOT EXISTS indexes (
+  id INTEGER PRIMARY KEY,
+  collection INTEGER NOT NULL REFERENCES collections (id),
+  declaration BLOB NOT NULL,
+  multikey INTEGER NOT NULL DEFAULT 0
+);`
+
+/** A database in memory, gone when closed. */
+export const openMemory = (): DatabaseSync => {
+  const database = new DatabaseSync(":memory:")
+  database.exec(schema)
+  return database
+}
+
+/** Opens a file for this process alone; the lock is the operating system's and ends with the process. */
+export const openFile = (filename: string, durability: Durability): DatabaseSync => {
+  let database: DatabaseSync | undefined
+  try {
+    const state = inspect(filename)
+    database = new DatabaseSync(path.resolve(filename))
+    // Set before the first access: no shared memory file is made and the lock is never given back. A second process
+    // that writes through caches of its own could not be told from damage.
+    database.exec("PRAGMA busy_timeout = 0; PRAGMA locking_mode = EXCLUSIVE")
+    if (state === "new") {
+      database.exec(
+        `BEGIN EXCLUSIVE; PRAGMA application_id = ${applicationId}; PRAGMA user_version = ${layoutVersion}; COMMIT`
+      )
+    }
+    database.exec("BEGIN IMMEDIATE; COMMIT")
+    database.prepare("SELECT count(*) FROM sqlite_schema").get()
+    database.exec("PRAGMA journal_mode = WAL")
+    // NORMAL: a commit is in the log before it is answered, so it survives the end of the process; only a loss of power
+    // can take back the last of them, and never damages the file. FULL waits for the disk at each commit (30 times the
+    // cost here), and all else waits with it: the engine runs on the event loop.
+    database.exec(`PRAGMA synchronous = ${durability === "power" ? "FULL" : "NORMAL"}`)
+    database.exec(schema)
+    return database
+  } catch (error) {
+    if (database?.isOpen === true) database.close()
+    throw toDatabaseError(filename, error)
+  }
+}
+
+/** Moves the log into the file and closes it. */
+export const close = (database: DatabaseSync): void => {
+  if (!database.isOpen) return
+  try {
+    database.exec("PRAGMA wal_checkpoint(TRUNCATE)")
+  } finally {
+    database.close()
+  }
+}
