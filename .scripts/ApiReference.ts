@@ -19,6 +19,8 @@ export interface Export {
   readonly name: string
   /** Whether a reader needs to see it used: functions, classes and layers. */
   readonly needsExample: boolean
+  /** The source file that declares it, relative to the root. Its examples are there. */
+  readonly file: string
   readonly line: number
   /** The text of the doc comment, empty when there is none. */
   readonly doc: string
@@ -95,6 +97,7 @@ export const read = (file: string, source: string): Module => {
   const exported = (statement: Node, declaration: Node): Array<Export> => {
     const comment = docBefore(statement.start)
     const common = {
+      file,
       line: source.slice(0, statement.start).split("\n").length,
       doc: comment === undefined ? "" : docText(comment.value)
     }
@@ -125,14 +128,7 @@ export const read = (file: string, source: string): Module => {
       if (typeof from === "string" && from.startsWith(".")) {
         const path = join(dirname(file), from)
         const there = read(path, readFileSync(join(Example.root, path), "utf8")).exports
-        // What is public where it is declared has its example there.
-        const needsExample = (one: Export) => one.needsExample && from.includes("internal/")
-        return there.filter((one) => one.name === local).map((one) => ({
-          ...one,
-          name: name(here),
-          line: source.slice(0, statement.start).split("\n").length,
-          needsExample: needsExample(one)
-        }))
+        return there.filter((one) => one.name === local).map((one) => ({ ...one, name: name(here) }))
       }
       return typeof from === "string"
         ? [{
@@ -166,16 +162,21 @@ export const modules = (): ReadonlyArray<Module> =>
     .toSorted()
     .map((file) => read(file, readFileSync(join(Example.root, file), "utf8")))
 
-/** What is missing: doc comments, and examples in which functions, classes and layers are used. */
-export const gaps = (module: Module, source: string): ReadonlyArray<string> => {
-  const shown = Example.extract(module.file, source).map((example) => example.code).join("\n")
+/**
+ * What is missing: doc comments, and examples in which functions, classes and layers are used.
+ *
+ * @param sourceOf the text of a source file
+ */
+export const gaps = (module: Module, sourceOf: (file: string) => string): ReadonlyArray<string> => {
+  const shown = (file: string) => Example.extract(file, sourceOf(file)).map((example) => example.code).join("\n")
   const documented = new Set(module.exports.filter((one) => one.doc !== "").map((one) => one.name))
   return [
     ...(module.doc === "" ? [`${module.file}:1: the module has no doc comment`] : []),
     ...module.exports.flatMap((one) => {
-      const at = `${module.file}:${one.line}: ${one.name}`
+      const at = `${one.file}:${one.line}: ${one.name}`
       if (!documented.has(one.name)) return [`${at} has no doc comment`]
-      return one.needsExample && !new RegExp(`(?<![\\w$])${one.name.replaceAll("$", "\\$")}(?![\\w$])`).test(shown)
+      return one.needsExample &&
+          !new RegExp(`(?<![\\w$])${one.name.replaceAll("$", "\\$")}(?![\\w$])`).test(shown(one.file))
         ? [`${at} is used in no example of its module`]
         : []
     })

@@ -40,7 +40,7 @@ export const files = (): ReadonlyArray<string> =>
       "docs/**/*.md",
       "*.md"
     ],
-    { cwd: root, exclude: ["**/internal/**", "docs/api/**", "CHANGELOG.md"] }
+    { cwd: root, exclude: ["docs/api/**", "CHANGELOG.md"] }
   ).map((file) => file.replaceAll("\\", "/")).toSorted()
 
 const fence = /^(\s*)```ts(?:\s+(.*\S))?\s*$/

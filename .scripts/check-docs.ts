@@ -4,8 +4,7 @@ import { join } from "node:path"
 import * as ApiReference from "./ApiReference.ts"
 import * as Example from "./Example.ts"
 
-const gaps = ApiReference.modules().flatMap((module) =>
-  ApiReference.gaps(module, readFileSync(join(Example.root, module.file), "utf8"))
-)
+const sourceOf = (file: string) => readFileSync(join(Example.root, file), "utf8")
+const gaps = ApiReference.modules().flatMap((module) => ApiReference.gaps(module, sourceOf))
 for (const gap of gaps) console.error(gap)
 if (gaps.length > 0) process.exitCode = 1
