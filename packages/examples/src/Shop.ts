@@ -16,6 +16,7 @@ import * as Redacted from "effect/Redacted"
 import * as References from "effect/References"
 import { SignJWT } from "jose"
 import { fileURLToPath } from "node:url"
+import * as Supplier from "./supplier.ts"
 import * as Tables from "./tables.ts"
 
 /** The folder of the sample app. */
@@ -62,8 +63,9 @@ const open = ({ app, database, port }: {
   readonly app: AppFolder.Loaded["app"]
   readonly database: string
   readonly port: number
-}): Layer.Layer<Shop, OpenError> =>
-  Layer.effect(
+}): Layer.Layer<Shop, OpenError> => {
+  const { supplierKey } = app.secrets
+  return Layer.effect(
     Shop,
     Effect.gen(function*() {
       const baseUrl = yield* Listener.origin
@@ -75,9 +77,17 @@ const open = ({ app, database, port }: {
       })
     })
   ).pipe(
-    Layer.provide(Listener.layer({ app, port, host: "127.0.0.1", functionGroups: Tables.layer })),
+    Layer.provide(Listener.layer({
+      app,
+      port,
+      host: "127.0.0.1",
+      functionGroups: Tables.layer,
+      http: { allowedHosts: [Supplier.host] },
+      ...(supplierKey === undefined ? undefined : { httpClient: Supplier.layer(supplierKey) })
+    })),
     Layer.provide(Database.layerUrl(database))
   )
+}
 
 /** Opens the shop on this machine, and closes it with the scope of the layer: requests in flight are answered first. */
 export const layer = ({ database = "memory:", folder: directory = folder, port = 0 }: Options = {}): Layer.Layer<

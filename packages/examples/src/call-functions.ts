@@ -13,6 +13,8 @@ const Order = Schema.Struct({
   total: Schema.Int
 })
 
+const Stock = Schema.Struct({ item: Schema.String, left: Schema.Int })
+
 export const callFunctions = Effect.fn("callFunctions")(function*(app: App.App) {
   const user = yield* App.logIn(app, Credentials.anonymous())
 
@@ -25,7 +27,10 @@ export const callFunctions = Effect.fn("callFunctions")(function*(app: App.App) 
   // Operations take the user first, or last in a pipe.
   const greeting = yield* user.pipe(User.callFunction("greet", ["Zoë"], Schema.String))
 
-  return { sum, total: order.total, orderedOnADate: order.orderedAt instanceof Date, greeting }
+  // A function may ask other servers on its way: this one has a supplier tell how much tea there is.
+  const { left } = yield* User.callFunction(user, "restock", ["tea"], Stock)
+
+  return { sum, total: order.total, orderedOnADate: order.orderedAt instanceof Date, greeting, left }
 })
 
 if (import.meta.main) Shop.run(callFunctions)

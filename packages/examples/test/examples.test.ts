@@ -43,7 +43,8 @@ describe("the examples", () => {
         sum: 6,
         total: 15,
         orderedOnADate: true,
-        greeting: "Welcome to the shop, Zoë. This is The Corner Shop."
+        greeting: "Welcome to the shop, Zoë. This is The Corner Shop.",
+        left: 240
       })
     }), 30_000)
 

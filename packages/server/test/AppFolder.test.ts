@@ -53,7 +53,10 @@ it.layer(NodeServices.layer)("AppFolder", (it) => {
       assert.isTrue(app.authProviders.emailPassword?.autoConfirm)
       assert.strictEqual(app.authProviders.customFunction?.authFunctionName, "login")
       assert.strictEqual(app.customUserData?.collectionName, "preferences")
-      assert.deepStrictEqual(app.environment, { tag: "development", values: { greeting: "Welcome to the shop" } })
+      assert.deepStrictEqual(app.environment, {
+        tag: "development",
+        values: { greeting: "Welcome to the shop", supplier: "supplier.example" }
+      })
     }))
 
   it.effect("the functions of the sample app run", () =>
