@@ -19,7 +19,8 @@ import {
   unset,
   unwind
 } from "./documentStages.ts"
-import { bind, compileExpression, type Names, type Scope } from "./expression.ts"
+import { compileExpression } from "./expression.ts"
+import { bind, type Names, type Scope } from "./expressionScope.ts"
 import { badFilter, badPipeline } from "./failure.ts"
 import { bucket, count, group, sortByCount } from "./groupStages.ts"
 import { withValueAt } from "./projection.ts"

@@ -7,7 +7,8 @@ import { isPosition, missing, parsePath, type Path } from "./documentPath.ts"
 import { parseDirection } from "./documentSort.ts"
 import { badDocument, failure } from "./failure.ts"
 import { encodeKey, keyText } from "./keyEncoding.ts"
-import { compileFilter, type Predicate } from "./query.ts"
+import { compileFilter } from "./query.ts"
+import type { Predicate } from "./queryCondition.ts"
 
 export interface IndexField {
   readonly path: Path

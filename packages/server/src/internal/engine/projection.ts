@@ -4,9 +4,11 @@
 import { toNumber, wholeNumber } from "./bsonNumber.ts"
 import { exact, type Fields, isArray, isFields, isNumeric, setField } from "./bsonValue.ts"
 import { parsePath, type Path, valueAt } from "./documentPath.ts"
-import { compileExpression, type Expression, type Names, type Scope } from "./expression.ts"
+import { compileExpression } from "./expression.ts"
+import type { Expression, Names, Scope } from "./expressionScope.ts"
 import { badFilter, refusing } from "./failure.ts"
-import { compileElementMatch, type Test } from "./query.ts"
+import { compileElementMatch } from "./query.ts"
+import type { Test } from "./queryCondition.ts"
 import { foundPosition } from "./queryPosition.ts"
 
 /** `filter` is what has found the document. */

@@ -3,7 +3,8 @@
  */
 import type { Fields } from "./bsonValue.ts"
 import { isTrue } from "./conversion.ts"
-import { compileExpression, limitedSteps } from "./expression.ts"
+import { compileExpression } from "./expression.ts"
+import { limitedSteps } from "./expressionScope.ts"
 
 /** The truth of an expression for a document in exact form. */
 export const compileCondition = (expression: unknown): (document: Fields) => boolean => {

@@ -8,7 +8,7 @@ import { type Fields, isArray, isFields, rank, rankOf } from "./bsonValue.ts"
 import type { Sort } from "./documentSort.ts"
 import type { IndexDeclaration } from "./indexKeys.ts"
 import { afterPrefix, concatKeys, encodeKey, rankBounds } from "./keyEncoding.ts"
-import { isOperators } from "./query.ts"
+import { isOperators } from "./queryCondition.ts"
 
 /** Keys from `low` up to, not including, `high`. */
 export interface Interval {

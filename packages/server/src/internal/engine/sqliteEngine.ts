@@ -28,7 +28,7 @@ import {
   updateDocuments,
   type UpdateOutcome
 } from "./documentWrites.ts"
-import { limitedSteps } from "./expression.ts"
+import { limitedSteps } from "./expressionScope.ts"
 import { badFilter, failure } from "./failure.ts"
 import { declareIndex, type IndexDeclaration, sameIndex } from "./indexKeys.ts"
 import { compileProjection } from "./projection.ts"

@@ -3,7 +3,7 @@
  */
 import { wholeNumber } from "./bsonNumber.ts"
 import { type Fields, isFields } from "./bsonValue.ts"
-import type { Scope } from "./expression.ts"
+import type { Scope } from "./expressionScope.ts"
 import { badFilter } from "./failure.ts"
 
 export type Documents = Iterable<Fields>
