@@ -290,8 +290,8 @@ const letGo = (
         ? Sessions.loggedOut(found)
         : Option.none()
   ).pipe(
-    Effect.catch((error) => Effect.logWarning(`User ${user.id} could not be logged out: ${error.message}`)),
-    (logOut) => aroundLogOut(logOut, { endpoint: Endpoint.deleteSession, appId: user.appId })
+    (logOut) => aroundLogOut(logOut, { endpoint: Endpoint.deleteSession, appId: user.appId }),
+    Effect.catch((error) => Effect.logWarning(`User ${user.id} could not be logged out: ${error.message}`))
   )
 
 const aroundLogOut = Operation.make("User.logOut")

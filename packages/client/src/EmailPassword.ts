@@ -49,7 +49,6 @@ const sendConfirmation = operation("resendConfirmationEmail", Endpoint.sendConfi
 const sendCallConfirmation = operation("retryCustomConfirmation", Endpoint.callConfirmation)
 const sendReset = operation("sendResetPasswordEmail", Endpoint.sendReset)
 const sendSetPassword = operation("resetPassword", Endpoint.reset)
-const sendCallReset = operation("callResetPasswordFunction", Endpoint.callReset)
 
 const to = (app: App) => ({ baseUrl: app.baseUrl, params: { appId: app.id } })
 
@@ -278,6 +277,9 @@ export interface ResetCall {
   readonly args?: ReadonlyArray<unknown>
 }
 
+const sendCallReset = /* @__PURE__ */ Transport.make(Endpoint.callReset)
+const aroundCallReset = /* @__PURE__ */ Operation.make("EmailPassword.callResetPasswordFunction")
+
 /**
  * Runs the app's reset function (`callResetPasswordFunction`). Fails with `AuthError.UserNotFound`, with
  * `RequestError.BadRequest` when the function refused, with `EjsonError` when an argument has no Extended JSON form.
@@ -312,12 +314,12 @@ export const callResetPasswordFunction: {
     CallResetPasswordFunctionError,
     HttpClient.HttpClient
   > => {
-    const encoded = Ejson.encode(args ?? [], { root: "args" })
-    if (Result.isFailure(encoded)) return Effect.fail(encoded.failure)
-    return sendCallReset(app, {
-      ...to(app),
-      // An array encodes to an array.
-      payload: { email, password: redacted(password), arguments: encoded.success as ReadonlyArray<unknown> }
-    })
+    const sent = Result.map(Ejson.encode(args ?? [], { root: "args" }), (args) =>
+      sendCallReset({
+        ...to(app),
+        // An array encodes to an array.
+        payload: { email, password: redacted(password), arguments: args as ReadonlyArray<unknown> }
+      }))
+    return aroundCallReset(Effect.flatten(Effect.fromResult(sent)), { endpoint: Endpoint.callReset, appId: app.id })
   }
 )

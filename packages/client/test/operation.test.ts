@@ -1,30 +1,15 @@
 import * as Faults from "@effect-realm/testing/Faults"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Metric, Option, Schema, Tracer } from "effect"
-import { inspect } from "node:util"
-import { App, Credentials, EmailPassword, Metrics, Policy, TokenStore, User } from "../src/index.ts"
+import { Effect, Layer, Metric, Option, Schema } from "effect"
+import { App, Credentials, Metrics, Policy, TokenStore, User } from "../src/index.ts"
 import type * as ModelServer from "./laws/modelServer.ts"
 import * as World from "./laws/world.ts"
 import * as Scripted from "./scripted.ts"
+import * as Spans from "./spans.ts"
 
 const { app, done, inWorld, operations, settled } = World
 
-/** A tracer that keeps what it is given. */
-const recorder = () => {
-  const spans: Array<Tracer.NativeSpan> = []
-  const tracer = Tracer.make({
-    span: (options) => {
-      const span = new Tracer.NativeSpan(options)
-      spans.push(span)
-      return span
-    }
-  })
-  return { spans, traced: Effect.provideService(Tracer.Tracer, tracer) }
-}
-
-const parentOf = (span: Tracer.NativeSpan): Tracer.AnySpan | undefined => Option.getOrUndefined(span.parent)
-
-const attributes = (span: Tracer.NativeSpan | undefined) => Object.fromEntries(span?.attributes ?? [])
+const { attributes, parentOf, printed, recorder } = Spans
 
 const base = "/api/client/v2.0"
 
@@ -96,39 +81,6 @@ describe("Spans", () => {
         assert.isUndefined(attributes(second)["error.type"])
       })))
 
-  it.effect("name operations without a user, too", () => {
-    const { spans, traced } = recorder()
-    const account = { email: "zoe@example.com", password: "secret of zoe" }
-    const link = { token: "secret of a link", tokenId: "1" }
-    return Effect.gen(function*() {
-      yield* EmailPassword.registerUser(app, account)
-      yield* EmailPassword.confirmUser(app, link)
-      yield* EmailPassword.resendConfirmationEmail(app, account)
-      yield* EmailPassword.retryCustomConfirmation(app, account)
-      yield* EmailPassword.sendResetPasswordEmail(app, account)
-      yield* EmailPassword.resetPassword(app, { ...link, password: account.password })
-      yield* EmailPassword.callResetPasswordFunction(app, account)
-      yield* App.location(app)
-      const own = spans.filter((span) => parentOf(span) === undefined)
-      assert.deepStrictEqual(own.map((span) => span.name), [
-        "EmailPassword.registerUser",
-        "EmailPassword.confirmUser",
-        "EmailPassword.resendConfirmationEmail",
-        "EmailPassword.retryCustomConfirmation",
-        "EmailPassword.sendResetPasswordEmail",
-        "EmailPassword.resetPassword",
-        "EmailPassword.callResetPasswordFunction",
-        "App.location"
-      ])
-      for (const span of own) {
-        assert.strictEqual(attributes(span)["realm.attempts"], 1)
-        assert.include(attributes(span)["http.route"], "/app/:appId/")
-      }
-      assert.notInclude(printed(spans), "secret of")
-      assert.notInclude(printed(spans), "zoe@example.com")
-    }).pipe(traced, Effect.provide(Scripted.make().layer))
-  })
-
   it.effect.prop(
     "show no token, no password and no argument, whatever happens",
     { seed: Schema.Int, log: Schema.Array(Schema.Literals(World.operationNames)).check(Schema.isMaxLength(6)) },
@@ -164,9 +116,6 @@ describe("Spans", () => {
     }).pipe(Effect.provide(Layer.merge(server.layer, Layer.fresh(TokenStore.layerMemory))))
   })
 })
-
-const printed = (value: unknown): string =>
-  inspect(value, { depth: Number.POSITIVE_INFINITY, showHidden: false, maxArrayLength: null, maxStringLength: null })
 
 const assertNoSecret = (server: ModelServer.ModelServer, text: string): void => {
   for (const secret of server.secrets) assert.notInclude(text, secret)

@@ -141,11 +141,19 @@ export const appCodes = {
   RestrictedUIIP: { status: 403, advice: "The app does not accept requests from this address." }
 } as const satisfies Record<string, Code>
 
-/** What a refusal carries beside its code: the server's message, the HTTP status and the address of the log entry. */
+/** What a refusal carries beside its code: the server's message, and what its answer says around it. */
 export interface Refusal {
   readonly message: string
   readonly status: number
   readonly link?: string
+  readonly retryAfter?: number
+}
+
+const optionalFields = {
+  /** Address of the server's log entry, when it sent one. */
+  link: Schema.optionalKey(Schema.String),
+  /** Milliseconds after which the server wants to be asked again, when it said so (`Retry-After`). */
+  retryAfter: Schema.optionalKey(Schema.Finite)
 }
 
 const refusalFields = {
@@ -153,8 +161,7 @@ const refusalFields = {
   message: Schema.String,
   /** HTTP status of the answer. */
   status: Schema.Int,
-  /** Address of the server's log entry, when it sent one. */
-  link: Schema.optionalKey(Schema.String)
+  ...optionalFields
 }
 
 type Reasons<Codes extends Record<string, Code>> = Schema.TaggedUnion<
@@ -319,7 +326,7 @@ export class UnknownServiceError
     code: Schema.optionalKey(Schema.String),
     detail: Schema.String,
     status: Schema.Int,
-    link: Schema.optionalKey(Schema.String)
+    ...optionalFields
   })
 {
   override get message(): string {
@@ -405,7 +412,7 @@ const aliases: Record<string, ErrorCode> = { FunctionNotCallable: "NotCallable" 
 export const make = <C extends ErrorCode>(
   code: C,
   message: string,
-  options?: { readonly status?: number; readonly link?: string }
+  options?: Omit<Partial<Refusal>, "message">
 ): ErrorOf<C> => {
   const known = table.get(code)!
   const [Class] = families[known.family]
@@ -413,7 +420,7 @@ export const make = <C extends ErrorCode>(
     _tag: code,
     message,
     status: options?.status ?? known.status,
-    ...(options?.link === undefined ? undefined : { link: options.link })
+    ...optional(options)
   }
   // The table maps each code to its own family, a relation between two maps that the compiler cannot follow.
   const Family = Class as unknown as new(fields: { readonly reason: Refusal & { readonly _tag: C } }) => ErrorOf<C>
@@ -475,6 +482,8 @@ const text = (value: unknown): string | undefined => {
  * `SessionError.Unauthorized`, 400 `RequestError.BadRequest` (protocol sections 5.1, 6, 8.2). Of a text that is longer than
  * 16,384 characters the error keeps the beginning.
  *
+ * @param options.retryAfter milliseconds that the answer's `Retry-After` asks to wait
+ *
  * ```ts
  * import { RealmError } from "@effect-realm/protocol"
  * import { Option } from "effect"
@@ -483,15 +492,18 @@ const text = (value: unknown): string | undefined => {
  * Option.map(error, (error) => error._tag) // => Option.some("FunctionError")
  * ```
  */
-export const fromWire = (status: number, body: unknown): Option.Option<RealmError> => {
+export const fromWire = (
+  status: number,
+  body: unknown,
+  { retryAfter }: { readonly retryAfter?: number | undefined } = {}
+): Option.Option<RealmError> => {
   if (!Predicate.isReadonlyObject(body)) return Option.none()
   const wire: { readonly [key: string]: unknown } = body
   const code = text(wire["error_code"])
   const message = text(wire["error"])
   if (code === undefined && message === undefined) return Option.none()
   const detail = message ?? "no error message"
-  const link = text(wire["link"])
-  const options = { status, ...(link === undefined ? undefined : { link }) }
+  const options = { status, ...optional({ link: text(wire["link"]), retryAfter }) }
   const known = code === undefined ? codelessReason(status, detail) : errorCode(code)
   return Option.some(
     known === undefined
@@ -522,14 +534,14 @@ export const toWire = (error: RealmError): Wire => {
     return {
       error: error.detail,
       ...(error.code === undefined ? undefined : { error_code: error.code }),
-      ...(error.link === undefined ? undefined : { link: error.link })
+      ...optional({ link: error.link })
     }
   }
   const { _tag, link, message } = error.reason
   return {
     error: message,
     ...(table.get(_tag)!.codeless === true ? undefined : { error_code: _tag }),
-    ...(link === undefined ? undefined : { link })
+    ...optional({ link })
   }
 }
 
@@ -607,18 +619,27 @@ export const narrow = (error: RealmError, declared: Iterable<Schema.Top>): Realm
 const isMember = (error: RealmError, families: ReadonlySet<string>): boolean =>
   error._tag === "UnknownServiceError" || families.has(error._tag)
 
+/** What of the optional fields is there. */
+const optional = (
+  { link, retryAfter }: { readonly link?: string | undefined; readonly retryAfter?: number | undefined } = {}
+): Pick<Refusal, "link" | "retryAfter"> => ({
+  ...(link === undefined ? undefined : { link }),
+  ...(retryAfter === undefined ? undefined : { retryAfter })
+})
+
 const isRealmError = (error: unknown): error is RealmError =>
   error instanceof UnknownServiceError || Object.values(families).some(([Class]) => error instanceof Class)
 
 const asUnknown = (error: RealmError): UnknownServiceError => {
   if (error._tag === "UnknownServiceError") return error
-  return unknown(error.reason.status, toWire(error))
+  const { retryAfter, status } = error.reason
+  return unknown(status, toWire(error), retryAfter)
 }
 
-const unknown = (status: number, body: Wire): UnknownServiceError =>
+const unknown = (status: number, { error, error_code: code, link }: Wire, retryAfter?: number): UnknownServiceError =>
   new UnknownServiceError({
-    detail: body.error,
+    detail: error,
     status,
-    ...(body.error_code === undefined ? undefined : { code: body.error_code }),
-    ...(body.link === undefined ? undefined : { link: body.link })
+    ...(code === undefined ? undefined : { code }),
+    ...optional({ link, retryAfter })
   })

@@ -195,6 +195,20 @@ describe("A refusal", () => {
     }
   })
 
+  it("keeps how long its server wants to be left alone, in whatever family it ends up, and sends it in no body", () => {
+    const retryAfter = 90_000
+    const of = (status: number, body: RealmError.Wire) =>
+      Option.getOrThrow(RealmError.fromWire(status, body, { retryAfter }))
+    const tooMany = of(429, { error: "slow down" })
+    assert.isTrue(tooMany._tag === "RequestError" && tooMany.reason.retryAfter === retryAfter)
+    const unknown = of(503, { error: "slow down", error_code: "Overloaded" })
+    assert.isTrue(unknown._tag === "UnknownServiceError" && unknown.retryAfter === retryAfter)
+    const narrowed = RealmError.narrow(of(404, { error: "no", error_code: "APIKeyNotFound" }), Endpoint.location.error)
+    assert.isTrue(narrowed._tag === "UnknownServiceError" && narrowed.retryAfter === retryAfter)
+    for (const error of [tooMany, unknown, narrowed]) assert.notProperty(RealmError.toWire(error), "retryAfter")
+    assert.notProperty(refused(429, { error: "slow down" }), "retryAfter")
+  })
+
   it("with a code of tomorrow keeps it, and so does one named like a codeless reason or an object's own", () => {
     for (const code of ["QuotumExceeded", "Unauthorized", "AppNotFound", "constructor", "__proto__", "toString"]) {
       const wire = { error: "words", error_code: code, link }

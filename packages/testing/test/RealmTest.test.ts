@@ -198,7 +198,9 @@ describe("RealmTest", { timeout: 30_000 }, () => {
       const errors = yield* Effect.replicateEffect(guess, 11)
       assert.isTrue(errors.slice(0, 10).every(({ _tag }) => _tag === "AuthError"))
       const last = errors[10]
-      assert.isTrue(last?._tag === "RequestError" && last.reason._tag === "TooManyRequests")
+      assert.isTrue(
+        last?._tag === "RequestError" && last.reason._tag === "TooManyRequests" && last.reason.retryAfter === 90_000
+      )
       assert.include(last?.message ?? "", "try again in 90 seconds")
       yield* TestClock.adjust("90 seconds")
       yield* App.logIn(app, credentials)

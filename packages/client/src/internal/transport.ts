@@ -128,10 +128,10 @@ export const make = <E extends AnyEndpoint>(endpoint: E, options?: Options): Sen
     accept: "application/json",
     repeat: options?.repeat,
     execute: (client, request) => client.execute(request),
-    receive: (response, input, arrived) =>
-      Effect.flatMap(textOf(endpoint, response), (text) => {
+    receive: (received, input, arrived) =>
+      Effect.flatMap(textOf(endpoint, received.response), (text) => {
         arrived()
-        return decode(response, text, input)
+        return decode(received, text, input)
       })
   }) as unknown as Send<E>
 }
@@ -154,11 +154,11 @@ export const makeHeader = <E extends AnyEndpoint>(
     accept: "application/json",
     repeat: undefined,
     execute: (client, request) => client.execute(request),
-    receive: (response, input, arrived) =>
-      Effect.flatMap(textOf(endpoint, response), (text) => {
+    receive: (received, input, arrived) =>
+      Effect.flatMap(textOf(endpoint, received.response), (text) => {
         arrived()
-        return Effect.flatMap(decode(response, text, input), () => {
-          const { headers, status } = response
+        return Effect.flatMap(decode(received, text, input), () => {
+          const { headers, status } = received.response
           const value = headers[name]
           return value === undefined || value === ""
             ? Effect.fail(invalid(endpoint, `the answer has no header ${name}`, { status, headers }))
@@ -196,10 +196,10 @@ export const makeStream = <E extends AnyEndpoint>(endpoint: E): Open<E> => {
         Scope.Scope,
         Context.getUnsafe(fiber.context, Scope.Scope)
       ),
-    receive: (response, input, arrived) => {
-      const { headers, status, stream } = response
+    receive: (received, input, arrived) => {
+      const { headers, status, stream } = received.response
       if (status < 200 || status >= 300) {
-        return Effect.flatMap(textOf(endpoint, response), (text) => decode(response, text, input))
+        return Effect.flatMap(textOf(endpoint, received.response), (text) => decode(received, text, input))
       }
       if (!isEventStream(headers["content-type"] ?? "")) {
         return Effect.fail(invalid(endpoint, "the answer is no stream of events", { status, headers }))
@@ -222,10 +222,17 @@ interface Sending {
   ) => Effect.Effect<HttpClientResponse.HttpClientResponse, HttpClientError.HttpClientError>
   /** @param arrived called when all that the deadline is over has arrived */
   readonly receive: (
-    response: HttpClientResponse.HttpClientResponse,
+    received: Received,
     input: Untyped,
     arrived: () => void
   ) => Effect.Effect<unknown, Guards.Failure | HttpClientError.HttpClientError>
+}
+
+/** The head of an answer. */
+interface Received {
+  readonly response: HttpClientResponse.HttpClientResponse
+  /** Milliseconds after which the server wants to be asked again, if it said so. */
+  readonly retryAfter: number | undefined
 }
 
 const sender = (
@@ -267,7 +274,7 @@ const sender = (
         state.status = response.status
         const after = response.headers["retry-after"]
         if (after !== undefined) state.retryAfter = retryAfter(after, clock.currentTimeMillisUnsafe())
-        return receive(response, input, () => {
+        return receive({ response, retryAfter: state.retryAfter }, input, () => {
           latency.updateUnsafe(Number(clock.monotonicTimeNanosUnsafe() - start) / 1e6, fiber.context)
         })
       })
@@ -444,7 +451,7 @@ const innermost = (cause: unknown): string | undefined => {
 const answerDecoder = (
   endpoint: AnyEndpoint,
   secret: boolean
-): (response: HttpClientResponse.HttpClientResponse, text: string, input: Untyped) => Answer => {
+): (received: Received, text: string, input: Untyped) => Answer => {
   const [schema] = endpoint.success
   const isEmpty = schema === undefined || HttpApiSchema.isNoContent(schema.ast)
   // See `payloadEncoder`: no services needed.
@@ -452,7 +459,7 @@ const answerDecoder = (
     ? undefined
     : Schema.decodeUnknownEffect(schema as Schema.Codec<unknown, unknown>)
 
-  return (response, text, input) => {
+  return ({ response, retryAfter }, text, input) => {
     const { headers, status } = response
     const contentType = headers["content-type"] ?? ""
     const ok = status >= 200 && status < 300
@@ -479,7 +486,7 @@ const answerDecoder = (
     if (ok && decode !== undefined) {
       return Effect.catch(decode(body), () => unusable("the answer has another shape than the protocol says"))
     }
-    const error = RealmError.fromWire(status, body)
+    const error = RealmError.fromWire(status, body, { retryAfter })
     return Option.isNone(error)
       ? unusable("the refusal has another shape than the protocol says")
       : Effect.fail(RealmError.narrow(error.value, endpoint.error))

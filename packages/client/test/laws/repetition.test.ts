@@ -201,11 +201,15 @@ describe("Retry-After", () => {
     World.runs(30)
   )
 
-  it.effect("is not waited for when it would end after the deadline: the answer is given at once", () =>
-    inWorld({ script: () => answer(503, { "retry-after": "60" }) }, ({ server }) =>
+  it.effect("is not waited for when it would end after the deadline: the error says so at once, and how long", () =>
+    inWorld({ script: () => answer(429, { "retry-after": "60" }) }, ({ server }) =>
       Effect.gen(function*() {
         assert.strictEqual(yield* done(elapsed(App.location(app))), 0)
         assert.strictEqual(server.count("location"), 1)
+        const error = yield* Effect.flip(App.location(app))
+        assert.isTrue(
+          error._tag === "RequestError" && error.reason._tag === "TooManyRequests" && error.reason.retryAfter === 60_000
+        )
       })))
 
   it.effect("that cannot be read is as none", () =>

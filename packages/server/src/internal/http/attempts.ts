@@ -107,7 +107,9 @@ export const layer = (options: {
             (_, response) => Effect.succeed(HttpServerResponse.setHeader(response, "retry-after", String(seconds)))
           )
           return Effect.fail(
-            RealmError.make("TooManyRequests", `too many attempts: try again in ${seconds} seconds`)
+            RealmError.make("TooManyRequests", `too many attempts: try again in ${seconds} seconds`, {
+              retryAfter: seconds * 1000
+            })
           )
         })
 
