@@ -54,6 +54,8 @@ export interface Update<A, Id> extends DocumentChange<Id> {
   /** New values by paths with dots, as they are stored. */
   readonly updatedFields: Document
   readonly removedFields: ReadonlyArray<string>
+  /** Arrays that were cut at their end, by path, with what is left of them. */
+  readonly truncatedArrays: ReadonlyArray<{ readonly field: string; readonly newSize: number }>
 }
 
 /** A document was removed. */
@@ -72,6 +74,8 @@ export interface Mismatch extends Change {
 export interface Other extends Change {
   readonly _tag: "Other"
   readonly operationType: string
+  /** Where a collection that was renamed went. */
+  readonly to: Option.Option<{ readonly database: string; readonly collection: string }>
 }
 
 /** Any event of a watched collection: `A` are its documents, `Id` their `_id` as it is stored. */

@@ -154,12 +154,21 @@ export interface DeleteResult {
   readonly deletedCount: number
 }
 
-/** What to watch, and how. Without `ids` and `filter`, everything. */
-export interface WatchOptions<Id> {
-  /** The `_id`s of the documents to watch. Not together with `filter`. */
-  readonly ids?: ReadonlyArray<Id>
-  /** A filter on the fields of change events, as MongoDB names them: `{ "fullDocument.status": "open" }`. */
-  readonly filter?: Document
+/** What to watch: everything, the documents with these `ids`, or the events that match a `filter`; never both of these. */
+export type WatchSelection<Id> =
+  | {
+    /** The `_id`s of the documents to watch. */
+    readonly ids?: ReadonlyArray<Id>
+    readonly filter?: never
+  }
+  | {
+    readonly ids?: never
+    /** A filter on the fields of change events, as MongoDB names them: `{ "fullDocument.status": "open" }`. */
+    readonly filter?: Document
+  }
+
+/** What to watch, from where, and how. */
+export type WatchOptions<Id> = WatchSelection<Id> & {
   /** The `resumeToken` of an event: changes after it are told first. */
   readonly resumeAfter?: Document
   /**
@@ -231,8 +240,8 @@ export { findOneAndDelete, findOneAndReplace, findOneAndUpdate } from "./interna
  * The changes of the collection, for as long as the stream is read (`MongoDBCollection.watch`, protocol section 9.4). First
  * comes `Opened`, when no later change can be missed.
  *
- * A connection that is lost is opened again, with a fresh token where it needs one, and resumed after the last event that
- * was handed on: nothing is lost and nothing comes twice. Where the server cannot resume, the event `Gap` says so: read
+ * A connection that is lost, or on which nothing has arrived for 45 seconds, is opened again, with a fresh token where it
+ * needs one, and resumed after the last event that was handed on: nothing is lost and nothing comes twice. Where the server cannot resume, the event `Gap` says so: read
  * again then what depends on the changes. A server that is not ours cannot, and is seen to be open by its first event.
  *
  * A document that does not fit the schema is told as `Mismatch`, and the stream goes on. It ends when it is interrupted, and

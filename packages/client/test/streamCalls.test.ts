@@ -178,7 +178,7 @@ describe("A streaming call", () => {
       assert.strictEqual(never.sent.filter(({ path }) => path.endsWith("/auth/session")).length, 1)
     }))
 
-  it.effect("has a deadline for its head and none for its body", () =>
+  it.effect("has a deadline for its head and none for its body, as long as that is kept alive", () =>
     Effect.gen(function*() {
       const silent = makePeer(() => "never")
       const waiting = yield* Effect.forkChild(
@@ -202,10 +202,18 @@ describe("A streaming call", () => {
         while (peer.opened.length === 0) yield* Effect.yieldNow
         peer.opened[0]?.send("data: 1\n\n")
         yield* Queue.take(events)
-        yield* TestClock.adjust("1 day")
-        peer.opened[0]?.send("data: 2\n\n" + StreamEvent.encode(StreamEvent.end))
+        for (let beat = 0; beat < 30; beat++) {
+          yield* TestClock.adjust("44 seconds")
+          peer.opened[0]?.send(StreamEvent.comment)
+          yield* Effect.promise(() => new Promise(setImmediate))
+        }
+        peer.opened[0]?.send("data: 2\n\n")
         assert.deepStrictEqual(yield* Queue.take(events), message("2"))
-        yield* Fiber.join(reading)
+        assert.isUndefined(reading.pollUnsafe())
+        yield* TestClock.adjust("45 seconds")
+        const lost = yield* Effect.flip(Fiber.join(reading))
+        assert.match(String(lost), /nothing has arrived on the stream for 45 seconds/)
+        assert.isTrue(peer.opened[0]?.aborted())
       }).pipe(Effect.provide(session(peer)))
     }))
 

@@ -2,13 +2,19 @@ import * as MongoDBService from "@effect-realm/protocol/MongoDBService"
 import * as RealmError from "@effect-realm/protocol/RealmError"
 import * as StreamEvent from "@effect-realm/protocol/StreamEvent"
 import { assert, describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientResponse from "effect/http/HttpClientResponse"
+import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
+import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
 import * as App from "../src/App.ts"
 import type * as ChangeEvent from "../src/ChangeEvent.ts"
 import * as Collection from "../src/Collection.ts"
@@ -25,6 +31,10 @@ type Connection = Response | ReadonlyArray<Uint8Array>
 
 interface Asked {
   readonly resumeAfter?: { readonly _data: string }
+  readonly ids?: ReadonlyArray<unknown>
+  /** By which token, and when, in milliseconds. */
+  readonly bearer: string
+  readonly at: number
 }
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
@@ -66,17 +76,23 @@ const watching = (
   Effect.gen(function*() {
     const rest = Scripted.make()
     const asked: Array<Asked> = []
-    const peer = HttpClient.make((request, url) =>
-      Effect.sync(() => {
-        const call = url.searchParams.get("baas_request")!
+    const others = yield* Effect.provide(HttpClient.HttpClient, rest.layer)
+    const peer = HttpClient.make((request, url) => {
+      const call = url.searchParams.get("baas_request")
+      if (call === null) return others.execute(request)
+      return Effect.map(Clock.currentTimeMillis, (at) => {
         const { arguments: [args] } = JSON.parse(
           new TextDecoder().decode(Uint8Array.from(atob(call), (c) => c.charCodeAt(0)))
         )
-        asked.push(args)
-        return HttpClientResponse.fromWeb(request, answered(server(args, asked.length)))
+        asked.push({ ...args, at, bearer: request.headers["authorization"] ?? "" })
+        return HttpClientResponse.fromWeb(request, answered(server(asked.at(-1)!, asked.length)))
       })
+    })
+    const user = yield* Effect.provideService(
+      App.logIn(app, Credentials.anonymous()),
+      HttpClient.HttpClient,
+      peer
     )
-    const user = yield* Effect.provide(App.logIn(app, Credentials.anonymous()), rest.layer)
     const events: Array<ChangeEvent.ChangeEvent<typeof Order.Type, number>> = []
     const orders = User.mongoClient(user).db("shop").collection("orders", Order)
     const fiber = yield* Collection.watch(orders, options).pipe(
@@ -94,7 +110,7 @@ const watching = (
       yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
       yield* TestClock.adjust("1 second")
     }
-    return { asked, events, result: yield* Fiber.join(fiber) }
+    return { asked, events, sent: rest.sent, result: yield* Fiber.join(fiber) }
   }).pipe(Effect.provide(TokenStore.layerMemory))
 
 const told = (events: ReadonlyArray<ChangeEvent.ChangeEvent<typeof Order.Type, number>>): ReadonlyArray<unknown> =>
@@ -196,6 +212,114 @@ describe("Collection.watch", () => {
       assert.deepStrictEqual(told(events), ["Opened", "Mismatch", 2])
     }))
 
+  it.effect("gets a fresh token when the server says within the stream that the old one has had its time", () =>
+    Effect.gen(function*() {
+      const expired = RealmError.make("InvalidSession", "invalid session: access token expired")
+      let first = ""
+      const { asked, events, sent } = yield* watching(
+        ({ bearer, resumeAfter }, nth) => {
+          if (nth === 1) {
+            first = bearer
+            return [bytes(position(0) + change(1) + StreamEvent.encode(StreamEvent.failure(expired)))]
+          }
+          if (bearer === first) return refusal(expired)
+          return [bytes(position(Number(resumeAfter?._data)) + change(2))]
+        },
+        (events) => events.length === 3
+      )
+      assert.deepStrictEqual(told(events), ["Opened", 1, 2])
+      assert.strictEqual(asked.length, 3)
+      assert.strictEqual(sent.filter(({ path }) => path.endsWith("/auth/session")).length, 1)
+    }))
+
+  it.effect("ends with the session", () =>
+    Effect.gen(function*() {
+      const ended = RealmError.make("InvalidSession", "invalid session: failed to find refresh token")
+      const { asked, events, result } = yield* watching(
+        (_, nth) =>
+          nth === 1
+            ? [bytes(position(0) + change(1) + StreamEvent.encode(StreamEvent.failure(ended)))]
+            : refusal(ended),
+        () => false
+      )
+      assert.deepStrictEqual(told(events), ["Opened", 1])
+      assert.strictEqual(result._tag === "Failure" && result.failure._tag, "SessionError")
+      assert.strictEqual(asked.length, 3)
+    }))
+
+  it.effect("waits longer each time, from 200 milliseconds to 30 seconds, and anew after it was told something", () =>
+    Effect.gen(function*() {
+      const heard = 12
+      const { asked } = yield* watching(
+        ({ resumeAfter }, nth) =>
+          nth % heard === 0
+            ? [bytes(position(Number(resumeAfter?._data ?? 0)) + change(nth))]
+            : refusal(RealmError.make("InternalServerError", "the server is away")),
+        (events) => events.length === 3
+      )
+      const pauses = asked.slice(1).map(({ at }, index) => at - asked[index]!.at)
+      assert.strictEqual(pauses.length, 2 * heard - 1)
+      for (const [index, pause] of pauses.entries()) {
+        const failures = index < heard - 1 ? index : index - (heard - 1)
+        const usual = Math.min(200 * 2 ** failures, 30_000)
+        // The connection that told something had to be read, while the clock went on in steps of a second.
+        const step = index === heard - 1 ? 1000 : 0
+        assert.isAtLeast(pause, usual * 0.8)
+        assert.isAtMost(pause, usual * 1.2 + step)
+      }
+    }))
+
+  it.effect("takes a connection that has fallen silent for lost, and goes on with another", () =>
+    Effect.gen(function*() {
+      const silent = (text: string) =>
+        new Response(
+          new ReadableStream<Uint8Array>({ start: (controller) => controller.enqueue(bytes(text)) }),
+          { headers: { "content-type": "text/event-stream" } }
+        )
+      const { asked, events } = yield* watching(
+        ({ resumeAfter }, nth) =>
+          nth === 1 ? silent(position(0) + change(1)) : [bytes(position(Number(resumeAfter?._data)) + change(2))],
+        (events) => events.length === 3
+      )
+      assert.deepStrictEqual(told(events), ["Opened", 1, 2])
+      const [first, second] = asked
+      assert.isAtLeast(second!.at - first!.at, 45_000)
+      assert.isAtMost(second!.at - first!.at, 46_000)
+    }))
+
+  it.effect("hands on how arrays were cut, and where a collection went", () =>
+    Effect.gen(function*() {
+      const event = (place: number, fields: object) =>
+        StreamEvent.encode(StreamEvent.value({ _id: { _data: String(place) }, ...fields }))
+      const { events } = yield* watching(
+        () => [bytes(
+          position(0) + event(1, {
+            operationType: "update",
+            documentKey: { _id: { $numberInt: "1" } },
+            fullDocument: null,
+            updateDescription: {
+              updatedFields: { "a.b": { $numberInt: "1" } },
+              removedFields: ["c"],
+              truncatedArrays: [{ field: "d", newSize: { $numberInt: "2" } }]
+            }
+          }) +
+            event(2, { operationType: "rename", ns: { db: "shop", coll: "orders" }, to: { db: "shop", coll: "old" } })
+        )],
+        (events) => events.length === 3
+      )
+      assert.deepInclude(events[1], {
+        _tag: "Update",
+        updatedFields: { "a.b": 1 },
+        removedFields: ["c"],
+        truncatedArrays: [{ field: "d", newSize: 2 }]
+      })
+      assert.deepInclude(events[2], {
+        _tag: "Other",
+        operationType: "rename",
+        to: Option.some({ database: "shop", collection: "old" })
+      })
+    }))
+
   it.effect("fails for what is wrong within the stream and comes again", () =>
     Effect.gen(function*() {
       const { asked, result } = yield* watching(
@@ -205,4 +329,62 @@ describe("Collection.watch", () => {
       assert.strictEqual(result._tag === "Failure" && result.failure._tag, "InvalidResponseError")
       assert.strictEqual(asked.length, 1)
     }))
+})
+
+describe("Collection.watch, over a socket", () => {
+  /** A server whose streams say this and nothing more, and the streams that it opened and saw closed. */
+  const serving = (text: string) =>
+    Effect.gen(function*() {
+      const opened = yield* Queue.unbounded<void>()
+      const closed = yield* Queue.unbounded<void>()
+      const server = createServer((request, response) => {
+        const path = request.url ?? ""
+        if (path.includes("baas_request")) {
+          response.writeHead(200, { "content-type": "text/event-stream" })
+          response.flushHeaders()
+          response.write(text)
+          response.on("close", () => Queue.offerUnsafe(closed, undefined))
+          Queue.offerUnsafe(opened, undefined)
+          return
+        }
+        const { body, status } = Scripted.wellBehaved({
+          method: request.method ?? "",
+          path,
+          headers: {},
+          body: undefined
+        })
+        response.writeHead(status ?? 200, { "content-type": "application/json" }).end(JSON.stringify(body))
+      })
+      yield* Effect.acquireRelease(
+        Effect.callback<void>((resume) => {
+          server.listen(0, "127.0.0.1", () => resume(Effect.void))
+        }),
+        () => Effect.sync(() => (server.closeAllConnections(), server.close()))
+      )
+      // It listens on a port.
+      const { port } = server.address() as AddressInfo
+      const user = yield* App.logIn(
+        App.make({ id: "shop-abcde", baseUrl: `http://127.0.0.1:${port}` }),
+        Credentials.anonymous()
+      )
+      return { opened, closed, orders: User.mongoClient(user).db("shop").collection("orders") }
+    })
+
+  it.effect("closes its socket, without waiting for anything, when it is interrupted: before its first event, and after", () =>
+    Effect.gen(function*() {
+      for (const text of ["", StreamEvent.comment, position(0), position(0) + change(1)]) {
+        const { closed, opened, orders } = yield* serving(text)
+        const seen = yield* Queue.unbounded<string>()
+        const reading = yield* Effect.forkChild(
+          Stream.runForEach(Collection.watch(orders), ({ _tag }) => Queue.offer(seen, _tag)),
+          { startImmediately: true }
+        )
+        yield* Queue.take(opened)
+        if (text.includes("position")) assert.strictEqual(yield* Queue.take(seen), "Opened")
+        if (text.includes("insert")) assert.strictEqual(yield* Queue.take(seen), "Insert")
+        // The clock of this test stands still.
+        yield* Fiber.interrupt(reading)
+        yield* Queue.take(closed)
+      }
+    }).pipe(Effect.scoped, Effect.provide([FetchHttpClient.layer, TokenStore.layerMemory])))
 })

@@ -1,4 +1,12 @@
-import { type ClientError, Collection, Filter, type MongoDB, type TokenStore, User } from "@effect-realm/client"
+import {
+  type ChangeEvent,
+  type ClientError,
+  Collection,
+  Filter,
+  type MongoDB,
+  type TokenStore,
+  User
+} from "@effect-realm/client"
 import { Ejson, type RealmError } from "@effect-realm/protocol"
 import type { Long, ObjectId } from "bson"
 import { Effect, type Option, type Result, Schema, type Stream } from "effect"
@@ -55,6 +63,18 @@ describe("operations", () => {
     expect(Collection.stream(orders)).type.toBe<
       Stream.Stream<Order, Collection.FindError, HttpClient.HttpClient | TokenStore.TokenStore>
     >()
+    expect(Collection.watch(orders)).type.toBe<
+      Stream.Stream<
+        ChangeEvent.ChangeEvent<Order, ObjectId>,
+        Collection.WatchError,
+        HttpClient.HttpClient | TokenStore.TokenStore
+      >
+    >()
+    expect(Collection.watch).type.toBeCallableWith(orders, { ids: [order._id], resumeAfter: {} })
+    expect(Collection.watch).type.toBeCallableWith(orders, { filter: { operationType: "insert" } })
+    expect(Collection.watch).type.not.toBeCallableWith(orders, { ids: [order._id], filter: {} })
+    expect(Collection.watch).type.not.toBeCallableWith({ ids: [order._id], filter: {} })
+    expect(Collection.watch).type.not.toBeCallableWith(orders, { ids: ["1"] })
     expect(Collection.count(orders)).type.toBe<Operation<number, Collection.CountError>>()
     expect(Collection.insertOne(orders, order)).type.toBe<
       Operation<Collection.InsertOneResult<ObjectId>, Collection.InsertError>

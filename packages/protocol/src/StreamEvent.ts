@@ -8,6 +8,7 @@
  * Lines are split by Effect's parser. Unlike the parsers of the old clients it ends a line at a bare CR too, which no
  * server sends, as it would have to be escaped.
  */
+import * as Duration from "effect/Duration"
 import * as Sse from "effect/encoding/Sse"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
@@ -155,6 +156,13 @@ export const encode = ({ data, type }: StreamEvent): string =>
 
 /** A comment, which every parser ignores: it keeps a connection open on which nothing happens. */
 export const comment: string = ":\n\n"
+
+/**
+ * How often a server sends a {@link comment}, whatever else it sends: proxies and clients give up on a connection without
+ * traffic, the first of them after half a minute. Who has heard nothing for a few times as long reads a connection that is
+ * lost.
+ */
+export const beat: Duration.Duration = /* @__PURE__ */ Duration.seconds(15)
 
 /** Reads events from bytes, wherever they are cut. */
 export interface Decoder {

@@ -75,6 +75,14 @@ describe("Events", () => {
     }
   )
 
+  it("are the same at every single cut", () => {
+    const events = [message("{\"note\":\"5 % of 3 €\\r\\n🎉\"}"), { type: "position", data: "{}" }, StreamEvent.end]
+    const bytes = bytesOf(StreamEvent.comment + events.map(StreamEvent.encode).join(StreamEvent.comment))
+    for (let at = 0; at <= bytes.length; at++) {
+      assert.deepStrictEqual(read([bytes.subarray(0, at), bytes.subarray(at)]), events)
+    }
+  })
+
   it("have no line end in their data, and no other escape than the three", () => {
     assert.strictEqual(
       StreamEvent.encode(message("100 %\r\n%0A é")),

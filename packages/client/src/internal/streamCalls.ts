@@ -5,6 +5,7 @@
 import * as Endpoint from "@effect-realm/protocol/Endpoint"
 import * as RealmError from "@effect-realm/protocol/RealmError"
 import * as StreamEvent from "@effect-realm/protocol/StreamEvent"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as Result from "effect/Result"
@@ -34,8 +35,8 @@ export interface Call {
 
 /**
  * The events of a call, those of unknown types too. The stream ends when the server says that it is complete, and fails
- * with the refusal when it says so (`error`), with `TransportError` when the connection breaks in between, and with
- * `InvalidResponseError` when what arrives is no stream of events.
+ * with the refusal when it says so (`error`), with `TransportError` when the connection breaks in between or falls silent,
+ * and with `InvalidResponseError` when what arrives is no stream of events.
  *
  * The request is sent when the stream is run, once more after a 401 that a new token can cure, and is aborted when the
  * stream is given up.
@@ -74,11 +75,15 @@ export const values = <E, R>(
     )
   )
 
-const brokenOff = new TransportError({
-  method: Endpoint.streamFunction.method,
-  route: Endpoint.streamFunction.path,
-  reason: { _tag: "Unreachable", detail: "the stream broke off" }
-})
+const lost = (detail: string): TransportError =>
+  new TransportError({
+    method: Endpoint.streamFunction.method,
+    route: Endpoint.streamFunction.path,
+    reason: { _tag: "Unreachable", detail }
+  })
+
+/** A peer that went away without a word is missed after three beats. */
+const longestSilence = /* @__PURE__ */ Duration.times(StreamEvent.beat, 3)
 
 type Decoded = Stream.Stream<StreamEvent.StreamEvent, StreamError>
 
@@ -86,13 +91,19 @@ const decoded = (bytes: Transport.Bytes): Decoded =>
   Stream.suspend(() => {
     const decoder = StreamEvent.makeDecoder()
     return bytes.pipe(
+      // Only while the next bytes are waited for: a reader may take its time.
+      Stream.timeoutOrElse({
+        duration: longestSilence,
+        orElse: () =>
+          Stream.fail(lost(`nothing has arrived on the stream for ${Duration.toSeconds(longestSilence)} seconds`))
+      }),
       Stream.mapEffect((chunk) => {
         const events = decoder.feed(chunk)
         return Result.isSuccess(events) ? Effect.succeed(events.success) : Effect.fail(invalid(events.failure.message))
       }),
       Stream.flattenIterable,
       // The end of the body alone says nothing: a connection may have been cut.
-      Stream.concat(Stream.fail(brokenOff)),
+      Stream.concat(Stream.suspend(() => Stream.fail(lost("the stream broke off")))),
       Stream.takeWhile((event) => event.type !== StreamEvent.end.type),
       Stream.mapEffect((event) => event.type === "error" ? Effect.fail(refusal(event.data)) : Effect.succeed(event))
     )

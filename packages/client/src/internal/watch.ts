@@ -234,7 +234,9 @@ const toEvent = <A>(
 ): Effect.Effect<Event<A>> => {
   const { documentKey, fullDocument, operationType, resumeToken } = change
   const told = { resumeToken, clusterTime: Option.fromUndefinedOr(change.clusterTime) }
-  const other: Event<A> = { _tag: "Other", operationType, ...told }
+  const { coll, db } = change.to ?? {}
+  const to = db === undefined || coll === undefined ? Option.none() : Option.some({ database: db, collection: coll })
+  const other: Event<A> = { _tag: "Other", operationType, to, ...told }
   if (documentKey === undefined) return Effect.succeed(other)
   const keyed = { ...told, documentKey: { _id: documentKey["_id"] } }
   if (operationType === "delete") return Effect.succeed({ _tag: "Delete", ...keyed })
@@ -246,8 +248,8 @@ const toEvent = <A>(
     onFailure: (error): Event<A> => ({ _tag: "Mismatch", operationType, error, ...told }),
     onSuccess: (document): Event<A> => {
       if (operationType === "update") {
-        const { removedFields = [], updatedFields = {} } = change.updateDescription ?? {}
-        return { _tag: "Update", ...keyed, fullDocument: document, updatedFields, removedFields }
+        const { removedFields = [], truncatedArrays = [], updatedFields = {} } = change.updateDescription ?? {}
+        return { _tag: "Update", ...keyed, fullDocument: document, updatedFields, removedFields, truncatedArrays }
       }
       if (Option.isNone(document)) return other
       if (operationType === "insert") return { _tag: "Insert", ...keyed, fullDocument: document.value }

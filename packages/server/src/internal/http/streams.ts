@@ -55,9 +55,6 @@ export const Stopping: Context.Reference<Effect.Effect<void>> = Context.Referenc
   { defaultValue: () => Effect.never }
 )
 
-/** Proxies and clients give up on a connection without traffic, the first of them after half a minute. */
-const beat = "15 seconds"
-
 const headers = {
   "cache-control": "no-cache, no-store, must-revalidate",
   // nginx would collect the events of a while.
@@ -82,7 +79,10 @@ export const response = (
 ): HttpServerResponse.HttpServerResponse => {
   const beats = Stream.concat(
     Stream.succeed(StreamEvent.comment),
-    Stream.mapEffect(Stream.drop(Stream.tick(beat), 1), () => Effect.as(options.stands, StreamEvent.comment))
+    Stream.mapEffect(
+      Stream.drop(Stream.tick(StreamEvent.beat), 1),
+      () => Effect.as(options.stands, StreamEvent.comment)
+    )
   )
   const told = events.pipe(
     Stream.concat(Stream.succeed(StreamEvent.end)),
