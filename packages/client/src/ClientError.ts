@@ -201,6 +201,10 @@ export class TokenStoreError
       Damaged: { key: Schema.String, detail: Schema.String },
       /** The record under `key` was written by a newer version of this library. It is left as it is. */
       NewerVersion: { key: Schema.String, version: Schema.Finite },
+      /** The record under `key` is encrypted with a key that this program was not given. It is left as it is. */
+      KeyMissing: { key: Schema.String, keyId: Schema.String },
+      /** The store cannot be used as it is set up, however often it is tried. */
+      Misconfigured: { detail: Schema.String },
       /** The place behind the store failed: a full disk, a missing permission, a closed storage. */
       Unavailable: { detail: Schema.String, cause: Schema.optionalKey(Schema.Defect()) },
       /** The lease was held longer than its bound and given to another. */
@@ -216,6 +220,11 @@ export class TokenStoreError
       case "NewerVersion":
         return `The stored record ${this.reason.key} has the version ${this.reason.version}, which this version of ` +
           "effect-realm does not know. Update this program; the record is left as it is."
+      case "KeyMissing":
+        return `The stored record ${this.reason.key} is encrypted with the key ${this.reason.keyId}, which this program ` +
+          "was not given. Give it as a key or an old key; the record is left as it is."
+      case "Misconfigured":
+        return `The token store cannot be used as it is set up: ${this.reason.detail}.`
       case "Unavailable":
         return `The token store failed: ${this.reason.detail}. Check the storage behind it, then try again.`
       case "LeaseLost":

@@ -151,7 +151,7 @@ export const make = (primitives: Primitives): TokenStore["Service"] =>
  * await Effect.runPromise(Effect.provide(users, TokenStore.layerMemory)) // => []
  * ```
  */
-export const layerMemory: Layer.Layer<TokenStore> = Layer.sync(TokenStore, () => make(Tables.memory()))
+export const layerMemory: Layer.Layer<TokenStore> = /* @__PURE__ */ Layer.sync(TokenStore, () => make(Tables.memory()))
 
 /**
  * Sessions in a `KeyValueStore`: a directory, `localStorage`, a table. They survive the process; one process at a time
@@ -167,10 +167,11 @@ export const layerMemory: Layer.Layer<TokenStore> = Layer.sync(TokenStore, () =>
  * await Effect.runPromise(Effect.provide(users, layer)) // => []
  * ```
  */
-export const layerKeyValueStore: Layer.Layer<TokenStore, never, KeyValueStore.KeyValueStore> = Layer.effect(
-  TokenStore,
-  Effect.map(KeyValueStore.KeyValueStore, (store) => make(Tables.keyValueStore(store)))
-)
+export const layerKeyValueStore: Layer.Layer<TokenStore, never, KeyValueStore.KeyValueStore> = /* @__PURE__ */ Layer
+  .effect(
+    TokenStore,
+    /* @__PURE__ */ Effect.map(KeyValueStore.KeyValueStore, (store) => make(Tables.keyValueStore(store)))
+  )
 
 /**
  * Sessions in a place that any number of processes share at the same time: a database, Redis, a directory. Among all of

@@ -305,6 +305,10 @@ export const contract = <E>(name: string, layer: Layer.Layer<SessionStorage, E>)
           const { row } = yield* second.storage.read(key)
           assert.strictEqual(yield* Option.getOrThrow(row).record, record)
           assert.isTrue(Option.isSome(yield* second.store.get({ appId, userId: "bob" })))
+          // Nor does it cost another user.
+          yield* first.storage.write(key, { ...write, expected: 1, record: Option.some(record) })
+          assert.deepStrictEqual(yield* second.store.users(appId), ["bob"])
+          assert.deepStrictEqual((yield* second.store.app(appId)).currentUser, Option.some("bob"))
         })
     )
 

@@ -45,7 +45,10 @@ const Record = Schema.Struct({ version: Schema.Literal(version), session: Uncoun
 const decodeRecord = Schema.decodeUnknownOption(Record)
 const encodeRecord = Schema.encodeEffect(Schema.fromJsonString(Record))
 
-const decodeVersion = Schema.decodeUnknownOption(Schema.Struct({ version: Schema.Finite }))
+/** What is read of a record that is none of ours: its version, and its key when it is encrypted. */
+const decodeHead = Schema.decodeUnknownOption(
+  Schema.Struct({ version: Schema.Finite, keyId: Schema.optionalKey(Schema.String) })
+)
 
 const parse = Option.liftThrowable((text: string): unknown => JSON.parse(text))
 
@@ -63,12 +66,12 @@ const decode = (key: SessionKey, row: Row, text: string): Effect.Effect<Session,
       ? Effect.succeed({ ...session, generation: row.generation, activation: row.activation })
       : Effect.fail(damaged(key))
   }
-  const written = Option.flatMap(json, decodeVersion)
+  const head = Option.getOrUndefined(Option.flatMap(json, decodeHead))
   return Effect.fail(
-    Option.isSome(written) && written.value.version > version
-      ? new TokenStoreError({
-        reason: { _tag: "NewerVersion", key: nameOf(key), version: written.value.version }
-      })
+    head?.keyId !== undefined
+      ? new TokenStoreError({ reason: { _tag: "KeyMissing", key: nameOf(key), keyId: head.keyId } })
+      : head !== undefined && head.version > version
+      ? new TokenStoreError({ reason: { _tag: "NewerVersion", key: nameOf(key), version: head.version } })
       : damaged(key)
   )
 }
@@ -131,9 +134,9 @@ export const make = (storage: Storage, process: string): Primitives => {
 
   const get: Primitives["get"] = (key) => Effect.flatMap(storage.read(key), (reading) => stateOf(key, reading))
 
-  /** The session of a row, or none when it cannot be read. */
-  const readable = (key: SessionKey, row: Row): Effect.Effect<Option.Option<Session>, TokenStoreError> =>
-    Effect.catchIf(Effect.asSome(sessionOf(key, row)), isDamaged, () => Effect.succeedNone)
+  /** The session of a row among others: one that cannot be read, for whatever reason, costs itself alone (law 11). */
+  const readable = (appId: string, row: Row): Effect.Effect<Option.Option<Session>> =>
+    Effect.option(sessionOf({ appId, userId: row.userId }, row))
 
   /** The generation of the row that a change of no record replaces: of none, or of one that cannot be read. */
   const replaceable = Effect.fnUntraced(function*(
@@ -141,8 +144,11 @@ export const make = (storage: Storage, process: string): Primitives => {
   ): Effect.fn.Return<Option.Option<number>, TokenStoreError> {
     const { row } = yield* storage.read(key)
     if (Option.isNone(row)) return Option.some(0)
-    const session = yield* readable(key, row.value)
-    return Option.isNone(session) ? Option.some(row.value.generation) : Option.none()
+    const { generation } = row.value
+    return yield* Effect.matchEffect(sessionOf(key, row.value), {
+      onSuccess: () => Effect.succeedNone,
+      onFailure: (error) => isDamaged(error) ? Effect.succeedSome(generation) : Effect.fail(error)
+    })
   })
 
   const commit: Primitives["commit"] = (key, change) =>
@@ -217,7 +223,7 @@ export const make = (storage: Storage, process: string): Primitives => {
     const { anonymousUser, deviceId, number, recent } = yield* storage.app(appId)
     let currentUser = Option.none<string>()
     for (const row of recent) {
-      const session = yield* readable({ appId, userId: row.userId }, row)
+      const session = yield* readable(appId, row)
       if (Option.isNone(session)) continue
       currentUser = Option.some(row.userId)
       break
@@ -227,7 +233,7 @@ export const make = (storage: Storage, process: string): Primitives => {
 
   const users: Primitives["users"] = (appId) =>
     storage.rows(appId).pipe(
-      Stream.mapEffect((row) => readable({ appId, userId: row.userId }, row)),
+      Stream.mapEffect((row) => readable(appId, row)),
       Stream.runFold((): Array<string> => [], (ids, session) => {
         if (Option.isSome(session)) ids.push(session.value.userId)
         return ids
