@@ -45,38 +45,71 @@ export interface Options {
   readonly redirectUri: string
 }
 
+const setOut = {
+  appId: Schema.NonEmptyString,
+  provider: Provider,
+  redirectUri: Schema.NonEmptyString,
+  /** What the answer has to carry. */
+  state: Schema.NonEmptyString
+}
+
+/** What a page keeps of a log-in, see {@link Pending}. */
+export class PendingLogIn
+  extends Schema.TaggedClass<PendingLogIn>("@effect-realm/client/OAuth/PendingLogIn")("PendingLogIn", setOut)
+{}
+
+/** What a page keeps of a link, see {@link Pending}. */
+export class PendingLink
+  extends Schema.TaggedClass<PendingLink>("@effect-realm/client/OAuth/PendingLink")("PendingLink", {
+    ...setOut,
+    /** The user who gets the identity. */
+    userId: Schema.NonEmptyString
+  })
+{}
+
 /**
  * What a page keeps while somebody is at the provider's, in `sessionStorage` for instance: it survives `JSON.stringify` and
  * `Schema.decode`. It belongs to the browser that set out and to nobody else: by it the page knows its own log-in from one
  * that a stranger has lured it into.
  */
-export class Pending extends Schema.TaggedClass<Pending>("@effect-realm/client/OAuth/Pending")("Pending", {
-  appId: Schema.NonEmptyString,
-  provider: Provider,
-  redirectUri: Schema.NonEmptyString,
-  /** What the answer has to carry. */
-  state: Schema.NonEmptyString,
-  /** The user who gets the identity; missing for a log-in. */
-  userId: Schema.optionalKey(Schema.NonEmptyString)
-}) {}
+export type Pending = PendingLogIn | PendingLink
+
+/** The schema of {@link Pending}, for a page that both log-ins and links come back to. */
+export const Pending: Schema.Union<readonly [typeof PendingLogIn, typeof PendingLink]> = Schema.Union([
+  PendingLogIn,
+  PendingLink
+])
 
 /** A log-in or a link that has set out. */
-export interface Started {
+export interface Started<P extends Pending = Pending> {
   /** Where to send the browser. */
   readonly url: string
-  readonly pending: Pending
+  readonly pending: P
 }
 
-/** What a log-in came back with, for {@link logIn} or {@link link}. */
-export class Redirected extends Schema.TaggedClass<Redirected>("@effect-realm/client/OAuth/Redirected")("Redirected", {
+const cameBack = {
   appId: Schema.NonEmptyString,
   provider: Provider,
   userId: Schema.NonEmptyString,
   deviceId: Schema.String,
-  accessToken: Schema.Redacted(Schema.NonEmptyString),
-  /** Missing in the answer to a link. */
-  refreshToken: Schema.optionalKey(Schema.Redacted(Schema.NonEmptyString))
-}) {}
+  accessToken: Schema.Redacted(Schema.NonEmptyString)
+}
+
+/** What a log-in came back with, for {@link logIn}. */
+export class ReturnedLogIn
+  extends Schema.TaggedClass<ReturnedLogIn>("@effect-realm/client/OAuth/ReturnedLogIn")("ReturnedLogIn", {
+    ...cameBack,
+    refreshToken: Schema.Redacted(Schema.NonEmptyString)
+  })
+{}
+
+/** What a link came back with, for {@link link}. The session goes on, so there is no refresh token. */
+export class ReturnedLink
+  extends Schema.TaggedClass<ReturnedLink>("@effect-realm/client/OAuth/ReturnedLink")("ReturnedLink", cameBack)
+{}
+
+/** What comes back from what has set out. */
+export type Returned<P extends Pending = Pending> = P extends PendingLink ? ReturnedLink : ReturnedLogIn
 
 // -----------------------------------------------------------------------------
 // Errors
@@ -150,10 +183,12 @@ const newState = (): string =>
     ""
   )
 
-const pendingOf = (appId: string, { provider, redirectUri }: Options, userId?: string): Pending =>
-  checked(() =>
-    new Pending({ appId, provider, redirectUri, state: newState(), ...(userId === undefined ? undefined : { userId }) })
-  )
+const settingOut = (appId: string, { provider, redirectUri }: Options): Omit<PendingLogIn, "_tag"> => ({
+  appId,
+  provider,
+  redirectUri,
+  state: newState()
+})
 
 /**
  * Begins a log-in: the URL to send the browser to, and what to keep until it comes back. Sends nothing. Dies with a
@@ -170,13 +205,13 @@ const pendingOf = (appId: string, { provider, redirectUri }: Options, userId?: s
  * ```
  */
 export const start: {
-  (options: Options): (app: App) => Effect.Effect<Started, TokenStoreError, TokenStore>
-  (app: App, options: Options): Effect.Effect<Started, TokenStoreError, TokenStore>
+  (options: Options): (app: App) => Effect.Effect<Started<PendingLogIn>, TokenStoreError, TokenStore>
+  (app: App, options: Options): Effect.Effect<Started<PendingLogIn>, TokenStoreError, TokenStore>
 } = /* @__PURE__ */ dual(
   2,
-  (app: App, options: Options): Effect.Effect<Started, TokenStoreError, TokenStore> =>
+  (app: App, options: Options): Effect.Effect<Started<PendingLogIn>, TokenStoreError, TokenStore> =>
     Effect.gen(function*() {
-      const pending = pendingOf(app.id, options)
+      const pending = checked(() => new PendingLogIn(settingOut(app.id, options)))
       const { deviceId } = yield* TokenStore.use((store) => store.app(app.id))
       const { provider, redirectUri: redirect, state } = pending
       const device = Base64.encode(JSON.stringify(LogIn.device(Option.getOrUndefined(deviceId))))
@@ -228,13 +263,21 @@ const withCookies = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, 
 export const startLink: {
   (options: Options): (
     user: User
-  ) => Effect.Effect<Started, StartLinkError, HttpClient.HttpClient | TokenStore>
-  (user: User, options: Options): Effect.Effect<Started, StartLinkError, HttpClient.HttpClient | TokenStore>
+  ) => Effect.Effect<Started<PendingLink>, StartLinkError, HttpClient.HttpClient | TokenStore>
+  (user: User, options: Options): Effect.Effect<
+    Started<PendingLink>,
+    StartLinkError,
+    HttpClient.HttpClient | TokenStore
+  >
 } = /* @__PURE__ */ dual(
   2,
-  (user: User, options: Options): Effect.Effect<Started, StartLinkError, HttpClient.HttpClient | TokenStore> =>
+  (user: User, options: Options): Effect.Effect<
+    Started<PendingLink>,
+    StartLinkError,
+    HttpClient.HttpClient | TokenStore
+  > =>
     Effect.suspend(() => {
-      const pending = pendingOf(user.appId, options, user.id)
+      const pending = checked(() => new PendingLink({ ...settingOut(user.appId, options), userId: user.id }))
       const { provider, redirectUri: redirect, state } = pending
       return aroundStartLink(
         Effect.map(
@@ -271,7 +314,7 @@ const refusalOf = (message: string | undefined, code: string | undefined): Optio
     (error) => RealmError.narrow(error, Endpoint.redirectBack.error) as LogIn.Refusal
   )
 
-const read = (location: string, pending: Pending): Result.Result<Redirected, ParseError> => {
+const read = (location: string, pending: Pending): Result.Result<Returned, ParseError> => {
   const fragment = location.slice(location.indexOf("#") + 1)
   const decoded = decodeFields(Object.fromEntries(new URLSearchParams(fragment)))
   if (Option.isNone(decoded)) return refused({ _tag: "NotRedirected" })
@@ -287,20 +330,21 @@ const read = (location: string, pending: Pending): Result.Result<Redirected, Par
   if (!accessToken || refreshToken === undefined || !userId || deviceId === undefined || rest.length > 0) {
     return invalid("the tokens are not whole")
   }
-  const isLink = pending.userId !== undefined
+  const isLink = pending._tag === "PendingLink"
   if (isLink !== (link !== undefined)) return invalid("one of a link and a log-in was started, and the other came back")
-  if (isLink && pending.userId !== userId) return invalid("it is of another user")
-  if (!isLink && refreshToken === "") return invalid("the tokens are not whole")
-  return Result.succeed(
-    new Redirected({
-      appId,
-      provider: pending.provider,
-      userId,
-      deviceId,
-      accessToken: Redacted.make(accessToken),
-      ...(isLink ? undefined : { refreshToken: Redacted.make(refreshToken) })
-    })
-  )
+  const returned = {
+    appId,
+    provider: pending.provider,
+    userId,
+    deviceId,
+    accessToken: Redacted.make(accessToken)
+  }
+  if (!isLink) {
+    return refreshToken === ""
+      ? invalid("the tokens are not whole")
+      : Result.succeed(new ReturnedLogIn({ ...returned, refreshToken: Redacted.make(refreshToken) }))
+  }
+  return pending.userId === userId ? Result.succeed(new ReturnedLink(returned)) : invalid("it is of another user")
 }
 
 /**
@@ -318,7 +362,7 @@ const read = (location: string, pending: Pending): Result.Result<Redirected, Par
  * import { OAuth } from "@effect-realm/client"
  * import { Effect } from "effect"
  *
- * const pending = new OAuth.Pending({
+ * const pending = new OAuth.PendingLogIn({
  *   appId: "shop-abcde",
  *   provider: "google",
  *   redirectUri: "https://shop.example/signed-in",
@@ -330,11 +374,11 @@ const read = (location: string, pending: Pending): Result.Result<Redirected, Par
  * ```
  */
 export const parse: {
-  (pending: Pending): (location: string) => Effect.Effect<Redirected, ParseError>
-  (location: string, pending: Pending): Effect.Effect<Redirected, ParseError>
+  <P extends Pending>(pending: P): (location: string) => Effect.Effect<Returned<P>, ParseError>
+  <P extends Pending>(location: string, pending: P): Effect.Effect<Returned<P>, ParseError>
 } = /* @__PURE__ */ dual(
   2,
-  (location: string, pending: Pending): Effect.Effect<Redirected, ParseError> =>
+  (location: string, pending: Pending): Effect.Effect<Returned, ParseError> =>
     Effect.suspend(() => Effect.fromResult(read(location, pending)))
 )
 
@@ -344,36 +388,37 @@ const aroundLogIn = Operation.make("OAuth.logIn")
  * Logs in with what came back and makes the user current, as `App.logIn` does: either everything happened, token, profile
  * and record, or nothing did.
  *
- * Fails with `RedirectError`, reason `Invalid`, for what came back from a link, or for another app.
+ * The log-in begins when this is run. Who was logged out while away at the provider's is logged in by it, as by any log-in
+ * that comes after a log-out; a log-out that settles while it is under way wins, and it fails with `NotLoggedInError`.
+ *
+ * Fails with `RedirectError`, reason `Invalid`, for what came back for another app.
  *
  * ```ts
  * import { App, OAuth } from "@effect-realm/client"
  * import { Effect } from "effect"
  *
  * // What a page runs that the browser has come back to.
- * const signedIn = (app: App.App, pending: OAuth.Pending, location: string) =>
- *   Effect.flatMap(OAuth.parse(location, pending), (redirected) => OAuth.logIn(app, redirected))
+ * const signedIn = (app: App.App, pending: OAuth.PendingLogIn, location: string) =>
+ *   Effect.flatMap(OAuth.parse(location, pending), (returned) => OAuth.logIn(app, returned))
  * signedIn.length // => 3
  * ```
  */
 export const logIn: {
-  (redirected: Redirected): (app: App) => Effect.Effect<User, LogInError, HttpClient.HttpClient | TokenStore>
-  (app: App, redirected: Redirected): Effect.Effect<User, LogInError, HttpClient.HttpClient | TokenStore>
+  (returned: ReturnedLogIn): (app: App) => Effect.Effect<User, LogInError, HttpClient.HttpClient | TokenStore>
+  (app: App, returned: ReturnedLogIn): Effect.Effect<User, LogInError, HttpClient.HttpClient | TokenStore>
 } = /* @__PURE__ */ dual(
   2,
-  (app: App, redirected: Redirected): Effect.Effect<User, LogInError, HttpClient.HttpClient | TokenStore> =>
+  (app: App, returned: ReturnedLogIn): Effect.Effect<User, LogInError, HttpClient.HttpClient | TokenStore> =>
     aroundLogIn(
       Effect.gen(function*() {
-        const { appId, provider, refreshToken } = redirected
-        if (appId !== app.id) return yield* Effect.fromResult(invalid("it is of another app"))
-        if (refreshToken === undefined) return yield* Effect.fromResult(invalid("it is a link: OAuth.link takes it"))
+        if (returned.appId !== app.id) return yield* Effect.fromResult(invalid("it is of another app"))
         const since = yield* TokenStore.use((store) => store.arrival(app.id))
         const id = yield* NewSession.open(app, {
           endpoint: Endpoint.redirectBack,
-          providerType: `oauth2-${provider}`,
+          providerType: `oauth2-${returned.provider}`,
           since,
           committed: () => {}
-        }, Effect.succeed(redirected))
+        }, Effect.succeed(returned))
         return new User({ appId: app.id, baseUrl: app.baseUrl, id })
       }),
       { endpoint: Endpoint.profile, appId: app.id }
@@ -387,35 +432,35 @@ const sessionId = (accessToken: Redacted.Redacted): string | undefined =>
 
 /**
  * Ends a link with what came back, as `User.linkCredentials` does: the user has the identity, the new profile, and the
- * access token that came along. A user who has logged out meanwhile stays so: then it fails with `NotLoggedInError`.
+ * access token that came along, unless there has been a new log-in since. A user who has logged out meanwhile stays so:
+ * then it fails with `NotLoggedInError`.
  *
- * Fails with `RedirectError`, reason `Invalid`, for what came back from a log-in, or for another user.
+ * Fails with `RedirectError`, reason `Invalid`, for what came back for another user.
  *
  * ```ts
  * import { OAuth, User } from "@effect-realm/client"
  * import { Effect } from "effect"
  *
  * // What a page runs that the browser has come back to.
- * const linked = Effect.fn(function*(user: User.User, redirected: OAuth.Redirected) {
- *   yield* OAuth.link(user, redirected)
+ * const linked = Effect.fn(function*(user: User.User, returned: OAuth.ReturnedLink) {
+ *   yield* OAuth.link(user, returned)
  *   return yield* User.identities(user)
  * })
  * typeof linked // => "function"
  * ```
  */
 export const link: {
-  (redirected: Redirected): (user: User) => Effect.Effect<void, LinkError, HttpClient.HttpClient | TokenStore>
-  (user: User, redirected: Redirected): Effect.Effect<void, LinkError, HttpClient.HttpClient | TokenStore>
+  (returned: ReturnedLink): (user: User) => Effect.Effect<void, LinkError, HttpClient.HttpClient | TokenStore>
+  (user: User, returned: ReturnedLink): Effect.Effect<void, LinkError, HttpClient.HttpClient | TokenStore>
 } = /* @__PURE__ */ dual(
   2,
-  (user: User, redirected: Redirected): Effect.Effect<void, LinkError, HttpClient.HttpClient | TokenStore> =>
+  (user: User, returned: ReturnedLink): Effect.Effect<void, LinkError, HttpClient.HttpClient | TokenStore> =>
     aroundLink(
       Effect.gen(function*() {
-        const { accessToken, appId, refreshToken, userId } = redirected
+        const { accessToken, appId, userId } = returned
         if (appId !== user.appId || userId !== user.id) {
           return yield* Effect.fromResult(invalid("it is of another user"))
         }
-        if (refreshToken !== undefined) return yield* Effect.fromResult(invalid("it is a log-in: OAuth.logIn takes it"))
         const asked = yield* Sessions.loggedIn(user)
         // The user may have logged in anew since the link set out.
         const isOwn = sessionId(accessToken) === sessionId(asked.tokens.accessToken)

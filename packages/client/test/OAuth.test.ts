@@ -1,9 +1,12 @@
 import * as Endpoint from "@effect-realm/protocol/Endpoint"
+import * as Faults from "@effect-realm/testing/Faults"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import * as TestClock from "effect/testing/TestClock"
 import * as App from "../src/App.ts"
 import * as Credentials from "../src/Credentials.ts"
 import * as OAuth from "../src/OAuth.ts"
@@ -13,7 +16,9 @@ import * as Scripted from "./scripted.ts"
 
 const app = App.make({ id: "shop-abcde", baseUrl: "http://localhost:9090" })
 const page = "https://shop.example/signed-in"
-const pending = new OAuth.Pending({ appId: app.id, provider: "google", redirectUri: page, state: "kept" })
+const kept = { appId: app.id, provider: "google", redirectUri: page, state: "kept" } as const
+const pending = new OAuth.PendingLogIn(kept)
+const pendingLink = new OAuth.PendingLink({ ...kept, userId: "u1" })
 
 const encode = Schema.encodeSync(Endpoint.Redirected)
 
@@ -32,9 +37,9 @@ const known = { state: "kept", appId: app.id }
 const device = "000000000000000000000000"
 const answer = address({ ...known, userAuth: `${Scripted.accessToken("u1")}$refresh-u1$u1$${device}` })
 
-const reasonOf = (location: string, kept = pending) =>
+const reasonOf = (location: string, from: OAuth.Pending = pending) =>
   Effect.map(
-    Effect.flip(OAuth.parse(location, kept)),
+    Effect.flip(OAuth.parse(location, from)),
     (error) => "reason" in error && typeof error.reason === "object" ? error.reason._tag : error._tag
   )
 
@@ -56,9 +61,24 @@ describe("OAuth.start", () => {
       assert.notStrictEqual(first.pending.state, second.pending.state)
       const told = JSON.parse(atob(url.searchParams.get("device") ?? ""))
       assert.sameMembers(Object.keys(told), ["platform", "platformVersion", "sdkVersion"])
-      const revived = Schema.decodeUnknownSync(OAuth.Pending)(JSON.parse(JSON.stringify(first.pending)))
-      assert.deepStrictEqual(revived, first.pending)
+      for (const pending of [first.pending, pendingLink]) {
+        const revived = Schema.decodeUnknownSync(OAuth.Pending)(JSON.parse(JSON.stringify(pending)))
+        assert.deepStrictEqual(revived, pending)
+      }
     }).pipe(Effect.provide(TokenStore.layerMemory)))
+
+  it.effect("tells the server which device this is, once it has a name for it", () => {
+    const known = "5f87976b7b800b285345a8b4"
+    const scripted = Scripted.make(({ path }) =>
+      path.endsWith("/login") ? Scripted.loggedIn("u1", { device_id: known }) : undefined
+    )
+    return Effect.gen(function*() {
+      yield* App.logIn(app, Credentials.anonymous())
+      const { url } = yield* OAuth.start(app, { provider: "google", redirectUri: page })
+      const told = JSON.parse(atob(new URL(url).searchParams.get("device") ?? ""))
+      assert.strictEqual(told.deviceId, known)
+    }).pipe(Effect.provide(withClient(scripted)))
+  })
 })
 
 describe("OAuth.startLink", () => {
@@ -117,14 +137,12 @@ describe("OAuth.parse", () => {
           appId: app.id,
           userAuth: `${accessToken}$${refreshToken}$${userId}$${device}`
         })
-        const redirected = yield* OAuth.parse(location, new OAuth.Pending({ ...pending, state }))
-        assert.strictEqual(Redacted.value(redirected.accessToken), accessToken)
-        assert.strictEqual(Redacted.value(redirected.refreshToken ?? Redacted.make("")), refreshToken)
-        assert.deepStrictEqual([redirected.userId, redirected.deviceId], [userId, device])
-        assert.deepStrictEqual(
-          yield* OAuth.parse(location.slice(location.indexOf("#")), new OAuth.Pending({ ...pending, state })),
-          redirected
-        )
+        const pending = new OAuth.PendingLogIn({ ...kept, state })
+        const returned = yield* OAuth.parse(location, pending)
+        assert.strictEqual(Redacted.value(returned.accessToken), accessToken)
+        assert.strictEqual(Redacted.value(returned.refreshToken), refreshToken)
+        assert.deepStrictEqual([returned.userId, returned.deviceId], [userId, device])
+        assert.deepStrictEqual(yield* OAuth.parse(location.slice(location.indexOf("#")), pending), returned)
       })
   )
 
@@ -145,12 +163,11 @@ describe("OAuth.parse", () => {
         assert.notInclude(String(error), token)
       }
       assert.strictEqual(yield* reasonOf(address({ ...known, error: "" })), "Invalid")
-      const link = new OAuth.Pending({ ...pending, userId: "u1" })
-      assert.strictEqual(yield* reasonOf(answer, link), "Invalid")
+      assert.strictEqual(yield* reasonOf(answer, pendingLink), "Invalid")
       const linked = address({ ...known, link: "ok", userAuth: `${token}$$u1$${device}` })
       assert.strictEqual(yield* reasonOf(linked), "Invalid")
-      assert.strictEqual(yield* reasonOf(linked, new OAuth.Pending({ ...pending, userId: "u2" })), "Invalid")
-      assert.isUndefined((yield* OAuth.parse(linked, link)).refreshToken)
+      assert.strictEqual(yield* reasonOf(linked, new OAuth.PendingLink({ ...kept, userId: "u2" })), "Invalid")
+      assert.notProperty(yield* OAuth.parse(linked, pendingLink), "refreshToken")
     }))
 
   it.effect("says a refusal by its code, also one that is not known, and none", () =>
@@ -186,24 +203,95 @@ describe("OAuth.logIn", () => {
 
   it.effect("refuses what is of another app, and a token of another user", () =>
     Effect.gen(function*() {
-      const redirected = yield* OAuth.parse(answer, pending)
+      const returned = yield* OAuth.parse(answer, pending)
       const other = App.make({ id: "cafe-fghij", baseUrl: app.baseUrl })
-      assert.strictEqual((yield* Effect.flip(OAuth.logIn(other, redirected)))._tag, "RedirectError")
-      const forged = new OAuth.Redirected({ ...redirected, userId: "u2" })
+      assert.strictEqual((yield* Effect.flip(OAuth.logIn(other, returned)))._tag, "RedirectError")
+      const forged = new OAuth.ReturnedLogIn({ ...returned, userId: "u2" })
       assert.strictEqual((yield* Effect.flip(OAuth.logIn(app, forged)))._tag, "InvalidResponseError")
       assert.deepStrictEqual(yield* App.allUsers(app), [])
+    }).pipe(Effect.provide(withClient(Scripted.make()))))
+
+  it.effect("that is interrupted leaves nobody logged in and ends the session on the server", () => {
+    const scripted = Scripted.make()
+    return Effect.gen(function*() {
+      const logIn = OAuth.logIn(app, yield* OAuth.parse(answer, pending)).pipe(
+        Faults.inject(Faults.at({ endpoint: "profile" }, Faults.stallBody))
+      )
+      const fiber = yield* Effect.forkChild(logIn, { startImmediately: true })
+      yield* Effect.yieldNow
+      yield* Fiber.interrupt(fiber)
+      yield* Effect.yieldNow
+      assert.deepStrictEqual(yield* App.allUsers(app), [])
+      assert.deepStrictEqual(
+        scripted.sent.map(({ headers, method }) => [method, headers["authorization"]]).at(-1),
+        ["DELETE", "Bearer refresh-u1"]
+      )
+    }).pipe(Effect.provide(withClient(scripted)))
+  })
+
+  it.effect("begins when it is run: a log-out before it is over, and one while it is under way wins", () =>
+    Effect.gen(function*() {
+      const user = yield* App.logIn(app, Credentials.emailPassword({ email: "ann@example.com", password: "secret" }))
+      const { pending } = yield* OAuth.start(app, { provider: "google", redirectUri: page })
+      yield* User.logOut(user)
+      const location = address({
+        ...known,
+        state: pending.state,
+        userAuth: `${Scripted.accessToken("u1")}$refresh-u1$u1$${device}`
+      })
+      const logIn = OAuth.logIn(app, yield* OAuth.parse(location, pending))
+      yield* logIn
+      assert.strictEqual(yield* User.state(user), "LoggedIn")
+
+      const slow = logIn.pipe(Faults.inject(Faults.at({ endpoint: "profile" }, Faults.delay("1 second"))))
+      const fiber = yield* Effect.forkChild(Effect.flip(slow), { startImmediately: true })
+      yield* Effect.yieldNow
+      yield* User.logOut(user)
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual((yield* Fiber.join(fiber))._tag, "NotLoggedInError")
+      assert.strictEqual(yield* User.state(user), "LoggedOut")
     }).pipe(Effect.provide(withClient(Scripted.make()))))
 })
 
 describe("OAuth.link", () => {
+  const ofSession = (session: string) => Scripted.accessToken("u1", { iss: session })
+
+  const linked = (session: string) =>
+    OAuth.parse(address({ ...known, link: "ok", userAuth: `${ofSession(session)}$$u1$${device}` }), pendingLink)
+
   it.effect("of a user who has logged out meanwhile changes nothing", () =>
     Effect.gen(function*() {
       const user = yield* App.logIn(app, Credentials.anonymous())
-      const location = address({ ...known, link: "ok", userAuth: `${Scripted.accessToken("u1")}$$u1$${device}` })
-      const redirected = yield* OAuth.parse(location, new OAuth.Pending({ ...pending, userId: "u1" }))
-      yield* OAuth.link(user, redirected)
+      const returned = yield* linked("s1")
+      yield* OAuth.link(user, returned)
       yield* User.logOut(user)
-      assert.strictEqual((yield* Effect.flip(OAuth.link(user, redirected)))._tag, "NotLoggedInError")
+      assert.strictEqual((yield* Effect.flip(OAuth.link(user, returned)))._tag, "NotLoggedInError")
       assert.strictEqual(yield* User.state(user), "LoggedOut")
     }).pipe(Effect.provide(withClient(Scripted.make()))))
+
+  it.effect("that comes back after a new log-in brings the identity, and leaves the new session its tokens", () => {
+    let logIns = 0
+    const identities = [{ id: "i1", provider_type: "anon-user" }, { id: "i2", provider_type: "oauth2-google" }]
+    const scripted = Scripted.make(({ path }) => {
+      if (path.endsWith("/login")) return Scripted.loggedIn("u1", { access_token: ofSession(`s${++logIns}`) })
+      return path.endsWith("/auth/profile") && logIns === 2 ? Scripted.profile({ identities }) : undefined
+    })
+    return Effect.gen(function*() {
+      const logIn = App.logIn(app, Credentials.emailPassword({ email: "ann@example.com", password: "secret" }))
+      const user = yield* logIn
+      yield* User.logOut(user)
+      yield* logIn
+      const before = yield* User.accessToken(user)
+      yield* OAuth.link(user, yield* linked("s1"))
+      assert.deepStrictEqual((yield* User.identities(user)).map(({ providerType }) => providerType), [
+        "anon-user",
+        "oauth2-google"
+      ])
+      assert.strictEqual(Redacted.value(yield* User.accessToken(user)), Redacted.value(before))
+      // One of the same session is as good as the one that is here, and newer.
+      const own = yield* linked("s2")
+      yield* OAuth.link(user, own)
+      assert.strictEqual(Redacted.value(yield* User.accessToken(user)), Redacted.value(own.accessToken))
+    }).pipe(Effect.provide(withClient(scripted)))
+  })
 })

@@ -180,14 +180,14 @@ const table: { readonly [module: string]: { readonly [name: string]: Sending | L
   OAuth: {
     start: local(() => OAuth.start(app, page)),
     startLink: { run: ({ user }) => OAuth.startLink(user, page), endpoint: Endpoint.redirectToGoogle },
-    parse: local(() => Effect.flip(OAuth.parse("", new OAuth.Pending({ ...page, appId: app.id, state: "kept" })))),
+    parse: local(() => Effect.flip(OAuth.parse("", new OAuth.PendingLogIn({ ...page, appId: app.id, state: "kept" })))),
     logIn: {
-      run: () => OAuth.logIn(app, new OAuth.Redirected({ ...returned, refreshToken: Redacted.make("refresh-u1") })),
+      run: () => OAuth.logIn(app, new OAuth.ReturnedLogIn({ ...returned, refreshToken: Redacted.make("refresh-u1") })),
       endpoint: Endpoint.profile,
       reads: true
     },
     link: {
-      run: ({ user }) => OAuth.link(user, new OAuth.Redirected(returned)),
+      run: ({ user }) => OAuth.link(user, new OAuth.ReturnedLink(returned)),
       endpoint: Endpoint.profile,
       reads: true
     }

@@ -67,9 +67,9 @@ describe("the client's OAuth against a server and a provider", () => {
     onStage(({ app, open }) =>
       Effect.gen(function*() {
         const { pending, url } = yield* OAuth.start(app, options)
-        const redirected = yield* OAuth.parse(yield* open(url), pending)
-        assert.notMatch(inspect(redirected, { depth: 9 }) + JSON.stringify(redirected), /eyJ/)
-        const user = yield* OAuth.logIn(app, redirected)
+        const returned = yield* OAuth.parse(yield* open(url), pending)
+        assert.notMatch(inspect(returned, { depth: 9 }) + JSON.stringify(returned), /eyJ/)
+        const user = yield* OAuth.logIn(app, returned)
         assert.strictEqual(yield* User.state(user), "LoggedIn")
         assert.strictEqual(yield* User.providerType(user), "oauth2-google")
         assert.deepStrictEqual((yield* User.profile(user)).data, { name: "Ann", email: "ann@shop.example" })
@@ -90,10 +90,8 @@ describe("the client's OAuth against a server and a provider", () => {
         const before = yield* User.accessToken(user)
         yield* TestClock.adjust("5 seconds")
         const { pending, url } = yield* OAuth.startLink(user, options)
-        const redirected = yield* OAuth.parse(yield* open(url), pending)
-        const mistaken = yield* Effect.flip(OAuth.logIn(app, redirected))
-        assert.strictEqual(mistaken._tag, "RedirectError")
-        yield* OAuth.link(user, redirected)
+        const returned = yield* OAuth.parse(yield* open(url), pending)
+        yield* OAuth.link(user, returned)
         assert.notStrictEqual(Redacted.value(yield* User.accessToken(user)), Redacted.value(before))
         assert.deepStrictEqual(
           (yield* User.identities(user)).map((identity) => identity.providerType),
@@ -110,7 +108,9 @@ describe("the client's OAuth against a server and a provider", () => {
         yield* TestClock.adjust("31 minutes")
         const { pending, url } = yield* OAuth.startLink(user, options)
         yield* TestClock.setTime(yield* TestClock.withLive(Effect.clockWith((clock) => clock.currentTimeMillis)))
-        const error = yield* Effect.flip(OAuth.parse(yield* open(url), { ...pending, state: "other" } as OAuth.Pending))
+        const error = yield* Effect.flip(
+          OAuth.parse(yield* open(url), new OAuth.PendingLink({ ...pending, state: "other" }))
+        )
         assert.strictEqual(error._tag === "RedirectError" && error.reason._tag, "OtherState")
       })
     ))
@@ -144,9 +144,9 @@ describe("the client's OAuth against a server and a provider", () => {
       Effect.gen(function*() {
         const sessions = yield* Sessions.Sessions
         const { pending, url } = yield* OAuth.start(app, options)
-        const redirected = yield* OAuth.parse(yield* open(url), pending)
-        yield* sessions.endAll(redirected.userId)
-        assert.strictEqual((yield* Effect.flip(OAuth.logIn(app, redirected)))._tag, "SessionError")
+        const returned = yield* OAuth.parse(yield* open(url), pending)
+        yield* sessions.endAll(returned.userId)
+        assert.strictEqual((yield* Effect.flip(OAuth.logIn(app, returned)))._tag, "SessionError")
         assert.deepStrictEqual(yield* App.allUsers(app), [])
       })
     ))
