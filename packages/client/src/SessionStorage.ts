@@ -29,6 +29,8 @@ export interface Row {
   readonly generation: number
   /** The number of the last write that made the user current; `0` when none did. */
   readonly activation: number
+  /** How long ago the record was written, by the clock of the place: clocks of processes may be hours apart. */
+  readonly age: Duration.Duration
   /** The record, as text. Reading it can fail where it is kept encrypted. */
   readonly record: Effect.Effect<string, TokenStoreError>
 }
@@ -133,6 +135,7 @@ interface MemoryRow {
   readonly generation: number
   readonly activation: number
   readonly position: number
+  readonly writtenAt: number
   readonly record: string
   readonly isLoggedIn: boolean
 }
@@ -152,7 +155,7 @@ interface MemoryApp {
 const pageSize = 256
 const kept = 1024
 
-const memory = (): SessionStorage["Service"] => {
+const memory = (clock: Clock.Clock): SessionStorage["Service"] => {
   const apps = new Map<string, MemoryApp>()
 
   const appOf = (appId: string): Effect.Effect<MemoryApp> =>
@@ -176,10 +179,11 @@ const memory = (): SessionStorage["Service"] => {
       })
     })
 
-  const rowOf = ({ activation, generation, record, userId }: MemoryRow): Row => ({
+  const rowOf = ({ activation, generation, record, userId, writtenAt }: MemoryRow): Row => ({
     userId,
     generation,
     activation,
+    age: Duration.millis(clock.currentTimeMillisUnsafe() - writtenAt),
     record: Effect.succeed(record)
   })
 
@@ -195,6 +199,7 @@ const memory = (): SessionStorage["Service"] => {
         generation,
         activation: write.makeCurrent ? generation : before?.activation ?? 0,
         position: before?.position ?? generation,
+        writtenAt: clock.currentTimeMillisUnsafe(),
         record: write.record.value,
         isLoggedIn: write.isLoggedIn
       })
@@ -237,13 +242,13 @@ const memory = (): SessionStorage["Service"] => {
       }),
     depart: (key) => Effect.map(appOf(key.appId), (app) => void app.departures.set(key.userId, ++app.number)),
     acquire: (key, holder, life) =>
-      Effect.flatMap(appOf(key.appId), ({ leases }) =>
-        Effect.map(Clock.currentTimeMillis, (now) => {
-          const lease = leases.get(key.userId)
-          if (lease !== undefined && lease.holder !== holder && lease.until > now) return false
-          leases.set(key.userId, { holder, until: now + Duration.toMillis(life) })
-          return true
-        })),
+      Effect.map(appOf(key.appId), ({ leases }) => {
+        const now = clock.currentTimeMillisUnsafe()
+        const lease = leases.get(key.userId)
+        if (lease !== undefined && lease.holder !== holder && lease.until > now) return false
+        leases.set(key.userId, { holder, until: now + Duration.toMillis(life) })
+        return true
+      }),
     release: (key, holder) =>
       Effect.map(appOf(key.appId), ({ leases }) => {
         if (leases.get(key.userId)?.holder === holder) leases.delete(key.userId)
@@ -281,4 +286,7 @@ const memory = (): SessionStorage["Service"] => {
  * await Effect.runPromise(Effect.provide(users, layer)) // => []
  * ```
  */
-export const layerMemory: Layer.Layer<SessionStorage> = /* @__PURE__ */ Layer.sync(SessionStorage, memory)
+export const layerMemory: Layer.Layer<SessionStorage> = /* @__PURE__ */ Layer.effect(
+  SessionStorage,
+  /* @__PURE__ */ Effect.map(Clock.Clock, memory)
+)

@@ -3,6 +3,7 @@
  * tests, on the real clock: a place has a clock of its own.
  */
 import { assert, describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -170,6 +171,46 @@ export const contract = <E>(name: string, layer: Layer.Layer<SessionStorage, E>)
           assert.isFalse(yield* first.storage.acquire(key, "dead", life))
           yield* second.storage.release(key, "heir")
           assert.isTrue(yield* first.storage.acquire(key, "dead", life))
+        })
+    )
+
+    law(
+      "counts the life of a token alike where clocks are hours apart",
+      ([first, second], appId) =>
+        Effect.gen(function*() {
+          const key = { appId, userId: "ann" }
+          const here = yield* Clock.Clock
+          const hours = 3_600_000
+          const wrong: Clock.Clock = Object.assign(Object.create(here), {
+            currentTimeMillisUnsafe: () => here.currentTimeMillisUnsafe() + 2 * hours,
+            currentTimeMillis: Effect.map(here.currentTimeMillis, (now) => now + 2 * hours)
+          })
+          const inDisagreement = Effect.provideService(Clock.Clock, wrong)
+          const receivedAt = (process: Process) =>
+            Effect.map(process.store.get(key), (found) => Option.getOrThrow(found).tokens?.receivedAt ?? Number.NaN)
+          /** Writes a token that was received ten minutes ago. */
+          const commit = (process: Process) =>
+            Effect.gen(function*() {
+              const { tokens, ...rest } = session(key)
+              const receivedAt = (yield* Clock.currentTimeMillis) - hours / 6
+              const expected = yield* process.run(generation(key))
+              const change = {
+                ...logIn(key),
+                expected,
+                session: Option.some({ ...rest, tokens: { ...tokens!, receivedAt } })
+              }
+              return yield* process.store.commit(key, change)
+            })
+          const agrees = Effect.gen(function*() {
+            const age = (yield* Clock.currentTimeMillis) - (yield* receivedAt(second))
+            assert.approximately(age, hours / 6, hours / 60)
+          })
+          yield* commit(first)
+          yield* agrees
+          yield* inDisagreement(agrees)
+          yield* inDisagreement(commit(first))
+          yield* agrees
+          yield* inDisagreement(agrees)
         })
     )
 

@@ -32,22 +32,23 @@ const channel = "effect-realm:written"
 // A message that was lost delays what it told of for no longer than this.
 const latest = Duration.seconds(1)
 
-const row = (userId: string, value: Scripts.Value): Option.Option<Row> => {
+const row = (now: string, userId: string, value: Scripts.Value): Option.Option<Row> => {
   if (value === null) return Option.none()
-  const [, generation, activation, record] = /^(\d+):(\d+):\d+:(.*)$/s.exec(value) ?? []
+  const [, generation, activation, writtenAt, record] = /^(\d+):(\d+):\d+:(\d+):(.*)$/s.exec(value) ?? []
   return Option.some({
     userId: Identifier.read(userId),
     // A value that nobody here has written has to be replaced as it is: its record cannot be read.
     generation: Number(generation ?? -1),
     activation: Number(activation ?? 0),
+    age: Duration.millis(Number(now) - Number(writtenAt ?? now)),
     record: Effect.succeed(record ?? value)
   })
 }
 
-const pairs = (flat: ReadonlyArray<string>): Array<Row> => {
+const pairs = (now: string, flat: ReadonlyArray<string>): Array<Row> => {
   const rows: Array<Row> = []
   for (let index = 0; index + 1 < flat.length; index += 2) {
-    rows.push(...Option.toArray(row(flat[index]!, flat[index + 1]!)))
+    rows.push(...Option.toArray(row(now, flat[index]!, flat[index + 1]!)))
   }
   return rows
 }
@@ -69,24 +70,24 @@ const make = Effect.gen(function*() {
 
   return SessionStorage.of({
     read: (key) =>
-      available(Effect.map(readScript(...keys(key)), ([number, value]) => ({
+      available(Effect.map(readScript(...keys(key)), ([now, number, value]) => ({
         number: Number(number ?? 0),
-        row: row(Identifier.written(key.userId), value)
+        row: row(now, Identifier.written(key.userId), value)
       }))),
     app: (appId) =>
-      available(Effect.map(appScript(Identifier.written(appId)), ([number, anonymousUser, deviceId, recent]) => ({
+      available(Effect.map(appScript(Identifier.written(appId)), ([now, number, anonymousUser, deviceId, recent]) => ({
         number: Number(number ?? 0),
         anonymousUser: Option.map(Option.fromNullishOr(anonymousUser), Identifier.read),
         deviceId: Option.fromNullishOr(deviceId),
-        recent: pairs(recent)
+        recent: pairs(now, recent)
       }))),
     rows: (appId) =>
       Stream.paginate(
         "0",
         (after) =>
-          available(Effect.map(rowsScript(Identifier.written(appId), after), ([next, rows]) =>
+          available(Effect.map(rowsScript(Identifier.written(appId), after), ([now, next, rows]) =>
             [
-              pairs(rows),
+              pairs(now, rows),
               next === "" ? Option.none<string>() : Option.some(next)
             ] as const))
       ),

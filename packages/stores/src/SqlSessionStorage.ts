@@ -36,6 +36,7 @@ interface SessionColumns {
   readonly user_id: string
   readonly generation: number | bigint
   readonly activation: number | bigint
+  readonly age: number | bigint
   readonly record: string
 }
 
@@ -64,15 +65,16 @@ const row = (columns: SessionColumns): Row => ({
   userId: Identifier.read(columns.user_id),
   generation: Number(columns.generation),
   activation: Number(columns.activation),
+  age: Duration.millis(Number(columns.age)),
   record: Effect.succeed(columns.record)
 })
 
 /** The sessions of a join; a database writes `NULL` where nothing was joined. */
 const joined = (rows: ReadonlyArray<Joined<SessionColumns>>): Array<Row> =>
   rows.flatMap((columns) => {
-    const { activation, generation, record, user_id } = columns
-    if (user_id === null || generation === null || activation === null || record === null) return []
-    return [row({ user_id, generation, activation, record })]
+    const { activation, age, generation, record, user_id } = columns
+    if (user_id === null || generation === null || activation === null || age === null || record === null) return []
+    return [row({ user_id, generation, activation, age, record })]
   })
 
 /**
@@ -148,12 +150,12 @@ export const make = Effect.fnUntraced(function*(
     if (write.expected === 0) {
       return Effect.map(
         sql`INSERT INTO effect_realm_sessions
-            (app_id, user_id, generation, activation, position, is_logged_in, record)
+            (app_id, user_id, generation, activation, position, is_logged_in, written_at, record)
           VALUES (
             ${Identifier.written(appId)}, ${Identifier.written(userId)}, ${number}, ${
           write.makeCurrent ? number : 0
         }, ${number},
-            ${isLoggedIn}, ${record}
+            ${isLoggedIn}, ${now}, ${record}
           )
           ON CONFLICT DO NOTHING RETURNING generation`,
         isExpected
@@ -162,7 +164,8 @@ export const make = Effect.fnUntraced(function*(
     const activation = write.makeCurrent ? sql`${number}` : sql.literal("activation")
     return Effect.map(
       sql`UPDATE effect_realm_sessions
-        SET generation = ${number}, activation = ${activation}, is_logged_in = ${isLoggedIn}, record = ${record}
+        SET generation = ${number}, activation = ${activation}, is_logged_in = ${isLoggedIn},
+          written_at = ${now}, record = ${record}
         WHERE ${isUser} AND generation = ${write.expected} RETURNING generation`,
       isExpected
     )
@@ -211,7 +214,8 @@ export const make = Effect.fnUntraced(function*(
 
   const read: SessionStorage["Service"]["read"] = ({ appId, userId }) =>
     sql<Joined<SessionColumns>>`
-      SELECT app.number, session.user_id, session.generation, session.activation, session.record
+      SELECT app.number, session.user_id, session.generation, session.activation,
+        ${now} - session.written_at AS age, session.record
       FROM effect_realm_apps AS app LEFT JOIN effect_realm_sessions AS session
         ON session.app_id = app.app_id AND session.user_id = ${Identifier.written(userId)}
       WHERE app.app_id = ${Identifier.written(appId)}`.pipe(
@@ -225,9 +229,9 @@ export const make = Effect.fnUntraced(function*(
   const app: SessionStorage["Service"]["app"] = (appId) =>
     sql<Joined<SessionColumns>>`
       SELECT app.number, app.anonymous_user, app.device_id,
-        session.user_id, session.generation, session.activation, session.record
+        session.user_id, session.generation, session.activation, session.age, session.record
       FROM effect_realm_apps AS app LEFT JOIN (
-        SELECT user_id, generation, activation, record FROM effect_realm_sessions
+        SELECT user_id, generation, activation, ${now} - written_at AS age, record FROM effect_realm_sessions
         WHERE app_id = ${Identifier.written(appId)} AND is_logged_in = 1 AND activation > 0
         ORDER BY activation DESC LIMIT 16
       ) AS session ON 1 = 1
@@ -245,7 +249,7 @@ export const make = Effect.fnUntraced(function*(
   const rows: SessionStorage["Service"]["rows"] = (appId) =>
     Stream.paginate(0, (after: number) =>
       sql<SessionColumns & { readonly position: number | bigint }>`
-        SELECT position, user_id, generation, activation, record FROM effect_realm_sessions
+        SELECT position, user_id, generation, activation, ${now} - written_at AS age, record FROM effect_realm_sessions
         WHERE app_id = ${Identifier.written(appId)} AND position > ${after}
         ORDER BY position LIMIT ${pageSize}`.pipe(
         Effect.map((rows) => {

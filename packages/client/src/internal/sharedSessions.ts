@@ -3,6 +3,7 @@
  * wrong elsewhere: each commit is compared and written by the place (law 5), the lease is the place's (law 1), and who
  * listens is told what is in the place's log, whoever wrote it.
  */
+import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -41,6 +42,9 @@ const nameOf = ({ appId, userId }: SessionKey): string =>
 // Records
 // -----------------------------------------------------------------------------
 
+type Written = Omit<Session, "generation" | "activation">
+
+// Times in a record count from its writing, which the place has timed: no two processes need clocks that agree (law 8).
 const Record = Schema.Struct({ version: Schema.Literal(version), session: Uncounted })
 const decodeRecord = Schema.decodeUnknownOption(Record)
 const encodeRecord = Schema.encodeEffect(Schema.fromJsonString(Record))
@@ -55,6 +59,11 @@ const parse = Option.liftThrowable((text: string): unknown => JSON.parse(text))
 const damaged = (key: SessionKey): TokenStoreError =>
   new TokenStoreError({ reason: { _tag: "Damaged", key: nameOf(key), detail: "it is not a record of this user" } })
 
+const moved = <S extends Written>(session: S, by: number): S =>
+  session.tokens === undefined
+    ? session
+    : { ...session, tokens: { ...session.tokens, receivedAt: session.tokens.receivedAt + by } }
+
 /** The session of a record; a schema error would quote what it refused, which may be a token. */
 const decode = (key: SessionKey, row: Row, text: string): Effect.Effect<Session, TokenStoreError> => {
   const json = parse(text)
@@ -62,9 +71,9 @@ const decode = (key: SessionKey, row: Row, text: string): Effect.Effect<Session,
   if (Option.isSome(record)) {
     const { session } = record.value
     const isOurs = session.appId === key.appId && session.userId === key.userId
-    return isOurs
-      ? Effect.succeed({ ...session, generation: row.generation, activation: row.activation })
-      : Effect.fail(damaged(key))
+    if (!isOurs) return Effect.fail(damaged(key))
+    const counted = { ...session, generation: row.generation, activation: row.activation }
+    return Effect.map(Clock.currentTimeMillis, (now) => moved(counted, now - Duration.toMillis(row.age)))
   }
   const head = Option.getOrUndefined(Option.flatMap(json, decodeHead))
   return Effect.fail(
@@ -76,8 +85,11 @@ const decode = (key: SessionKey, row: Row, text: string): Effect.Effect<Session,
   )
 }
 
-const encode = (session: Omit<Session, "generation" | "activation">): Effect.Effect<string> =>
-  Effect.orDie(encodeRecord({ version, session }))
+const encode = (session: Written): Effect.Effect<string> =>
+  Effect.flatMap(
+    Clock.currentTimeMillis,
+    (now) => Effect.orDie(encodeRecord({ version, session: moved(session, -now) }))
+  )
 
 const isDamaged = (error: TokenStoreError): boolean => error.reason._tag === "Damaged"
 

@@ -2,7 +2,7 @@
  * The scripts of a Redis storage. Each runs as a whole, and declares all its keys, which have the app as their hash tag.
  *
  * `app` is a hash of the number and what is remembered of the app. `sessions` is a hash of rows by user, each as
- * `generation:activation:position:record`. `users` orders users by position and `recent` those who are logged in by
+ * `generation:activation:position:writtenAt:record`. `users` orders users by position and `recent` those who are logged in by
  * activation. `log` is a stream whose ids are the numbers.
  */
 import type { Write } from "@effect-realm/client/SessionStorage"
@@ -20,21 +20,27 @@ const departures = 3_600_000
 
 const key = (appId: string, name: string): string => `effect-realm:{${appId}}:${name}`
 
+/** The clock of Redis, in milliseconds. */
+const now = `
+local time = redis.call("TIME")
+local now = string.format("%.0f", time[1] * 1000 + math.floor(time[2] / 1000))
+`
+
 /** An app's number, and a user's row. */
 export const read = Redis.script(
   (appId: string, userId: string) => [key(appId, "app"), key(appId, "sessions"), userId],
   {
     numberOfKeys: 2,
-    lua: `return { redis.call("HGET", KEYS[1], "number"), redis.call("HGET", KEYS[2], ARGV[1]) }`
+    lua: `${now}return { now, redis.call("HGET", KEYS[1], "number"), redis.call("HGET", KEYS[2], ARGV[1]) }`
   }
-).withReturnType<readonly [number: Value, row: Value]>()
+).withReturnType<readonly [now: string, number: Value, row: Value]>()
 
 /** What is remembered of an app, and the rows of those who became current last. */
 export const app = Redis.script(
   (appId: string) => [key(appId, "app"), key(appId, "sessions"), key(appId, "recent")],
   {
     numberOfKeys: 3,
-    lua: `
+    lua: `${now}
 local app = redis.call("HMGET", KEYS[1], "number", "anonymousUser", "deviceId")
 local recent = {}
 for _, user in ipairs(redis.call("ZREVRANGE", KEYS[3], 0, 15)) do
@@ -44,11 +50,11 @@ for _, user in ipairs(redis.call("ZREVRANGE", KEYS[3], 0, 15)) do
     table.insert(recent, row)
   end
 end
-return { app[1], app[2], app[3], recent }
+return { now, app[1], app[2], app[3], recent }
 `
   }
 ).withReturnType<
-  readonly [number: Value, anonymousUser: Value, deviceId: Value, recent: ReadonlyArray<string>]
+  readonly [now: string, number: Value, anonymousUser: Value, deviceId: Value, recent: ReadonlyArray<string>]
 >()
 
 /** A page of rows by position, and the position after which the next one begins, empty after the last. */
@@ -56,7 +62,7 @@ export const rows = Redis.script(
   (appId: string, after: string) => [key(appId, "sessions"), key(appId, "users"), after, pageSize],
   {
     numberOfKeys: 2,
-    lua: `
+    lua: `${now}
 local users = redis.call("ZRANGEBYSCORE", KEYS[2], "(" .. ARGV[1], "+inf", "WITHSCORES", "LIMIT", 0, ARGV[2])
 local rows = {}
 for index = 1, #users, 2 do
@@ -67,10 +73,10 @@ for index = 1, #users, 2 do
   end
 end
 local isLast = #users < 2 * tonumber(ARGV[2])
-return { isLast and "" or users[#users], rows }
+return { now, isLast and "" or users[#users], rows }
 `
   }
-).withReturnType<readonly [next: string, rows: ReadonlyArray<string>]>()
+).withReturnType<readonly [now: string, next: string, rows: ReadonlyArray<string>]>()
 
 /** Makes a change and answers its number, or why nothing was changed. */
 export const write = Redis.script(
@@ -99,7 +105,7 @@ export const write = Redis.script(
   ],
   {
     numberOfKeys: 6,
-    lua: `
+    lua: `${now}
 local app, sessions, users, recent, log, departed = unpack(KEYS)
 local user, expected, since, hasRecord, record, isLoggedIn, makeCurrent, isAnonymous, hasDevice, device, event,
   channel, appId, pageSize, kept = unpack(ARGV)
@@ -112,7 +118,7 @@ end
 local row = redis.call("HGET", sessions, user)
 local generation, activation, position = "0", "0", ""
 if row then
-  generation, activation, position = string.match(row, "^(%d+):(%d+):(%d+):")
+  generation, activation, position = string.match(row, "^(%d+):(%d+):(%d+):%d+:")
   -- A row that is none is replaced by who has read it as such.
   if not generation then generation, activation, position = "-1", "0", "" end
 end
@@ -126,7 +132,7 @@ if hasRecord == "1" then
     position = text
     redis.call("ZADD", users, text, user)
   end
-  redis.call("HSET", sessions, user, text .. ":" .. activation .. ":" .. position .. ":" .. record)
+  redis.call("HSET", sessions, user, table.concat({ text, activation, position, now, record }, ":"))
   if isLoggedIn == "1" and activation ~= "0" then redis.call("ZADD", recent, activation, user)
   else redis.call("ZREM", recent, user) end
 else

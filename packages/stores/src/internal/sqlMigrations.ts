@@ -23,6 +23,7 @@ const tables = Effect.gen(function*() {
     activation bigint NOT NULL,
     position bigint NOT NULL,
     is_logged_in smallint NOT NULL,
+    written_at bigint NOT NULL,
     record text NOT NULL,
     PRIMARY KEY (app_id, user_id)
   )`

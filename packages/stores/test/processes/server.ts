@@ -1,6 +1,7 @@
 /** The least that answers like the server of an app, over a socket: it can be told to expire tokens and to be slow. */
 import { createServer, type IncomingMessage } from "node:http"
 import type { AddressInfo } from "node:net"
+import { json } from "node:stream/consumers"
 
 export interface Server {
   readonly baseUrl: string
@@ -10,8 +11,10 @@ export interface Server {
   readonly exchanges: () => number
   /** How long an exchange takes, in milliseconds. */
   delay: number
-  /** Resolves when the next exchange has begun. */
-  readonly nextExchange: () => Promise<void>
+  /** Resolves when the next exchange has begun, of a user or of anybody. */
+  readonly nextExchange: (userId?: string) => Promise<void>
+  /** The refresh token of a user's last log-in. */
+  readonly refreshTokenOf: (userId: string) => string | undefined
   readonly close: () => void
 }
 
@@ -31,7 +34,8 @@ export const make = async (): Promise<Server> => {
   let exchanges = 0
   let logIns = 0
   let tokens = 0
-  let waiting: Array<() => void> = []
+  let waiting: Array<{ readonly userId: string | undefined; readonly begun: () => void }> = []
+  const refreshTokens = new Map<string, string>()
   /** Refresh tokens of sessions that have ended. */
   const ended = new Set<string>()
 
@@ -42,25 +46,39 @@ export const make = async (): Promise<Server> => {
     }.${epoch}`
   }
 
+  const logIn = (userId: string) => {
+    const refreshToken = token(userId, "refresh", 5_184_000)
+    refreshTokens.set(userId, refreshToken)
+    return {
+      access_token: token(userId, "access", 1800),
+      refresh_token: refreshToken,
+      user_id: userId,
+      device_id: noDevice
+    }
+  }
+
+  const exchangeBegins = (userId: string): void => {
+    exchanges++
+    const isWaiting = (one: (typeof waiting)[number]) => one.userId === undefined || one.userId === userId
+    const told = waiting.filter(isWaiting)
+    waiting = waiting.filter((one) => !isWaiting(one))
+    for (const { begun } of told) begun()
+  }
+
   const answer = async (request: IncomingMessage): Promise<readonly [status: number, body?: unknown]> => {
     const path = request.url ?? ""
     const bearer = request.headers.authorization ?? ""
-    if (path.endsWith("/login")) {
-      const userId = (++logIns).toString(16).padStart(24, "0")
-      return [200, {
-        access_token: token(userId, "access", 1800),
-        refresh_token: token(userId, "refresh", 5_184_000),
-        user_id: userId,
-        device_id: noDevice
-      }]
+    if (path.endsWith("/local-userpass/login")) {
+      const { username } = Object(await json(request))
+      return [200, logIn(String(username))]
     }
+    if (path.endsWith("/login")) return [200, logIn((++logIns).toString(16).padStart(24, "0"))]
     if (path.endsWith("/auth/session") && request.method === "DELETE") {
       ended.add(bearer)
       return [204]
     }
     if (path.endsWith("/auth/session")) {
-      exchanges++
-      for (const begun of waiting.splice(0)) begun()
+      exchangeBegins(subjectOf(request))
       await new Promise((resolve) => setTimeout(resolve, server.delay))
       return ended.has(bearer)
         ? [401, { error: "invalid session", error_code: "InvalidSession" }]
@@ -80,8 +98,8 @@ export const make = async (): Promise<Server> => {
   }
 
   const http = createServer((request, response) => {
-    request.resume()
     void answer(request).then(([status, body]) => {
+      request.resume()
       response.writeHead(status, { "content-type": "application/json" })
       response.end(body === undefined ? undefined : JSON.stringify(body))
     })
@@ -96,7 +114,8 @@ export const make = async (): Promise<Server> => {
       exchanges = 0
     },
     exchanges: () => exchanges,
-    nextExchange: () => new Promise((resolve) => waiting = [...waiting, resolve]),
+    nextExchange: (userId) => new Promise((begun) => waiting.push({ userId, begun })),
+    refreshTokenOf: (userId) => refreshTokens.get(userId),
     close: () => {
       http.close()
       http.closeAllConnections()

@@ -1,21 +1,26 @@
 /** A process that shares sessions with others: it does what its parent says, one thing after the other. */
 import { App, Credentials, TokenStore, User } from "@effect-realm/client"
+import { SessionStorage } from "@effect-realm/client/SessionStorage"
 import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import * as Place from "./place.ts"
 
 export type Command =
   | { readonly _tag: "LogIn" }
+  /** Logs a user in whose id is known beforehand. */
+  | { readonly _tag: "LogInAs"; readonly userId: string }
   /** Calls a function, many times at once, and answers how each went. */
   | { readonly _tag: "Call"; readonly userId: string; readonly times: number }
   | { readonly _tag: "LogOut"; readonly userId: string }
-  /** What is in the store of a user: `none`, `out`, or a mark that is the same for the same tokens. */
+  /** What is in the store of a user: `none`, `out`, or the generation and the refresh token. */
   | { readonly _tag: "Look"; readonly userId: string }
   /** The generation of a user's record. */
   | { readonly _tag: "Generation"; readonly userId: string }
@@ -27,6 +32,8 @@ export interface Options {
   readonly baseUrl: string
   /** How wrong the clock of this process is, in milliseconds. */
   readonly skew: number
+  /** How long a lease lasts whose holder died, in milliseconds, where it is not what everybody else has. */
+  readonly lease?: number
 }
 
 const options: Options = JSON.parse(process.argv[2] ?? "")
@@ -37,9 +44,23 @@ const userOf = (id: string) => new User.User({ appId: app.id, baseUrl: app.baseU
 const now = Date.now
 Date.now = () => now() + options.skew
 
+/** A place that forgets those who died sooner; that its clock ends a lease is left to it. */
+const withLease = <E>(place: Layer.Layer<SessionStorage, E>): Layer.Layer<SessionStorage, E> =>
+  options.lease === undefined ? place : Layer.provide(
+    Layer.effect(
+      SessionStorage,
+      Effect.map(SessionStorage, (storage) => ({
+        ...storage,
+        acquire: (key: TokenStore.SessionKey, holder: string) =>
+          storage.acquire(key, holder, Duration.millis(options.lease!))
+      }))
+    ),
+    place
+  )
+
 const runtime = ManagedRuntime.make(
   Layer.mergeAll(
-    Layer.provide(TokenStore.layerStorage, Place.layer(options.place)),
+    Layer.provide(TokenStore.layerStorage, withLease(Place.layer(options.place))),
     FetchHttpClient.layer
   )
 )
@@ -52,6 +73,11 @@ const run = (
   switch (command._tag) {
     case "LogIn":
       return Effect.map(App.logIn(app, Credentials.anonymous({ reuse: false })), (user) => user.id)
+    case "LogInAs":
+      return Effect.map(
+        App.logIn(app, Credentials.emailPassword({ email: command.userId, password: Redacted.make("of the test") })),
+        (user) => user.id
+      )
     case "Call":
       return Effect.forEach(
         Array.from({ length: command.times }),
@@ -71,7 +97,8 @@ const run = (
           store.get({ appId: app.id, userId: command.userId }),
           Option.match({
             onNone: () => "none",
-            onSome: ({ generation, tokens }) => tokens === undefined ? "out" : `in ${generation}`
+            onSome: ({ generation, tokens }) =>
+              tokens === undefined ? "out" : `in ${generation} ${Redacted.value(tokens.refreshToken)}`
           })
         )
       )
