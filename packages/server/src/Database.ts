@@ -6,22 +6,38 @@
 import { ObjectId } from "bson"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
 import type { DatabaseSync } from "node:sqlite"
 import { fileURLToPath } from "node:url"
+import type { Watched, WatchOptions } from "./ChangeStream.ts"
 import type { DatabaseError } from "./DatabaseError.ts"
 import { exactDocument, type Fields, native } from "./internal/engine/bsonValue.ts"
 import type { BulkOutcome } from "./internal/engine/bulkWrite.ts"
+import type { Retention } from "./internal/engine/changeLog.ts"
+import { changeStream, look } from "./internal/engine/changeStream.ts"
 import { type Access as EngineAccess, parseQuery } from "./internal/engine/documentSearch.ts"
 import type { UpdateOutcome } from "./internal/engine/documentWrites.ts"
 import { failure } from "./internal/engine/failure.ts"
 import { type Explanation as EngineExplanation, type OneChange, SqliteEngine } from "./internal/engine/sqliteEngine.ts"
 import { close, type Durability, openFile, openMemory, toDatabaseError } from "./internal/engine/sqliteFile.ts"
 
+export type {
+  ChangeEvent,
+  DeleteEvent,
+  InsertEvent,
+  ReplaceEvent,
+  ResumeToken,
+  UpdateDescription,
+  UpdateEvent,
+  Watched,
+  WatchOptions
+} from "./ChangeStream.ts"
 export { DatabaseError, DatabaseErrorReason } from "./DatabaseError.ts"
 
 /** A document: JavaScript values and the classes of `bson` 7. Fields that are `undefined` are not stored. */
@@ -202,6 +218,19 @@ export interface Access<Refusal> {
   readonly judge?: ((change: Change) => Result.Result<void, Refusal>) | undefined
 }
 
+/** How long the changes of watched collections are kept, for those who resume and those who read slowly. */
+export interface ChangeLogOptions {
+  /** 24 hours by default. */
+  readonly maxAge?: Duration.Input | undefined
+  /** In bytes, of the documents before and after all changes: 64 MiB by default. The oldest changes go first. */
+  readonly maxBytes?: number | undefined
+}
+
+const retentionOf = ({ maxAge = "24 hours", maxBytes = 64 * 1024 * 1024 }: ChangeLogOptions): Retention => ({
+  maxAge: Duration.toMillis(maxAge),
+  maxBytes
+})
+
 /** What makes an index. */
 export interface IndexOptions {
   /** No two documents may have the same key. A missing field counts as null. */
@@ -312,6 +341,20 @@ export interface Collection<Refusal = never> {
   readonly explainAggregate: (
     pipeline: ReadonlyArray<Stage>
   ) => Effect.Effect<Explanation, DatabaseError | Refusal>
+  /**
+   * The changes of the collection, which need not be there yet: each once, in the order of the writes, for as long as the stream is
+   * read. First comes the position it begins at: no later change is missed. The changes of a write that fails are never told.
+   *
+   * A change is told as what the reader sees of it: a document that comes into his sight is inserted for him, one that
+   * leaves it is deleted, and where nothing changes of what he sees, nothing is told. So what is told, done to what `find` had
+   * answered before, makes what `find` answers after. While he sees nothing of what goes on, a position says from time to time
+   * how far that is.
+   *
+   * Fails with `InvalidResumeToken` for a token of another collection, and with `ChangeStreamHistoryLost` when what followed
+   * the token, or what a slow reader has not read yet, is kept no longer ({@link ChangeLogOptions}). A collection is
+   * recorded from its first watch on, so that there is no token of a time before it.
+   */
+  readonly watch: (options?: WatchOptions) => Stream.Stream<Watched, DatabaseError | Refusal>
 }
 
 /**
@@ -445,8 +488,10 @@ const makeCollection = <Refusal>(
       ),
     replaceOne: (filter, replacement, options = {}) =>
       timed((now, access) => updated(engine.replace(namespace, filter, replacement, { ...options, now }, access))),
-    deleteOne: (filter) => attempt((access) => ({ deletedCount: engine.delete(namespace, filter, false, access) })),
-    deleteMany: (filter) => attempt((access) => ({ deletedCount: engine.delete(namespace, filter, true, access) })),
+    deleteOne: (filter) =>
+      timed((now, access) => ({ deletedCount: engine.delete(namespace, filter, false, access, now) })),
+    deleteMany: (filter) =>
+      timed((now, access) => ({ deletedCount: engine.delete(namespace, filter, true, access, now) })),
     findOneAndUpdate: (filter, update, options = {}) =>
       findOneAnd(filter, { _tag: "Update", update, arrayFilters: options.arrayFilters }, options),
     findOneAndReplace: (filter, replacement, options = {}) =>
@@ -461,19 +506,27 @@ const makeCollection = <Refusal>(
     count: (filter, options = {}) => attempt((access) => engine.count(namespace, filter, options, access)),
     distinct: (path, filter = {}) => attempt((access) => engine.distinct(namespace, path, filter, access).map(value)),
     createIndex: (keys, options = {}) =>
-      Effect.try({
-        try: () => engine.createIndex(namespace, keys, options),
-        catch: (error) => toDatabaseError(filename, error)
-      }),
+      Effect.flatMap(Clock.currentTimeMillis, (now) =>
+        Effect.try({
+          try: () => engine.createIndex(namespace, keys, options, now),
+          catch: (error) => toDatabaseError(filename, error)
+        })),
     aggregate: (pipeline) => timed((now, access) => engine.aggregate(namespace, pipeline, access, now).map(document)),
     explain: (filter, options = {}) =>
       attempt((access) => explained(engine.explain(namespace, filter, options, access))),
-    explainAggregate: (pipeline) => attempt((access) => explained(engine.explainAggregate(namespace, pipeline, access)))
+    explainAggregate: (pipeline) =>
+      attempt((access) => explained(engine.explainAggregate(namespace, pipeline, access))),
+    watch: (options = {}) =>
+      changeStream(
+        timed((now) => engine.watch(namespace, options.resumeAfter, now)),
+        (cursor) => attempt((access) => look(cursor, { access, namespace, document, value }))
+      )
   }
 }
 
 const make = (
   filename: string,
+  options: ChangeLogOptions,
   open: () => DatabaseSync
 ): Effect.Effect<Database["Service"], DatabaseError, Scope.Scope> => {
   const attempt = <A>(run: () => A): Effect.Effect<A, DatabaseError> =>
@@ -482,7 +535,7 @@ const make = (
     const sqlite = yield* Effect.acquireRelease(attempt(open), (opened) =>
       // what the checkpoint could not move is still in the log, and read from there at the next start
       Effect.catch(attempt(() => close(opened)), (error) => Effect.logWarning("closing the database", error.message)))
-    const engine = yield* attempt(() => new SqliteEngine(sqlite, filename))
+    const engine = yield* attempt(() => new SqliteEngine(sqlite, filename, retentionOf(options)))
     return Database.of({
       collection: (namespace, options) =>
         makeCollection(engine, filename, namespace, options?.numbers ?? "native", options?.access ?? {})
@@ -503,7 +556,7 @@ const make = (
  * assert.equal(await Effect.runPromise(Effect.provide(count, Database.layerMemory)), 0)
  * ```
  */
-export const layerMemory: Layer.Layer<Database> = Layer.effect(Database, Effect.orDie(make(":memory:", openMemory)))
+export const layerMemory: Layer.Layer<Database> = Layer.effect(Database, Effect.orDie(make(":memory:", {}, openMemory)))
 
 /**
  * A database in a file, which is made, readable by its owner alone, when there is none. The file belongs to this process
@@ -539,8 +592,12 @@ export const layerMemory: Layer.Layer<Database> = Layer.effect(Database, Effect.
 export const layerFile = (options: {
   readonly filename: string
   readonly durability?: Durability | undefined
+  readonly changes?: ChangeLogOptions | undefined
 }): Layer.Layer<Database, DatabaseError> =>
-  Layer.effect(Database, make(options.filename, () => openFile(options.filename, options.durability ?? "process")))
+  Layer.effect(
+    Database,
+    make(options.filename, options.changes ?? {}, () => openFile(options.filename, options.durability ?? "process"))
+  )
 
 /**
  * The database a URL names: `memory:`, `file:<path>`, `file:///<absolute path>`, or a plain path.

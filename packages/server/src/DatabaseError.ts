@@ -16,6 +16,9 @@ import * as Schema from "effect/Schema"
  * - `BadDocument`: a value that cannot be stored at `path`.
  * - `DocumentTooLarge`: `size` bytes of BSON where `limit` are allowed.
  * - `BadIndex`: an index that cannot be made, or differs from the one of the same name.
+ * - `InvalidResumeToken`: what to resume after is no token, or one of another collection.
+ * - `ChangeStreamHistoryLost`: what followed the token, or what a slow reader has not read yet, is kept no longer; or the
+ *   database does not go on from there, as after it was put back from a copy.
  */
 export const DatabaseErrorReason = Schema.TaggedUnion({
   DuplicateKey: { index: Schema.String, namespace: Schema.String },
@@ -28,7 +31,9 @@ export const DatabaseErrorReason = Schema.TaggedUnion({
   BadPipeline: { operator: Schema.optionalKey(Schema.String), detail: Schema.String },
   BadDocument: { path: Schema.String, detail: Schema.String },
   DocumentTooLarge: { size: Schema.Int, limit: Schema.Int },
-  BadIndex: { detail: Schema.String }
+  BadIndex: { detail: Schema.String },
+  InvalidResumeToken: { detail: Schema.String },
+  ChangeStreamHistoryLost: { namespace: Schema.String }
 })
 
 /** One of the reasons of {@link DatabaseErrorReason}. */
@@ -91,6 +96,10 @@ export class DatabaseError extends Schema.TaggedError<DatabaseError>()("Database
         return `The document has ${reason.size} bytes, but at most ${reason.limit} are allowed. Split it into several documents.`
       case "BadIndex":
         return `The index cannot be made: ${reason.detail}.`
+      case "InvalidResumeToken":
+        return `The resume token cannot be used: ${reason.detail}. Resume after a token of the same collection, or watch from now on.`
+      case "ChangeStreamHistoryLost":
+        return `The changes of ${reason.namespace} cannot be told from there on: they are kept no longer, or the database does not go on from there. Watch from now on, and read again what may have changed.`
     }
   }
 }

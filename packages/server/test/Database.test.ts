@@ -12,6 +12,7 @@ import { fileURLToPath, pathToFileURL } from "node:url"
 import { contract } from "./Database.contract.ts"
 import { accessContract } from "./DatabaseAccess.contract.ts"
 import { aggregationContract } from "./DatabaseAggregation.contract.ts"
+import { watchContract } from "./DatabaseWatch.contract.ts"
 
 const folder = Effect.acquireRelease(
   Effect.sync(() => fs.mkdtempSync(path.join(tmpdir(), "database-"))),
@@ -28,6 +29,8 @@ aggregationContract("memory", layerMemory)
 aggregationContract("file", file)
 accessContract("memory", layerMemory)
 accessContract("file", file)
+watchContract("memory", layerMemory)
+watchContract("file", file)
 
 const things = Effect.map(Database, (database) => database.collection({ database: "app", collection: "things" }))
 

@@ -58,7 +58,7 @@ export const compileReplacement = (replacement: unknown): Update => {
   const next = exactDocument(replacement)
   const operator = Object.keys(next).find((name) => name.startsWith("$"))
   if (operator !== undefined) throw badUpdate(`a replacement cannot hold ${operator}; use updateOne`, operator)
-  return (document) => {
+  const apply = (document: Fields): void => {
     const id = document["_id"]
     if (id !== undefined && next["_id"] !== undefined && compare(id, next["_id"]) !== 0) {
       throw badUpdate("the field _id of a document never changes")
@@ -67,6 +67,7 @@ export const compileReplacement = (replacement: unknown): Update => {
     if (id !== undefined) document["_id"] = id
     assignFields(document, next)
   }
+  return { kind: "replace", apply }
 }
 
 const upsert = (
@@ -77,7 +78,7 @@ const upsert = (
   now: number
 ): UpdateOutcome => {
   const seed = upsertSeed(filter)
-  update(seed, { inserting: true, filter, found: seed })
+  update.apply(seed, { inserting: true, filter, found: seed })
   const inserted = identified(seed, now)
   const upsertedId = insertDocument(collection, inserted, access)
   return { ...nothingUpdated, upsertedId, after: inserted }
@@ -101,9 +102,9 @@ export const updateDocuments = (
     const next = stored.document
     access.reach?.(next)
     const before = access.judge === undefined && selection.limit !== 1 ? undefined : decode(stored.body)
-    update(next, { inserting: false, filter, found: document })
+    update.apply(next, { inserting: false, filter, found: document })
     access.judge?.(before, next)
-    if (collection.replace(stored, next) !== undefined) modifiedCount++
+    if (collection.replace(stored, next, update.kind)) modifiedCount++
     last = { before, after: next }
   }
   return {

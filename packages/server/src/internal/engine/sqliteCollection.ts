@@ -4,6 +4,7 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite"
 import { type Fields } from "./bsonValue.ts"
 import { decode, encode } from "./bsonValue.ts"
+import type { ChangeKind, Images } from "./change.ts"
 import { failure } from "./failure.ts"
 import { declareIndex, type IndexDeclaration, indexKeys } from "./indexKeys.ts"
 import { encodeKey } from "./keyEncoding.ts"
@@ -32,6 +33,9 @@ interface SecondaryIndex extends StoredIndex {
 const isConstraint = (error: unknown): boolean =>
   error instanceof Error && "errcode" in error && typeof error.errcode === "number" && (error.errcode & 0xff) === 19
 
+/** Enters what is written into a log of changes. */
+export type Recorder = (kind: ChangeKind, images: Images) => void
+
 const isUnchanged = (left: Uint8Array, right: Uint8Array): boolean => Buffer.compare(left, right) === 0
 
 export class SqliteCollection {
@@ -39,6 +43,8 @@ export class SqliteCollection {
   readonly namespace: string
   readonly primary: StoredIndex
   readonly secondary: Array<SecondaryIndex> = []
+  /** Set while the changes of the collection are recorded. */
+  recorder: Recorder | undefined
   readonly #database: DatabaseSync
   readonly #filename: string
   readonly #scan: StatementSync
@@ -199,12 +205,17 @@ export class SqliteCollection {
       throw isConstraint(error) ? this.#duplicate(this.primary.declaration.name) : error
     }
     for (const index of this.secondary) this.addKeys(index, document, record)
+    this.recorder?.("insert", { before: undefined, after: body })
   }
 
-  /** Puts `next` in the place of `stored`, and returns its bytes; `undefined` when nothing differs. */
-  replace(stored: { readonly record: number; readonly body: Uint8Array }, next: Fields): Uint8Array | undefined {
+  /** Puts `next` in the place of `stored`. Returns whether anything differs. */
+  replace(
+    stored: { readonly record: number; readonly body: Uint8Array },
+    next: Fields,
+    kind: "update" | "replace"
+  ): boolean {
     const body = encode(next)
-    if (isUnchanged(body, stored.body)) return undefined
+    if (isUnchanged(body, stored.body)) return false
     const before = this.secondary.length === 0 ? {} : decode(stored.body)
     const changes = this.secondary.map((index) => ({
       index,
@@ -221,7 +232,8 @@ export class SqliteCollection {
       }
     }
     this.#update.run(body, stored.record)
-    return body
+    this.recorder?.(kind, { before: stored.body, after: body })
+    return true
   }
 
   delete(stored: StoredDocument): void {
@@ -231,5 +243,6 @@ export class SqliteCollection {
       }
     }
     this.#delete.run(stored.record)
+    this.recorder?.("delete", { before: stored.body, after: undefined })
   }
 }

@@ -7,6 +7,8 @@ import { DatabaseError } from "../../DatabaseError.ts"
 import { compilePipeline, runPipeline, splitSelection } from "./aggregation.ts"
 import { decode, encode, exact, type Fields, isArray, isFields, setField } from "./bsonValue.ts"
 import { type BulkOutcome, bulkStep, nothingWritten } from "./bulkWrite.ts"
+import type { ChangeCursor, ChangeFeed } from "./changeFeed.ts"
+import { ChangeLog, type Retention } from "./changeLog.ts"
 import {
   type Access,
   countFound,
@@ -89,10 +91,12 @@ export class SqliteEngine {
   readonly #begin: StatementSync
   readonly #commit: StatementSync
   readonly #saveMultikey: StatementSync
+  readonly #log: ChangeLog
 
-  constructor(database: DatabaseSync, filename: string) {
+  constructor(database: DatabaseSync, filename: string, retention: Retention) {
     this.#database = database
     this.#filename = filename
+    this.#log = new ChangeLog(database, retention)
     this.#begin = database.prepare("BEGIN IMMEDIATE")
     this.#commit = database.prepare("COMMIT")
     this.#saveMultikey = database.prepare("UPDATE indexes SET multikey = ? WHERE id = ?")
@@ -122,6 +126,8 @@ export class SqliteEngine {
       const multikey = declaration.fields.map((_, position) => (bits >> position & 1) === 1)
       collection.secondary.push(collection.openIndex(Number(row["id"]), declaration, multikey))
     }
+    const feed = this.#log.reopen(this.#name(namespace), id)
+    if (feed !== undefined) this.#record(collection, feed)
     this.#collections.set(this.#name(namespace), collection)
     return collection
   }
@@ -141,8 +147,9 @@ export class SqliteEngine {
   }
 
   /** Runs `f` on a collection, which comes into being when it is not there, as one transaction. */
-  #transaction<A>(namespace: Namespace, f: (collection: SqliteCollection) => A): A {
+  #transaction<A>(namespace: Namespace, now: number, f: (collection: SqliteCollection) => A): A {
     const existing = this.#existing(namespace)
+    this.#log.setTime(now)
     this.#begin.run()
     let collection = existing
     try {
@@ -156,7 +163,9 @@ export class SqliteEngine {
           index.id
         )
       }
+      this.#log.trim()
       this.#commit.run()
+      this.#log.publish()
       for (const index of raised) {
         index.multikey = index.multikey.map((isMultikey, position) => isMultikey || index.raised[position] === true)
       }
@@ -164,6 +173,7 @@ export class SqliteEngine {
     } catch (error) {
       // SQLite has rolled back by itself when the disk is full
       if (this.#database.isTransaction) this.#database.exec("ROLLBACK")
+      this.#log.discard()
       if (existing === undefined) this.#collections.delete(this.#name(namespace))
       throw error
     } finally {
@@ -174,6 +184,7 @@ export class SqliteEngine {
   /** Runs `f` within a transaction, whole or not at all; returns what the database had against it. */
   #attempt(f: () => void): DatabaseError | undefined {
     this.#database.exec("SAVEPOINT one")
+    const mark = this.#log.mark()
     let refused: DatabaseError | undefined
     try {
       f()
@@ -182,6 +193,7 @@ export class SqliteEngine {
       if (!(error instanceof DatabaseError) || !this.#database.isTransaction) throw error
       refused = error
       this.#database.exec("ROLLBACK TO one")
+      this.#log.rewind(mark)
     }
     this.#database.exec("RELEASE one")
     return refused
@@ -196,7 +208,27 @@ export class SqliteEngine {
       .run(namespace.database, namespace.collection)
     const id = Number(inserted.lastInsertRowid)
     SqliteCollection.createTable(this.#database, id)
-    return this.#register(id, namespace)
+    const collection = this.#register(id, namespace)
+    const name = this.#name(namespace)
+    if (this.#log.isAwaited(name)) this.#record(collection, this.#log.begin(name, id, "none"))
+    return collection
+  }
+
+  #record(collection: SqliteCollection, feed: ChangeFeed): void {
+    collection.recorder = (kind, images) => this.#log.append(feed, collection.id, kind, images)
+  }
+
+  /** Watches a collection, which need not be there yet, from now on or after a token. */
+  watch(namespace: Namespace, resumeAfter: unknown, now: number): ChangeCursor {
+    const name = this.#name(namespace)
+    const collection = this.#existing(namespace)
+    if (collection !== undefined && collection.recorder === undefined) {
+      this.#record(
+        collection,
+        this.#transaction(namespace, now, () => this.#log.begin(name, collection.id, "some"))
+      )
+    }
+    return this.#log.open(name, `${namespace.database}.${namespace.collection}`, resumeAfter)
   }
 
   /** The document of a filter that is one identifier and nothing else. */
@@ -281,7 +313,7 @@ export class SqliteEngine {
 
   insertOne(namespace: Namespace, document: unknown, access: Access, now: number): unknown {
     const complete = newDocument(document, now)
-    return this.#transaction(namespace, (collection) => insertDocument(collection, complete, access))
+    return this.#transaction(namespace, now, (collection) => insertDocument(collection, complete, access))
   }
 
   /**
@@ -295,7 +327,7 @@ export class SqliteEngine {
     access: Access,
     now: number
   ): BulkOutcome {
-    const { failed, outcome } = this.#transaction(namespace, (collection) => {
+    const { failed, outcome } = this.#transaction(namespace, now, (collection) => {
       const outcome = nothingWritten()
       let failed: BulkFailure | undefined
       for (const [index, operation] of operations.entries()) {
@@ -344,14 +376,15 @@ export class SqliteEngine {
     if (options.upsert !== true && this.#existing(namespace) === undefined) return nothingUpdated
     return this.#transaction(
       namespace,
+      options.now,
       (collection) => updateDocuments(collection, selection, update, access, options)
     )
   }
 
-  delete(namespace: Namespace, filter: unknown, many: boolean, access: Access): number {
+  delete(namespace: Namespace, filter: unknown, many: boolean, access: Access, now: number): number {
     const selection = parseSelection(filter, { limit: many ? 0 : 1 })
     if (this.#existing(namespace) === undefined) return 0
-    return this.#transaction(namespace, (collection) => deleteDocuments(collection, selection, access).length)
+    return this.#transaction(namespace, now, (collection) => deleteDocuments(collection, selection, access).length)
   }
 
   /** Changes the first document in the order of `sort`, and hands it out as it was or has become. */
@@ -374,7 +407,7 @@ export class SqliteEngine {
       ? compileReplacement(change.replacement)
       : undefined
     if (options.upsert !== true && this.#existing(namespace) === undefined) return undefined
-    return this.#transaction(namespace, (collection) => {
+    return this.#transaction(namespace, options.now, (collection) => {
       const { after, before } = update === undefined
         ? { before: deleteDocuments(collection, selection, access)[0], after: undefined }
         : updateDocuments(collection, selection, update, access, options)
@@ -392,7 +425,8 @@ export class SqliteEngine {
       readonly unique?: boolean | undefined
       readonly sparse?: boolean | undefined
       readonly partial?: unknown
-    }
+    },
+    now: number
   ): void {
     const declaration = declareIndex(keys, {
       unique: options.unique,
@@ -413,7 +447,7 @@ export class SqliteEngine {
       sparse: declaration.sparse,
       partial: declaration.partial ?? null
     })
-    const opened = this.#transaction(namespace, (collection) => {
+    const opened = this.#transaction(namespace, now, (collection) => {
       const inserted = this.#database.prepare("INSERT INTO indexes (collection, declaration) VALUES (?, ?)")
         .run(collection.id, bytes)
       const id = Number(inserted.lastInsertRowid)

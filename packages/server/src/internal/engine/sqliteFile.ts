@@ -6,11 +6,12 @@ import * as path from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { pathToFileURL } from "node:url"
 import { DatabaseError } from "../../DatabaseError.ts"
+import { changeSchema } from "./changeLog.ts"
 import { failure } from "./failure.ts"
 
 /** "rlmd": marks the files that are ours, in SQLite's field for it. */
 const applicationId = 0x726c6d64
-const layoutVersion = 1
+const layoutVersion = 2
 
 export type Durability = "process" | "power"
 
@@ -93,7 +94,8 @@ CREATE TABLE IF NOT EXISTS indexes (
   collection INTEGER NOT NULL REFERENCES collections (id),
   declaration BLOB NOT NULL,
   multikey INTEGER NOT NULL DEFAULT 0
-);`
+);
+${changeSchema}`
 
 /** A database in memory, gone when closed. */
 export const openMemory = (): DatabaseSync => {
@@ -124,6 +126,8 @@ export const openFile = (filename: string, durability: Durability): DatabaseSync
     // cost here), and all else waits with it: the engine runs on the event loop.
     database.exec(`PRAGMA synchronous = ${durability === "power" ? "FULL" : "NORMAL"}`)
     database.exec(schema)
+    // A version that does not know the log of changes must not write past it.
+    database.exec(`PRAGMA user_version = ${layoutVersion}`)
     return database
   } catch (error) {
     if (database?.isOpen === true) database.close()

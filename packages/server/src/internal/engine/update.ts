@@ -18,8 +18,12 @@ export interface UpdateContext {
   readonly found: Fields
 }
 
-/** Changes a document in place. Throws before it is whole when it cannot be applied: the document is then given up. */
-export type Update = (document: Fields, context: UpdateContext) => void
+/** What becomes of documents: some of their fields change, or all of them are replaced. */
+export interface Update {
+  readonly kind: "update" | "replace"
+  /** Changes a document in place. Throws before it is whole when it cannot be applied: the document is then given up. */
+  readonly apply: (document: Fields, context: UpdateContext) => void
+}
 
 interface Step {
   readonly operator: string
@@ -280,7 +284,7 @@ export const compileUpdate = (
   checkConflicts(steps.flatMap(({ from, path }) => from === undefined ? [path] : [from, path]))
   const filters = refusing(badUpdate, () => parseArrayFilters(options.arrayFilters ?? []))
   checkArrayFilters(steps, filters)
-  return (document, { filter, found, inserting }) => {
+  const apply: Update["apply"] = (document, { filter, found, inserting }) => {
     const id = document["_id"]
     const applied = steps.filter(({ operator }) => inserting || operator !== "$setOnInsert")
     // before any is applied, for what was found may be the very document that changes
@@ -293,6 +297,7 @@ export const compileUpdate = (
       throw badUpdate("the field _id of a document never changes")
     }
   }
+  return { kind: "update", apply }
 }
 
 const addEqualities = (document: Fields, filter: Fields): void => {

@@ -1,0 +1,45 @@
+/**
+ * One change of a document, as it is recorded: the bytes before and after it.
+ */
+import { decode, type Fields } from "./bsonValue.ts"
+
+export type ChangeKind = "insert" | "update" | "replace" | "delete"
+
+export interface Images {
+  readonly before: Uint8Array | undefined
+  readonly after: Uint8Array | undefined
+}
+
+// what a change takes in a file beside its documents
+const overhead = 64
+
+/** The bytes that a change is counted with. */
+export const changeSize = (images: number): number => overhead + images
+
+export class Change {
+  readonly sequence: number
+  /** In milliseconds. */
+  readonly time: number
+  readonly kind: ChangeKind
+  readonly size: number
+  readonly #images: Images
+  #before: Fields | undefined
+  #after: Fields | undefined
+
+  constructor(place: { readonly sequence: number; readonly time: number }, kind: ChangeKind, images: Images) {
+    this.sequence = place.sequence
+    this.time = place.time
+    this.kind = kind
+    this.size = changeSize((images.before?.length ?? 0) + (images.after?.length ?? 0))
+    this.#images = images
+  }
+
+  // Decoded once for all who watch, who must not change them.
+  get before(): Fields | undefined {
+    return this.#before ??= this.#images.before && decode(this.#images.before)
+  }
+
+  get after(): Fields | undefined {
+    return this.#after ??= this.#images.after && decode(this.#images.after)
+  }
+}

@@ -1,0 +1,113 @@
+/**
+ * The changes of one collection, and those who watch it.
+ */
+import type { Fields } from "./bsonValue.ts"
+import type { Change } from "./change.ts"
+
+export class ChangeFeed {
+  /** What stands for the collection in tokens. */
+  readonly key: string
+  /** The collection in the log, once it is recorded. */
+  collection: number | undefined
+  /** All changes after this one are in the log. */
+  since = 0
+  /** The last change. */
+  head = 0
+  #watching = 0
+  readonly #waiting = new Set<() => void>()
+
+  constructor(key: string) {
+    this.key = key
+  }
+
+  record(collection: number, since: number, head: number): void {
+    this.collection = collection
+    this.since = since
+    this.head = head
+  }
+
+  /** Changes until those of `since`, by collection, are in the log no longer. */
+  forget(since: ReadonlyMap<number, number>): void {
+    if (this.collection !== undefined) this.since = since.get(this.collection) ?? this.since
+  }
+
+  get isRecorded(): boolean {
+    return this.collection !== undefined
+  }
+
+  get isWatched(): boolean {
+    return this.#watching > 0
+  }
+
+  get isWaitedFor(): boolean {
+    return this.#waiting.size > 0
+  }
+
+  enter(): void {
+    this.#watching++
+  }
+
+  leave(): void {
+    this.#watching--
+  }
+
+  /** Calls `resume` at the next change. Returns what gives the waiting up. */
+  wait(resume: () => void): () => void {
+    this.#waiting.add(resume)
+    return () => {
+      this.#waiting.delete(resume)
+    }
+  }
+
+  wake(): void {
+    const waiting = [...this.#waiting]
+    this.#waiting.clear()
+    for (const resume of waiting) resume()
+  }
+}
+
+interface Reading {
+  readonly position: number
+  readonly token: (sequence: number) => Fields
+  readonly read: (after: number) => ReadonlyArray<Change>
+  readonly release: () => void
+}
+
+/** Where one who watches stands. */
+export class ChangeCursor {
+  readonly #feed: ChangeFeed
+  readonly #reading: Reading
+  /** The sequence of the change looked at last, and of the last that was told. */
+  position: number
+  told: number
+
+  constructor(feed: ChangeFeed, reading: Reading) {
+    this.#feed = feed
+    this.#reading = reading
+    this.position = reading.position
+    this.told = reading.position
+    feed.enter()
+  }
+
+  /** What resumes after a change. */
+  token(sequence: number): Fields {
+    return this.#reading.token(sequence)
+  }
+
+  /** Some of the changes after the position; none while there are none. */
+  read(): ReadonlyArray<Change> {
+    return this.#reading.read(this.position)
+  }
+
+  /** Calls `resume` when there are changes after the position. Returns what gives the waiting up. */
+  wait(resume: () => void): () => void {
+    if (this.#feed.head <= this.position) return this.#feed.wait(resume)
+    resume()
+    return () => {}
+  }
+
+  close(): void {
+    this.#feed.leave()
+    this.#reading.release()
+  }
+}

@@ -1,0 +1,288 @@
+/**
+ * What was done to the collections that somebody watches: recorded by the writes, within their transactions, and kept for a
+ * while. The choices are explained in `docs/decisions/a-log-of-changes.md`.
+ */
+import type { DatabaseSync, StatementSync } from "node:sqlite"
+import { Change, type ChangeKind, changeSize, type Images } from "./change.ts"
+import { ChangeCursor, ChangeFeed } from "./changeFeed.ts"
+import { failure } from "./failure.ts"
+import { RecentChanges } from "./recentChanges.ts"
+import { collectionKey, decodeToken, encodeToken, Terms } from "./resumeToken.ts"
+
+/** How much is kept: at most so many bytes, and nothing older than so many milliseconds. */
+export interface Retention {
+  readonly maxBytes: number
+  readonly maxAge: number
+}
+
+export const changeSchema = `
+CREATE TABLE IF NOT EXISTS changes (
+  sequence INTEGER PRIMARY KEY,
+  collection INTEGER NOT NULL,
+  time INTEGER NOT NULL,
+  start INTEGER NOT NULL,
+  kind TEXT NOT NULL,
+  before BLOB,
+  after BLOB
+);
+CREATE INDEX IF NOT EXISTS changes_by_collection ON changes (collection, sequence);
+CREATE TABLE IF NOT EXISTS change_feeds (
+  collection INTEGER PRIMARY KEY REFERENCES collections (id),
+  since INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS change_terms (
+  number INTEGER PRIMARY KEY AUTOINCREMENT,
+  term TEXT NOT NULL UNIQUE,
+  start INTEGER NOT NULL
+);`
+
+/** How far the log has come. */
+interface Mark {
+  /** The last sequence given away. */
+  readonly sequence: number
+  /** The bytes of all changes ever recorded. */
+  readonly end: number
+  readonly count: number
+}
+
+// what is read in one step
+const pageCount = 100
+const pageBytes = 4 * 1024 * 1024
+
+export class ChangeLog {
+  readonly #database: DatabaseSync
+  readonly #retention: Retention
+  readonly #terms: Terms
+  readonly #recent: RecentChanges
+  readonly #feeds = new Map<string, ChangeFeed>()
+  readonly #insert: StatementSync
+  readonly #page: StatementSync
+  readonly #oldestFirst: StatementSync
+  readonly #remove: StatementSync
+  readonly #setSince: StatementSync
+  #sequence: number
+  #end: number
+  /** Never goes back, so that what is older comes first. */
+  #time: number
+  /** What the open transaction has recorded, and what it changes here once it is committed. */
+  #pending: Array<{ readonly feed: ChangeFeed; readonly change: Change; readonly collection: number }> = []
+  #staged: Array<() => void> = []
+  #committed: Mark
+  #woken: Set<ChangeFeed> | undefined
+
+  constructor(database: DatabaseSync, retention: Retention) {
+    this.#database = database
+    this.#retention = retention
+    this.#insert = database.prepare(
+      "INSERT INTO changes (sequence, collection, time, start, kind, before, after) VALUES (?, ?, ?, ?, ?, ?, ?)"
+    )
+    this.#page = database.prepare(
+      "SELECT sequence, time, kind, before, after FROM changes WHERE collection = ? AND sequence > ? ORDER BY sequence"
+    )
+    this.#oldestFirst = database.prepare("SELECT sequence, collection, time, start FROM changes ORDER BY sequence")
+    this.#remove = database.prepare("DELETE FROM changes WHERE sequence <= ?")
+    this.#setSince = database.prepare("UPDATE change_feeds SET since = ? WHERE collection = ?")
+    const last = database.prepare(
+      "SELECT sequence, time, start, coalesce(length(before), 0) + coalesce(length(after), 0) AS images FROM changes " +
+        "ORDER BY sequence DESC LIMIT 1"
+    ).get()
+    const given = database.prepare(
+      "SELECT coalesce((SELECT max(since) FROM change_feeds), 0) AS since, " +
+        "coalesce((SELECT max(start) FROM change_terms), 0) AS start"
+    ).get()
+    this.#sequence = Math.max(Number(last?.["sequence"] ?? 0), Number(given?.["since"]), Number(given?.["start"]))
+    this.#end = last === undefined ? 0 : Number(last["start"]) + changeSize(Number(last["images"]))
+    this.#time = Number(last?.["time"] ?? 0)
+    this.#committed = this.mark()
+    this.#terms = new Terms(database)
+    this.#recent = new RecentChanges(this.#sequence)
+  }
+
+  // ---------------------------------------------------------------------------
+  // Collections
+  // ---------------------------------------------------------------------------
+
+  #feed(name: string): ChangeFeed {
+    const known = this.#feeds.get(name)
+    if (known !== undefined) return known
+    const feed = new ChangeFeed(collectionKey(name))
+    this.#feeds.set(name, feed)
+    return feed
+  }
+
+  /** The feed of a collection that the file says is recorded. */
+  reopen(name: string, collection: number): ChangeFeed | undefined {
+    const row = this.#database.prepare(
+      "SELECT since, (SELECT max(sequence) FROM changes WHERE collection = ?1) AS head FROM change_feeds WHERE collection = ?1"
+    ).get(collection)
+    if (row === undefined) return undefined
+    this.#terms.current(this.#sequence)
+    const feed = this.#feed(name)
+    feed.record(collection, Number(row["since"]), Number(row["head"] ?? row["since"]))
+    return feed
+  }
+
+  /** Begins to record a collection, within a transaction. One that has just come into being has no past. */
+  begin(name: string, collection: number, past: "some" | "none"): ChangeFeed {
+    const feed = this.#feed(name)
+    // A number of its own: a place before it, where nothing was recorded, cannot be taken for it.
+    const since = past === "none" ? 0 : ++this.#sequence
+    this.#database.prepare("INSERT INTO change_feeds (collection, since) VALUES (?, ?)").run(collection, since)
+    this.#staged.push(() => feed.record(collection, since, since))
+    return feed
+  }
+
+  /** Whether somebody waits for a collection to come into being. */
+  isAwaited(name: string): boolean {
+    return this.#feeds.has(name)
+  }
+
+  // ---------------------------------------------------------------------------
+  // Transactions
+  // ---------------------------------------------------------------------------
+
+  /** Enters a change of the open transaction. `now` is in milliseconds. */
+  append(feed: ChangeFeed, collection: number, kind: ChangeKind, images: Images): void {
+    const change = new Change({ sequence: ++this.#sequence, time: this.#time }, kind, images)
+    this.#insert.run(
+      change.sequence,
+      collection,
+      change.time,
+      this.#end,
+      kind,
+      images.before ?? null,
+      images.after ?? null
+    )
+    this.#end += change.size
+    this.#pending.push({ feed, change, collection })
+  }
+
+  /** Sets the time of what is recorded from now on, in milliseconds. */
+  setTime(now: number): void {
+    this.#time = Math.max(this.#time, now)
+  }
+
+  mark(): Mark {
+    return { sequence: this.#sequence, end: this.#end, count: this.#pending.length }
+  }
+
+  /** Takes back what was recorded since, as the database does. */
+  rewind(mark: Mark): void {
+    this.#sequence = mark.sequence
+    this.#end = mark.end
+    this.#pending.length = mark.count
+  }
+
+  /**
+   * Removes what is kept no longer, within the transaction: all that is too much, and of what is too old a part, so that no
+   * write has to pay for a long silence before it.
+   */
+  trim(): void {
+    if (this.#end === 0) return
+    const { maxAge, maxBytes } = this.#retention
+    let last = 0
+    let old = 2 * this.#pending.length + 100
+    const since = new Map<number, number>()
+    for (const row of this.#oldestFirst.iterate()) {
+      const isTooMuch = this.#end - Number(row["start"]) > maxBytes
+      const isTooOld = this.#time - Number(row["time"]) > maxAge
+      if (!isTooMuch && (!isTooOld || old-- === 0)) break
+      last = Number(row["sequence"])
+      since.set(Number(row["collection"]), last)
+    }
+    if (last === 0) return
+    this.#remove.run(last)
+    for (const [collection, sequence] of since) this.#setSince.run(sequence, collection)
+    this.#staged.push(() => {
+      for (const feed of this.#feeds.values()) feed.forget(since)
+    })
+  }
+
+  /** The transaction was committed. Those who wait for its changes are woken together, after the write. */
+  publish(): void {
+    for (const change of this.#staged) change()
+    for (const { change, collection, feed } of this.#pending) {
+      this.#recent.push(collection, change)
+      feed.head = change.sequence
+      if (feed.isWaitedFor) this.#wake(feed)
+    }
+    this.#pending = []
+    this.#staged = []
+    this.#committed = this.mark()
+  }
+
+  /** The transaction was rolled back. */
+  discard(): void {
+    this.rewind(this.#committed)
+    this.#staged = []
+  }
+
+  #wake(feed: ChangeFeed): void {
+    if (this.#woken === undefined) {
+      const woken = this.#woken = new Set<ChangeFeed>()
+      setImmediate(() => {
+        this.#woken = undefined
+        for (const one of woken) one.wake()
+      })
+    }
+    this.#woken.add(feed)
+  }
+
+  // ---------------------------------------------------------------------------
+  // Watching
+  // ---------------------------------------------------------------------------
+
+  /** Begins to watch a collection: after a token, or from now on. It closes with the cursor. */
+  open(name: string, namespace: string, resumeAfter: unknown): ChangeCursor {
+    const term = this.#terms.current(this.#sequence)
+    const feed = this.#feed(name)
+    const release = (): void => {
+      if (!feed.isRecorded && !feed.isWatched) this.#feeds.delete(name)
+    }
+    try {
+      let position = this.#sequence
+      if (resumeAfter !== undefined) {
+        const place = decodeToken(resumeAfter, feed.key)
+        if (!this.#terms.holds(place, this.#sequence) || place.sequence < feed.since) {
+          throw failure({ _tag: "ChangeStreamHistoryLost", namespace })
+        }
+        position = place.sequence
+      }
+      return new ChangeCursor(feed, {
+        position,
+        token: (sequence) => encodeToken({ term, collection: feed.key, sequence }),
+        read: (after) => this.#read(feed, after, namespace),
+        release
+      })
+    } catch (error) {
+      release()
+      throw error
+    }
+  }
+
+  #read(feed: ChangeFeed, after: number, namespace: string): ReadonlyArray<Change> {
+    const { collection } = feed
+    if (collection === undefined || feed.head <= after) return []
+    const recent = this.#recent.after(collection, after)
+    if (recent !== undefined) return recent
+    if (after < feed.since) throw failure({ _tag: "ChangeStreamHistoryLost", namespace })
+    const page: Array<Change> = []
+    let bytes = 0
+    for (const row of this.#page.iterate(collection, after)) {
+      const change = new Change(
+        { sequence: Number(row["sequence"]), time: Number(row["time"]) },
+        kindOf(row["kind"]),
+        { before: bytesOf(row["before"]), after: bytesOf(row["after"]) }
+      )
+      page.push(change)
+      bytes += change.size
+      if (page.length === pageCount || bytes > pageBytes) break
+    }
+    return page
+  }
+}
+
+const kindOf = (kind: unknown): ChangeKind =>
+  kind === "insert" || kind === "update" || kind === "replace" ? kind : "delete"
+
+const bytesOf = (column: unknown): Uint8Array | undefined => column instanceof Uint8Array ? column : undefined

@@ -1,0 +1,136 @@
+/**
+ * A watched collection as a stream: it pulls from the log at the pace of its reader, and waits where there is nothing yet.
+ */
+import { Timestamp } from "bson"
+import * as Arr from "effect/Array"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import type { ChangeEvent, Watched } from "../../ChangeStream.ts"
+import type { Document, Namespace } from "../../Database.ts"
+import type { Fields } from "./bsonValue.ts"
+import type { Change } from "./change.ts"
+import type { ChangeCursor } from "./changeFeed.ts"
+import { viewChange } from "./changeView.ts"
+import type { Access } from "./documentSearch.ts"
+
+/** What one look at the log has found. */
+interface Look {
+  readonly events: ReadonlyArray<ChangeEvent>
+  /** Whether there were changes at all. */
+  readonly wentOn: boolean
+}
+
+export interface Reader {
+  readonly access: Access
+  readonly namespace: Namespace
+  readonly document: (fields: Fields) => Document
+  readonly value: (value: unknown) => unknown
+}
+
+const toEvent = (
+  { access, document, namespace, value }: Reader,
+  cursor: ChangeCursor,
+  change: Change
+): ChangeEvent | undefined => {
+  const seen = viewChange(access, change)
+  if (seen === undefined) return undefined
+  const told = {
+    resumeToken: cursor.token(change.sequence),
+    namespace,
+    clusterTime: new Timestamp({ t: Math.floor(change.time / 1000), i: change.sequence % 0x1_0000_0000 }),
+    documentKey: { _id: value((seen.kind === "delete" ? seen.before : seen.after)["_id"]) }
+  }
+  switch (seen.kind) {
+    case "insert":
+      return { ...told, operationType: "insert", fullDocument: document(seen.after) }
+    case "delete":
+      return { ...told, operationType: "delete", fullDocumentBeforeChange: document(seen.before) }
+    case "replace":
+      return {
+        ...told,
+        operationType: "replace",
+        fullDocument: document(seen.after),
+        fullDocumentBeforeChange: document(seen.before)
+      }
+    case "update":
+      return {
+        ...told,
+        operationType: "update",
+        fullDocument: document(seen.after),
+        fullDocumentBeforeChange: document(seen.before),
+        updateDescription: { ...seen.description, updatedFields: document(seen.description.updatedFields) }
+      }
+  }
+}
+
+/** Moves the cursor over some of the changes that follow, and tells what a reader sees of them. */
+export const look = (cursor: ChangeCursor, reader: Reader): Look => {
+  const events: Array<ChangeEvent> = []
+  const changes = cursor.read()
+  for (const change of changes) {
+    let event: ChangeEvent | undefined
+    try {
+      event = toEvent(reader, cursor, change)
+    } catch (error) {
+      // What was seen before a refusal is told before it: the next look meets it again.
+      if (events.length === 0) throw error
+      break
+    }
+    cursor.position = change.sequence
+    if (event === undefined) continue
+    cursor.told = change.sequence
+    events.push(event)
+  }
+  return { events, wentOn: changes.length > 0 }
+}
+
+/** For so many milliseconds at most changes that are not seen are not told as a position. */
+const quiet = 10_000
+
+const changed = (cursor: ChangeCursor): Effect.Effect<void> =>
+  Effect.callback<void>((resume) => {
+    const giveUp = cursor.wait(() => resume(Effect.void))
+    return Effect.sync(giveUp)
+  })
+
+/**
+ * The stream of a cursor, which it closes.
+ *
+ * @param look moves the cursor on and tells what is seen
+ */
+export const changeStream = <E>(
+  open: Effect.Effect<ChangeCursor, E>,
+  look: (cursor: ChangeCursor) => Effect.Effect<Look, E>
+): Stream.Stream<Watched, E> =>
+  Stream.unwrap(Effect.gen(function*() {
+    const cursor = yield* Effect.acquireRelease(open, (opened) => Effect.sync(() => opened.close()))
+    let toldAt = yield* Clock.currentTimeMillis
+    const position = Effect.sync((): Arr.NonEmptyReadonlyArray<Watched> => {
+      cursor.told = cursor.position
+      return [{ _tag: "Position", resumeToken: cursor.token(cursor.position) }]
+    })
+    const next: Effect.Effect<Arr.NonEmptyReadonlyArray<Watched>, E> = Effect.gen(function*() {
+      while (true) {
+        const { events, wentOn } = yield* look(cursor)
+        const now = yield* Clock.currentTimeMillis
+        if (Arr.isReadonlyArrayNonEmpty(events)) {
+          toldAt = now
+          return Arr.map(events, (event): Watched => ({ _tag: "Changed", event }))
+        }
+        const isBehind = cursor.told !== cursor.position
+        if (isBehind && now - toldAt >= quiet) {
+          toldAt = now
+          return yield* position
+        }
+        if (wentOn) {
+          yield* Effect.yieldNow
+        } else if (isBehind) {
+          yield* Effect.timeoutOption(changed(cursor), toldAt + quiet - now)
+        } else {
+          yield* changed(cursor)
+        }
+      }
+    })
+    return Stream.concat(Stream.fromIterableEffect(position), Stream.fromPull(Effect.succeed(next)))
+  }))
