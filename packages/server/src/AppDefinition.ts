@@ -60,11 +60,17 @@ export interface AppFunction {
   readonly private: boolean
   /** The rule expression a client's call has to fulfil; without one, or with `{}`, everybody may call. */
   readonly canEvaluate?: Schema.Json
-  /** Runs as the system user, whoever calls. */
+  /** Runs as the system, whoever calls. */
   readonly runAsSystem: boolean
-  /** Runs as this user, whoever calls. */
+  /**
+   * Runs as the user with this id, whoever calls, unless as the system. `context.user` is the caller all the same: as whom a
+   * function runs says what it may reach.
+   */
   readonly runAsUserId?: string
-  /** JavaScript that says whom to run as. */
+  /**
+   * JavaScript that says whom to run as, where neither of the others does: it assigns a function to `exports` which returns the
+   * id of a user, or `{ runAsSystem: true }`. It is called without arguments, with the `context` of the caller.
+   */
   readonly runAsUserIdScriptSource?: string
   /** Arguments are kept out of logs. */
   readonly disableArgLogs: boolean

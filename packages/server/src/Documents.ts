@@ -13,6 +13,7 @@ import * as RealmError from "@effect-realm/protocol/RealmError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import type * as Schema from "effect/Schema"
 import type { AppDefinition } from "./AppDefinition.ts"
 import { Database, type Namespace } from "./Database.ts"
@@ -26,6 +27,7 @@ import * as DocumentSchema from "./internal/documents/documentSchema.ts"
 import * as RuleFunctions from "./internal/documents/ruleFunctions.ts"
 import * as UserRestrictions from "./internal/documents/userRestrictions.ts"
 import { requestDocument, userDocument, valuesOf } from "./internal/functions/callScope.ts"
+import * as Executor from "./internal/functions/executor.ts"
 
 // -----------------------------------------------------------------------------
 // Model
@@ -39,7 +41,7 @@ export interface Call {
   readonly operation: string
   /** BSON values, as they travel: one document with `database`, `collection` and what the operation takes. */
   readonly args: ReadonlyArray<unknown>
-  /** Whose rules are in force; without a user it is the system. */
+  /** Whose rules are in force: as whom the caller runs (`runAs`), or else its user; without one it is the system. */
   readonly caller: Caller
   /** The rules are not in force, whoever calls. */
   readonly asSystem?: boolean
@@ -235,7 +237,7 @@ export const make = (app: AppDefinition): Effect.Effect<Documents["Service"], ne
       const { inserts, namespace, updates } = prepared
       const scope = {
         ...surroundings,
-        user: userDocument(caller.user),
+        user: userDocument(Executor.inherited(caller)),
         request: requestDocument(caller.request)
       }
       const paths = touched(updates)
@@ -275,7 +277,7 @@ export const make = (app: AppDefinition): Effect.Effect<Documents["Service"], ne
         const { namespace } = prepared
         const misnamed = checkNamespace(namespace)
         if (misnamed !== undefined) return yield* Effect.fail(misnamed)
-        if (asSystem === true || caller.user._tag === "None") {
+        if (asSystem === true || Option.isNone(Executor.inherited(caller))) {
           return yield* Effect.catchTag(
             prepared.run(database.collection(namespace, { numbers: "exact" })),
             "DatabaseError",

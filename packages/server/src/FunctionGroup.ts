@@ -17,7 +17,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import type { Caller as FunctionCaller } from "./Functions.ts"
+import type { Caller as FunctionCaller, Functions } from "./Functions.ts"
 import * as Expression from "./internal/documents/ruleExpression.ts"
 import * as GroupFunctions from "./internal/functions/groupFunctions.ts"
 
@@ -42,8 +42,8 @@ type ServicesOf<H> = H extends (...args: never) => Effect.Effect<unknown, unknow
   : H extends (...args: never) => Stream.Stream<unknown, unknown, infer R> ? R
   : never
 
-/** The services that handlers need, beside their {@link Caller}. */
-export type HandlerServices<H> = Exclude<{ [K in keyof H]: ServicesOf<H[K]> }[keyof H], Caller>
+/** The services that handlers need, beside their {@link Caller} and the `Functions` of the app, which each call has. */
+export type HandlerServices<H> = Exclude<{ [K in keyof H]: ServicesOf<H[K]> }[keyof H], Caller | Functions>
 
 /** Who may call a function of a group. */
 export interface Options {
@@ -117,7 +117,7 @@ export class DuplicateFunctionError
 type CallHandler<R> = (...args: ReadonlyArray<unknown>) => Effect.Effect<unknown, unknown, R>
 type StreamHandler<R> = (...args: ReadonlyArray<unknown>) => Stream.Stream<unknown, unknown, R>
 
-/** What a handler has while it runs: the services of its layer, and the caller. */
+/** What a handler has while it runs: the services of its layer, and of the call. */
 type Provide<R> = (caller: FunctionCaller) => (current: Context.Context<never>) => Context.Context<R>
 
 const log = (name: string, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
@@ -200,8 +200,8 @@ const implement = <R>(contract: RealmFunction.Any, handler: unknown, provide: Pr
 // -----------------------------------------------------------------------------
 
 /**
- * Implements the contracts of a group. The services that handlers need are those of the layer, {@link Caller} excepted,
- * which each call has. Layers of several groups are put together by `Layer.mergeAll`.
+ * Implements the contracts of a group. The services that handlers need are those of the layer, but for {@link Caller}
+ * and the `Functions` of the app, which each call has. Layers of several groups are put together by `Layer.mergeAll`.
  *
  * Throws an `Error` that names the function when a `canEvaluate` is no expression that the server knows. A handler that
  * fails with an error of its contract fails the client's call with it; all else that goes wrong is a `FunctionError`.

@@ -6,6 +6,9 @@
  * `URL`, and `require` for the Node.js modules `assert`, `buffer`, `crypto`, `events`, `path`, `querystring`, `stream`, `string_decoder`, `timers`,
  * `url`, `util` and `zlib`, and for the app's npm packages (CommonJS). `eval` and `new Function` are refused.
  *
+ * **As whom it runs** says what of the database it reaches: the system, by `runAsSystem`; a user of its own, by `runAsUserId`; whom its script
+ * says; else as the function that calls it, or whoever does. `context.user` is whoever calls, in all of them.
+ *
  * **What calls share.** A source is run anew for each call, so its variables, `context` and `console` belong to one call.
  * Globals that a call leaves behind are removed after it, and a context serves one call at a time. Built-ins are frozen,
  * as contexts are used again: making one takes longer than most functions run. A function whose source speaks of
@@ -28,21 +31,20 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import * as Semaphore from "effect/Semaphore"
-import type * as Stream from "effect/Stream"
+import * as Stream from "effect/Stream"
 import type { AppDefinition, AppFunction } from "./AppDefinition.ts"
 import { DuplicateFunctionError } from "./FunctionGroup.ts"
 import * as Expression from "./internal/documents/ruleExpression.ts"
 import { maxNodes } from "./internal/functions/argumentLimit.ts"
 import { requestDocument, userDocument, valuesOf } from "./internal/functions/callScope.ts"
-import { groupService, type ServiceAnswer, type ServiceRequest } from "./internal/functions/functionMessage.ts"
+import * as Executor from "./internal/functions/executor.ts"
+import * as FunctionCalls from "./internal/functions/functionCalls.ts"
+import { functionService } from "./internal/functions/functionMessage.ts"
 import * as Pool from "./internal/functions/functionPool.ts"
 import * as FunctionServices from "./internal/functions/functionServices.ts"
 import * as GroupFunctions from "./internal/functions/groupFunctions.ts"
@@ -84,8 +86,13 @@ export interface RequestInfo {
 export interface Caller {
   /** `client`: `private` and `can_evaluate` are enforced. `server`: the server itself, for instance to authenticate. */
   readonly origin: "client" | "server"
-  /** The logged-in user; without one the function runs as the system user. */
+  /** The logged-in user (`context.user`); without one the function runs as the system user. */
   readonly user: Option.Option<UserObject>
+  /**
+   * As whom functions run, and whose rules are in force, where that is not `user`: nobody is the system. A function that is
+   * called by another has it from there.
+   */
+  readonly runAs?: Option.Option<UserObject>
   readonly request: RequestInfo
 }
 
@@ -100,11 +107,14 @@ export interface Options {
   readonly memoryLimit?: number
   /** Worker threads; default: as many as the machine runs in parallel, at most 4. */
   readonly workers?: number
-  /** Calls that may wait for something in one worker at a time; default: 64. More of them queue. */
+  /**
+   * Calls that may wait for something in one worker at a time; default: 64. More of them queue. Those that functions make of
+   * functions have as many places again at each depth, so that they never wait for those that wait for them.
+   */
   readonly callsPerWorker?: number
   /** Longest result, in characters of Extended JSON; default: 18 million. */
   readonly maxResult?: number
-  /** How deep functions may call each other; default: 50. */
+  /** How deep functions may call each other; default: 50, at most 1000. */
   readonly maxDepth?: number
 }
 
@@ -116,7 +126,7 @@ const OptionFields = Schema.Struct({
   workers: Schema.optionalKey(PositiveInt),
   callsPerWorker: Schema.optionalKey(PositiveInt),
   maxResult: Schema.optionalKey(PositiveInt),
-  maxDepth: Schema.optionalKey(PositiveInt)
+  maxDepth: Schema.optionalKey(Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1000 })))
 })
 
 const checkOptions = Schema.decodeUnknownSync(OptionFields)
@@ -187,8 +197,7 @@ interface Permission {
 
 interface About {
   readonly caller: Caller
-  /** How deep the call is nested in others, 1 when in none. */
-  readonly depth: number
+  readonly nesting: FunctionCalls.Nesting
   readonly user: Ejson.Document
   readonly request: Ejson.Document
 }
@@ -239,9 +248,16 @@ const refusal = (
 const unsendable = (error: Ejson.EjsonError): RealmError.FunctionError =>
   RealmError.make("FunctionExecutionError", `Error: ${error.message}`)
 
+/** What a function threw, for the function that has called it. */
+const thrown = ({ reason: { _tag: code, message: text } }: RealmError.FunctionError) => {
+  const [, errorName = "Error", message = text] = /^([A-Z]\w*Error|Error): ([^]*)$/.exec(text) ?? []
+  return new FunctionServices.FunctionServiceError({ errorName, message, code })
+}
+
 const argumentOptions: Ejson.DecodeOptions = { numbers: "exact", maxNodes, root: "arguments" }
 
-const internalError: ServiceAnswer = { _tag: "Error", error: { name: "Error", message: "internal server error" } }
+/** What the script that says as whom a function runs is called in the workers: no function has such a name. */
+const scriptOf = (name: string): string => `${name} (run_as_user_id_script_source)`
 
 const timedOut = RealmError.make("ExecutionTimeLimitExceeded", "execution time limit exceeded")
 
@@ -258,15 +274,24 @@ export const make = Effect.fnUntraced(function*(
   const provided = yield* Effect.context<never>()
   const services = new Map(FunctionServices.all(provided).map((service) => [service.name, service]))
   const groups = GroupFunctions.all(provided)
+  const executors = Context.getOption(provided, Executor.Executors)
   const startedAt = new Date(yield* Clock.currentTimeMillis).toISOString()
   const values = valuesOf(app)
   const environment = { tag: app.environment.tag, values: app.environment.values }
   const rules = { values: Object.fromEntries(values), environment }
 
+  const scripts = app.functions.flatMap(({ name, runAsUserIdScriptSource: source }) =>
+    source === undefined ? [] : [{ name: scriptOf(name), runAsSystem: false, source }]
+  )
+
   const pool = yield* Effect.acquireRelease(
     Effect.sync(() =>
       Pool.make({
-        functions: app.functions.map(({ name, runAsSystem, source }) => ({ name, runAsSystem, source })),
+        functions: [...app.functions, ...scripts].map(({ name, runAsSystem, source }) => ({
+          name,
+          runAsSystem,
+          source
+        })),
         packages: app.packages,
         values: [...values].map(([name, value]) => [name, JSON.stringify(value)] as const),
         app: JSON.stringify({
@@ -277,7 +302,8 @@ export const make = Effect.fnUntraced(function*(
           lastDeployed: startedAt
         }),
         environment: JSON.stringify(environment),
-        groupFunctions: groups.map(({ name }) => name),
+        // The server calls no script by its name, so no function does.
+        remoteFunctions: [...groups, ...app.functions.filter(Executor.isAsked), ...scripts].map(({ name }) => name),
         services: [...services.values()].map(({ kind, name }) => [name, kind] as const),
         timeLimit: Duration.toMillis(timeLimit),
         memoryLimit: options.memoryLimit ?? 350,
@@ -290,100 +316,55 @@ export const make = Effect.fnUntraced(function*(
     (pool) => Effect.promise(pool.close)
   )
 
-  const executeOfGroup = Effect.fnUntraced(
-    function*(name: string, args: ReadonlyArray<unknown>, { request, user }: Caller) {
-      const functions = yield* Functions
-      // Functions call each other whatever a client may call.
-      return yield* functions.call({ name, args, caller: { origin: "server", user, request } }).pipe(
-        Effect.mapError(({ reason }) =>
-          new FunctionServices.FunctionServiceError({ errorName: "Error", message: reason.message, code: reason._tag })
-        )
-      )
-    }
-  )
+  const run = FunctionCalls.make({
+    pool,
+    turns: (service) => services.get(service)?.concurrency,
+    // The worker asks for what it was told there is.
+    answer: ({ args, caller, nesting, operation, service }) =>
+      service === functionService
+        // Functions call each other whatever a client may call.
+        ? Effect.mapError(at(nesting).call({ name: operation, args, caller: { ...caller, origin: "server" } }), thrown)
+        : Effect.provideService(services.get(service)!.handle(caller, operation, args), Functions, at(nesting))
+  })
 
-  /** Does what a running function asks for. */
-  const serve = (asked: ServiceRequest, caller: Caller): Effect.Effect<ServiceAnswer> =>
-    Effect.suspend(() => {
-      const { args, asSystem, operation, service } = asked
-      // The worker asks for what it was told there is, with arguments that it wrote with the same codec.
-      const list = Ejson.decodeUnsafe(JSON.parse(args), { numbers: "exact" }) as ReadonlyArray<unknown>
-      return service === groupService
-        ? executeOfGroup(operation, list, caller)
-        : services.get(service)!.handle({ caller, asSystem }, operation, list)
-    }).pipe(
-      Effect.provideService(Functions, at(asked.depth + 1)),
-      Effect.map((value): ServiceAnswer => ({ _tag: "Value", text: JSON.stringify(Ejson.encodeUnsafe(value)) })),
-      Effect.catch(({ code, errorName, message }) =>
-        Effect.succeed<ServiceAnswer>({
-          _tag: "Error",
-          error: { name: errorName, message, ...(code !== undefined && { code }) }
-        })
-      ),
-      Effect.catchDefect((defect) =>
-        Effect.as(Effect.logError(`${asked.service}.${asked.operation} failed`, defect), internalError)
-      )
-    )
-
-  const settle = (call: Omit<Pool.Call, "serve">, caller: Caller): Effect.Effect<Pool.Settlement> =>
-    Effect.contextWith((context: Context.Context<never>) => {
-      const fork = Effect.runForkWith(context)
-      const serving = new Set<Fiber.Fiber<ServiceAnswer>>()
-      const turns = new Map<string, Semaphore.Semaphore>()
-      const inTurn = (name: string, effect: Effect.Effect<ServiceAnswer>) => {
-        const permits = services.get(name)?.concurrency
-        if (permits === undefined) return effect
-        let turn = turns.get(name)
-        if (turn === undefined) turns.set(name, turn = Semaphore.makeUnsafe(permits))
-        return turn.withPermit(effect)
+  /** Runs a source of the app, as somebody; its result is a BSON value. */
+  const runSource = Effect.fnUntraced(function*(
+    name: string,
+    args: ReadonlyArray<unknown>,
+    executor: Executor.Executor,
+    { caller, nesting: { depth, within }, request, user }: About
+  ): Effect.fn.Return<unknown, RealmError.FunctionError> {
+    const texts = yield* Effect.fromResult(
+      Result.all([Ejson.stringify(args, { root: "arguments" }), Ejson.stringify(user), Ejson.stringify(request)])
+    ).pipe(Effect.mapError(unsendable))
+    const settlement = yield* run({
+      name,
+      args: texts[0],
+      user: texts[1],
+      request: texts[2],
+      asSystem: Option.isNone(executor),
+      depth,
+      within
+    }, { ...caller, runAs: executor })
+    if ("logs" in settlement) {
+      for (const line of settlement.logs) {
+        yield* Effect.annotateLogs(Effect.logInfo(line), { function: name })
       }
-      return Effect.callback<Pool.Settlement>((resume) => {
-        const giveUp = pool.submit({
-          ...call,
-          serve: (asked, answer) => {
-            // Not begun before it is known here: it could end the call by what it does first.
-            const fiber = fork(Effect.andThen(Effect.yieldNow, inTurn(asked.service, serve(asked, caller))))
-            serving.add(fiber)
-            fiber.addObserver((exit) => {
-              serving.delete(fiber)
-              // What interrupted itself has to be answered as well.
-              answer(Exit.isSuccess(exit) ? exit.value : internalError)
-            })
-          }
-        }, (settlement) => resume(Effect.succeed(settlement)))
-        return Effect.sync(giveUp)
-      }).pipe(
-        // However the call ended, what it asked for ends with it.
-        Effect.ensuring(Effect.suspend(() => serving.size === 0 ? Effect.void : Fiber.interruptAll([...serving])))
-      )
-    })
+    }
+    if (settlement._tag !== "Returned") return yield* refusal(name, settlement)
+    // The worker wrote it with the same codec.
+    return Ejson.decodeUnsafe(JSON.parse(settlement.text), { numbers: "exact" })
+  })
 
   const javaScript = (definition: AppFunction): Prepared => {
-    const { name, runAsSystem } = definition
-    const run = Effect.fnUntraced(function*(
-      args: ReadonlyArray<unknown>,
-      { caller, depth, request, user }: About
-    ): Effect.fn.Return<unknown, RealmError.FunctionError> {
-      const texts = yield* Effect.fromResult(
-        Result.all([Ejson.stringify(args, { root: "arguments" }), Ejson.stringify(user), Ejson.stringify(request)])
-      ).pipe(Effect.mapError(unsendable))
-      const settlement = yield* settle({
-        name,
-        args: texts[0],
-        user: texts[1],
-        request: texts[2],
-        asSystem: runAsSystem || Option.isNone(caller.user),
-        depth
-      }, caller)
-      if ("logs" in settlement) {
-        for (const line of settlement.logs) {
-          yield* Effect.annotateLogs(Effect.logInfo(line), { function: name })
-        }
-      }
-      if (settlement._tag !== "Returned") return yield* refusal(name, settlement)
-      // The worker wrote it with the same codec.
-      return Ejson.decodeUnsafe(JSON.parse(settlement.text), { numbers: "exact" })
-    })
+    const { name } = definition
+    const run = (args: ReadonlyArray<unknown>, about: About): Effect.Effect<unknown, RealmError.FunctionError> => {
+      const script = Effect.suspend(() => runSource(scriptOf(name), [], Executor.inherited(about.caller), about))
+      return Effect.flatMap(
+        Executor.resolve(definition, about.caller, executors, script),
+        (executor) => runSource(name, args, executor, about)
+      )
+    }
     return {
       ...permission(definition),
       run,
@@ -400,19 +381,26 @@ export const make = Effect.fnUntraced(function*(
 
   const grouped = (definition: GroupFunctions.GroupFunction): Prepared => {
     const { name, run } = definition
-    const call = run._tag === "Call" ? run.call : () => streamsOnly(name)
-    const begin = run._tag === "Stream" ? run.begin : () => streamsNot(name)
+    /** The functions, for the handler: what it calls is nested in its own call. */
+    const inside = ({ nesting: { depth, within } }: About) => at({ depth: depth + 1, within })
+    const call = (args: ReadonlyArray<unknown>, about: About) =>
+      run._tag === "Call"
+        ? Effect.provideService(run.call(args, about.caller), Functions, inside(about))
+        : streamsOnly(name)
     return {
       ...permission(definition),
-      streamJson: (args, { caller }) => begin(args, caller),
-      runJson: (args, { caller }) => call(args, caller),
-      run: (args, { caller }) => {
+      streamJson: (args, about) =>
+        run._tag === "Stream"
+          ? Effect.map(run.begin(args, about.caller), Stream.provideService(Functions, inside(about)))
+          : streamsNot(name),
+      runJson: call,
+      run: (args, about) => {
         const json = Ejson.encode(args, { root: "arguments" })
         return Result.isFailure(json)
           ? Effect.fail(unsendable(json.failure))
           // A list encodes to a list, and what was encoded can be decoded.
           : Effect.map(
-            call(json.success as ReadonlyArray<unknown>, caller),
+            call(json.success as ReadonlyArray<unknown>, about),
             (result) => Ejson.decodeUnsafe(result, { numbers: "exact" })
           )
       }
@@ -432,9 +420,9 @@ export const make = Effect.fnUntraced(function*(
 
   const permitted = (
     { caller, name }: Call,
-    depth: number
+    nesting: FunctionCalls.Nesting
   ): Effect.Effect<readonly [Prepared, About], RealmError.FunctionError> => {
-    if (depth > maxDepth) {
+    if (nesting.depth > maxDepth) {
       return Effect.fail(
         RealmError.make("FunctionExecutionError", `functions call each other more than ${maxDepth} deep`)
       )
@@ -450,16 +438,16 @@ export const make = Effect.fnUntraced(function*(
         return Effect.fail(RealmError.make("FunctionExecutionError", `rule not matched for function "${name}"`))
       }
     }
-    return Effect.succeed([prepared, { caller, depth, user, request }])
+    return Effect.succeed([prepared, { caller, nesting, user, request }])
   }
 
   const invoke = <A, E>(
     call: Call,
-    depth: number,
+    nesting: FunctionCalls.Nesting,
     run: (prepared: Prepared, about: About) => Effect.Effect<A, E>
   ): Effect.Effect<A, E | RealmError.FunctionError> =>
     Effect.flatMap(
-      Effect.suspend(() => permitted(call, depth)),
+      Effect.suspend(() => permitted(call, nesting)),
       ([prepared, about]) =>
         Effect.timeoutOrElse(run(prepared, about), {
           // The pool watches real time; this watches the clock of the program, which in tests is another.
@@ -468,15 +456,15 @@ export const make = Effect.fnUntraced(function*(
         })
     )
 
-  /** The functions, as those that are nested so deep in calls of others see them. */
-  const at = (depth: number): Functions["Service"] =>
+  /** The functions, for what is nested in calls of others. */
+  const at = (nesting: FunctionCalls.Nesting): Functions["Service"] =>
     Functions.of({
-      call: (options) => invoke(options, depth, ({ run }, about) => run(options.args, about)),
-      callJson: (options) => invoke(options, depth, ({ runJson }, about) => runJson(options.args, about)),
-      streamJson: (options) => invoke(options, depth, ({ streamJson }, about) => streamJson(options.args, about))
+      call: (options) => invoke(options, nesting, ({ run }, about) => run(options.args, about)),
+      callJson: (options) => invoke(options, nesting, ({ runJson }, about) => runJson(options.args, about)),
+      streamJson: (options) => invoke(options, nesting, ({ streamJson }, about) => streamJson(options.args, about))
     })
 
-  return at(1)
+  return at({ depth: 1, within: undefined })
 })
 
 // -----------------------------------------------------------------------------

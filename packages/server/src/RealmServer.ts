@@ -28,6 +28,7 @@ import * as Functions from "./Functions.ts"
 import * as AppIds from "./internal/appIds.ts"
 import * as DocumentService from "./internal/documents/documentService.ts"
 import * as AppFunctions from "./internal/functions/appFunctions.ts"
+import * as Executor from "./internal/functions/executor.ts"
 import * as GuardedHttpClient from "./internal/functions/guardedHttpClient.ts"
 import * as PushService from "./internal/functions/pushService.ts"
 import * as Attempts from "./internal/http/attempts.ts"
@@ -263,6 +264,7 @@ const services = <E, R>(options: Options<E, R>, ids: AppIds.AppIds) => {
     : undefined
 
   const accounts = Accounts.layer(ids)
+  const customUserData = CustomUserData.layer(app.customUserData)
   const documents = Documents.layer(app)
   const push = Layer.provide(Push.layer({ database: ids.database, services: app.pushServices }), accounts)
   // Whatever else functions may ask is merged in here, see `FunctionServices`.
@@ -271,7 +273,8 @@ const services = <E, R>(options: Options<E, R>, ids: AppIds.AppIds) => {
     Layer.provide(DocumentService.layer(app), documents),
     Layer.provide(PushService.layer(app), push)
   )
-  const own = Layer.provide(Functions.layer(app, options.functions), functionServices)
+  const executors = Layer.provide(Executor.layer, [accounts, customUserData])
+  const own = Layer.provide(Functions.layer(app, options.functions), Layer.merge(functionServices, executors))
   const functions = Layer.provideMerge(
     AppFunctions.layer,
     options.functionGroups === undefined ? own : Layer.provide(own, options.functionGroups)
@@ -298,7 +301,7 @@ const services = <E, R>(options: Options<E, R>, ids: AppIds.AppIds) => {
     Layer.provideMerge(Layer.mergeAll(
       emailAccounts,
       Layer.provideMerge(ApiKeys.layer(ids), Sessions.layer(ids)),
-      CustomUserData.layer(app.customUserData),
+      customUserData,
       documents,
       push,
       Tokens.layer(ids)

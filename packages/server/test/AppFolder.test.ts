@@ -441,6 +441,38 @@ it.layer(NodeServices.layer)("AppFolder", (it) => {
       )
     }))
 
+  it.effect("as whom functions run is read, and a script that does not parse is told by its line", () =>
+    Effect.gen(function*() {
+      const source = "exports = () => 1"
+      const config = [
+        { name: "a", run_as_system: true, run_as_user_id: "", run_as_user_id_script_source: "" },
+        { name: "b", run_as_user_id: "5f87976b7b800b285345a8b4" },
+        { name: "c", run_as_user_id_script_source: "exports = () => context.user.id" }
+      ]
+      const sources = { "functions/a.js": source, "functions/b.js": source, "functions/c.js": source }
+      const { app, warnings } = yield* load({ "functions/config.json": config, ...sources })
+      assert.deepStrictEqual(warnings, [])
+      assert.deepStrictEqual(
+        app.functions.map(({ runAsSystem, runAsUserId, runAsUserIdScriptSource }) => [
+          runAsSystem,
+          runAsUserId,
+          runAsUserIdScriptSource
+        ]),
+        [
+          [true, undefined, undefined],
+          [false, "5f87976b7b800b285345a8b4", undefined],
+          [false, undefined, "exports = () => context.user.id"]
+        ]
+      )
+      assert.deepStrictEqual(
+        yield* check({
+          "functions/config.json": [{ name: "a", run_as_user_id_script_source: "exports = (" }],
+          "functions/a.js": source
+        }),
+        ["functions/config.json:4: error: SyntaxError: Unexpected end of input"]
+      )
+    }))
+
   it.effect("packages that functions/package.json names are there for functions", () =>
     Effect.gen(function*() {
       const { app, warnings } = yield* load({

@@ -12,6 +12,7 @@ import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/testing/TestClock"
 import { vi } from "vitest"
+import * as Executor from "../src/internal/functions/executor.ts"
 import * as FunctionServices from "../src/internal/functions/functionServices.ts"
 import { call, callAs, client, patience, reason, type Sources, withFunctions } from "./support/functions.ts"
 
@@ -86,7 +87,11 @@ it.effect("a service is told who calls and whether the asking function runs as t
     assert.deepStrictEqual(yield* callAs(Functions.server, "get"), [null, true])
   }).pipe(Effect.provide(withService(
     asks,
-    ({ asSystem, caller }) => Effect.succeed([Option.getOrNull(Option.map(caller.user, ({ id }) => id)), asSystem])
+    (caller) =>
+      Effect.succeed([
+        Option.getOrNull(Option.map(caller.user, ({ id }) => id)),
+        Option.isNone(Executor.inherited(caller))
+      ])
   ))))
 
 it.effect("what a service fails with is an Error of the function's own", () =>

@@ -1,5 +1,5 @@
 import { RealmFunction } from "@effect-realm/protocol"
-import { AppDefinition, type Database, FunctionGroup, RealmServer } from "@effect-realm/server"
+import { AppDefinition, type Database, FunctionGroup, Functions, RealmServer } from "@effect-realm/server"
 import { Context, Effect, type Layer, Schema, Stream } from "effect"
 import type { HttpRouter } from "effect/http"
 import { describe, expect, test } from "tstyche"
@@ -30,11 +30,12 @@ describe("FunctionGroup.layer", () => {
     })
   })
 
-  test("needs what its handlers need, the caller excepted", () => {
+  test("needs what its handlers need, but for what each call has", () => {
     const layer = FunctionGroup.layer(Shop, {
       order: (item) =>
         Effect.gen(function*() {
           yield* FunctionGroup.Caller
+          yield* Functions.Functions
           return (yield* Prices).of(item)
         }),
       ping

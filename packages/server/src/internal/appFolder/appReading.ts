@@ -354,11 +354,12 @@ export const read = Effect.fnUntraced(function*(
       run_as_user_id: { as: "runAsUserId", optional: true },
       run_as_user_id_script_source: { as: "runAsUserIdScriptSource", optional: true }
     }, ["_id", "id"])
-    for (const key of ["run_as_user_id", "run_as_user_id_script_source"]) {
-      const value = member(entry, key)
-      if (value !== undefined && valueOf(value) !== "" && valueOf(value) !== null) {
-        say("warning", placeOf(value), `"${key}" is not supported yet: the function runs as its caller`)
-      }
+    const script = fields["runAsUserIdScriptSource"]
+    const mistake = typeof script === "string"
+      ? FunctionSource.check("run_as_user_id_script_source", script)
+      : undefined
+    if (mistake !== undefined) {
+      say("error", placeOf(member(entry, "run_as_user_id_script_source")!), mistake.message)
     }
     const name = fields["name"]
     if (typeof name === "string") {

@@ -27,8 +27,8 @@ export const layer = ({ dataSources }: AppDefinition): Layer.Layer<never, never,
         FunctionServices.context({
           name,
           kind: "mongodb",
-          handle: ({ asSystem, caller }, operation, args) =>
-            Effect.mapError(documents.call({ service: name, operation, args, caller, asSystem }), thrown)
+          handle: (caller, operation, args) =>
+            Effect.mapError(documents.call({ service: name, operation, args, caller }), thrown)
         })
       )))
   )

@@ -1,7 +1,6 @@
 /**
  * The functions that the server itself runs for the app: they have no caller and run as the system.
  */
-import type * as Ejson from "@effect-realm/protocol/Ejson"
 import * as RealmError from "@effect-realm/protocol/RealmError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -10,7 +9,7 @@ import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import * as Accounts from "../../Accounts.ts"
 import type { ConfirmationRequest, ResetRequest, Verdict } from "../../EmailAccounts.ts"
-import { Functions, server, type UserObject } from "../../Functions.ts"
+import { Functions, server } from "../../Functions.ts"
 
 /** Who an authentication function says somebody is. */
 export interface External {
@@ -43,16 +42,7 @@ const externalOf = (result: unknown): External | undefined => {
     : { id: result.id }
 }
 
-/** A user as functions see them (server section 3.2). */
-export const userObject = (user: Accounts.User, customData: Ejson.Document): UserObject => ({
-  id: user.id,
-  type: user.type,
-  data: Accounts.data(user),
-  customData,
-  identities: user.identities.map(({ data, id, providerType }) => ({ id, providerType, data }))
-})
-
-// The same in the spelling of a plain document, as the argument of a function.
+// As the argument of a function, in the spelling of a plain document.
 const userArgument = (user: Accounts.User) => ({
   id: user.id,
   type: user.type,

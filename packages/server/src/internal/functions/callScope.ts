@@ -5,9 +5,19 @@ import type * as Ejson from "@effect-realm/protocol/Ejson"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type * as Schema from "effect/Schema"
+import * as Accounts from "../../Accounts.ts"
 import type { AppDefinition } from "../../AppDefinition.ts"
 import type { RequestInfo, UserObject } from "../../Functions.ts"
 import { headerName } from "./headerName.ts"
+
+/** A user as functions see them (server section 3.2). */
+export const userObject = (user: Accounts.User, customData: Ejson.Document): UserObject => ({
+  id: user.id,
+  type: user.type,
+  data: Accounts.data(user),
+  customData,
+  identities: user.identities.map(({ data, id, providerType }) => ({ id, providerType, data }))
+})
 
 /** `%%user` and `context.user`. */
 export const userDocument = (user: Option.Option<UserObject>): Ejson.Document => {

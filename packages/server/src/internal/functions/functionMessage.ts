@@ -11,8 +11,8 @@ export interface WorkerSetup {
   /** `context.app` and `context.environment`, as JSON. */
   readonly app: string
   readonly environment: string
-  /** Functions that run in the server's process and are asked for like a service, see {@link groupService}. */
-  readonly groupFunctions: ReadonlyArray<string>
+  /** Functions that the server is asked to call, like a service: see {@link functionService}. */
+  readonly remoteFunctions: ReadonlyArray<string>
   /** What `context.services.get` knows, and which face each has. */
   readonly services: ReadonlyArray<readonly [name: string, kind: ServiceKind]>
   /** Longest result, in characters of Extended JSON. */
@@ -43,8 +43,11 @@ export interface ServiceRequest {
   readonly depth: number
 }
 
-/** The service whose operations are the functions of groups: no other has this name. */
-export const groupService = ""
+/**
+ * The service whose operations are functions: those of groups, and those that the server has to look up a user for. No
+ * other has this name.
+ */
+export const functionService = ""
 
 /** The answer to a request: a value in Extended JSON, or an error. */
 export type ServiceAnswer =

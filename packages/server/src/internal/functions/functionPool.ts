@@ -8,21 +8,15 @@
  * waits for it any more, its worker is stopped; calls that had begun in it and still waited for something are lost
  * with it, and are told so. The same happens to the worker blocked longest when far more workers are blocked than there
  * should be workers at all.
+ *
+ * Calls that functions make of functions are calls like others, but at each depth with places of its own: those that wait
+ * for a deeper call never hold what that one needs. A worker that a blocking function has for itself takes the calls that are
+ * nested in its own, as nothing else happens there while it waits for them.
  */
 import { availableParallelism } from "node:os"
-import { Worker } from "node:worker_threads"
-import {
-  type CallMessage,
-  firstSlot,
-  type FromWorker,
-  pongWord,
-  runningWord,
-  type ServiceAnswer,
-  type ServiceRequest,
-  type ToWorker,
-  withdrawn,
-  type WorkerSetup
-} from "./functionMessage.ts"
+import * as CallQueue from "./callQueue.ts"
+import type { FromWorker, ServiceAnswer, ServiceRequest, WorkerSetup } from "./functionMessage.ts"
+import * as FunctionThread from "./functionThread.ts"
 
 /** How a pool is set up. */
 export interface Settings extends Omit<WorkerSetup, "shared"> {
@@ -32,7 +26,7 @@ export interface Settings extends Omit<WorkerSetup, "shared"> {
   readonly memoryLimit: number
   /** Workers for calls that yield; as many again may be busy with calls that do not. */
   readonly workers: number
-  /** Calls that one worker may have begun or be sent. */
+  /** Calls of one depth that one worker may have begun or be sent. */
   readonly callsPerWorker: number
 }
 
@@ -51,9 +45,11 @@ export interface Call {
   readonly user: string
   readonly request: string
   readonly asSystem: boolean
+  /** How deep it is nested in others, 1 when in none, and the id of the innermost of them that is in the pool. */
   readonly depth: number
-  /** Answers what the running code asks for. Once the call has ended, answers are dropped. */
-  readonly serve: (asked: ServiceRequest, answer: (answer: ServiceAnswer) => void) => void
+  readonly within: number | undefined
+  /** Answers what the running code of the call with this id asks for. Once it has ended, answers are dropped. */
+  readonly serve: (asked: ServiceRequest, id: number, answer: (answer: ServiceAnswer) => void) => void
 }
 
 /** The workers of one app. */
@@ -72,13 +68,10 @@ interface Job extends Call {
 }
 
 interface Member {
-  readonly worker: Worker
-  readonly shared: Int32Array<SharedArrayBuffer>
+  readonly thread: FunctionThread.Thread
   readonly jobs: Map<number, Job>
-  readonly freeSlots: Array<number>
   /** Calls that nobody waits for and that may still run, with the ping after which they are known to be over. */
   readonly abandoned: Map<number, number>
-  outbox: Array<CallMessage>
   ready: boolean
   /** Since when it has not answered, or 0. */
   blockedSince: number
@@ -104,13 +97,6 @@ const spareWorkers = 4
 // Garbage counts until it is collected: half a second over the limit says that it is no garbage.
 const tooHeavyFor = 10
 const mebibyte = 2 ** 20
-// V8 ends the whole process when it fails to get a big piece of memory, so its own limit is far above ours.
-const headroom = 2048
-
-// The worker stands beside this module: as source when this is source, as emitted code when this is.
-const isSource = import.meta.url.endsWith(".ts")
-const workerUrl = new URL(isSource ? "./functionWorker.ts" : "./functionWorker.js", import.meta.url)
-const execArgv = isSource ? ["--conditions=effect-realm-source"] : []
 
 /** A pool with its first worker starting up. */
 export const make = (settings: Settings): Pool => {
@@ -119,7 +105,7 @@ export const make = (settings: Settings): Pool => {
   /** Every call that is waited for, the oldest first. */
   const pending = new Map<number, Job>()
   /** Calls without a worker: those that may share one, and those of functions that block. */
-  let waiting = new Set<Job>()
+  const waiting = CallQueue.make<Job>()
   const waitingAlone = new Set<Job>()
   /** Functions that blocked a worker, and until when that is remembered. */
   const blockers = new Map<string, number>()
@@ -137,35 +123,53 @@ export const make = (settings: Settings): Pool => {
   // Workers
   // ---------------------------------------------------------------------------
 
-  const post = (member: Member, message: ToWorker): void => {
-    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker thread has no origin
-    member.worker.postMessage(message)
+  const hear = (member: Member, message: FromWorker): void => {
+    if (message._tag === "Ready") {
+      member.ready = true
+      startFailures = 0
+      return
+    }
+    const job = member.jobs.get(message.id)
+    if (job === undefined) return
+    if (message._tag === "Ask") {
+      const { id, request } = message
+      job.serve(message.asked, id, (answer) => {
+        if (member.jobs.get(id) === job) member.thread.post({ _tag: "Answer", id, request, answer })
+      })
+      return
+    }
+    release(job)
+    finish(job, {
+      _tag: message.outcome === "returned" ? "Returned" : "Threw",
+      text: message.text,
+      logs: message.logs
+    })
+    dispatch()
+  }
+
+  const bury = (member: Member, outOfMemory: boolean, reason: string): void => {
+    if (!members.has(member)) return
+    if (!member.ready) startFailures++
+    remove(member, reason, outOfMemory)
+    if (startFailures >= maxStartFailures) {
+      // Starting again and again would help nobody; the next call tries anew.
+      startFailures = 0
+      const stranded = [...waiting.clear(), ...waitingAlone]
+      waitingAlone.clear()
+      for (const job of stranded) finish(job, { _tag: "Lost", reason: `no worker can be started: ${reason}` })
+    }
+    dispatch()
   }
 
   const spawn = (): void => {
-    const shared = new Int32Array(new SharedArrayBuffer(4 * (firstSlot + callsPerWorker)))
-    const worker = new Worker(workerUrl, {
-      name: "effect-realm functions",
-      workerData: { ...setup, shared } satisfies WorkerSetup,
-      argv: [],
-      env: {},
-      execArgv,
-      stdin: false,
-      stdout: true,
-      stderr: true,
-      resourceLimits: { maxOldGenerationSizeMb: memoryLimit + headroom, stackSizeMb: 4 }
+    const thread = FunctionThread.start({ setup, memoryLimit, callsPerDepth: callsPerWorker }, {
+      onMessage: (message) => hear(member, message),
+      onExit: ({ outOfMemory, reason }) => bury(member, outOfMemory, outOfMemory ? tooHeavy : reason)
     })
-    // The watch keeps the process alive while calls are waited for; a worker with nothing to do must not.
-    worker.unref()
-    worker.stdout.resume()
-    worker.stderr.resume()
     const member: Member = {
-      worker,
-      shared,
+      thread,
       jobs: new Map(),
-      freeSlots: Array.from({ length: callsPerWorker }, (_, slot) => slot),
       abandoned: new Map(),
-      outbox: [],
       ready: false,
       blockedSince: 0,
       exclusive: false,
@@ -175,49 +179,6 @@ export const make = (settings: Settings): Pool => {
       timesTooHeavy: 0
     }
     members.add(member)
-    let reason = "its worker stopped"
-    let outOfMemory = false
-    worker.on("message", (message: FromWorker) => {
-      if (message._tag === "Ready") {
-        member.ready = true
-        startFailures = 0
-        return
-      }
-      const job = member.jobs.get(message.id)
-      if (job === undefined) return
-      if (message._tag === "Ask") {
-        const { id, request } = message
-        job.serve(message.asked, (answer) => {
-          if (member.jobs.get(id) === job) post(member, { _tag: "Answer", id, request, answer })
-        })
-        return
-      }
-      release(job)
-      finish(job, {
-        _tag: message.outcome === "returned" ? "Returned" : "Threw",
-        text: message.text,
-        logs: message.logs
-      })
-      dispatch()
-    })
-    worker.on("error", (error: Error & { readonly code?: unknown }) => {
-      outOfMemory = error.code === "ERR_WORKER_OUT_OF_MEMORY"
-      reason = outOfMemory ? tooHeavy : `its worker stopped: ${error.message}`
-    })
-    worker.on("exit", () => {
-      if (!members.has(member)) return
-      if (!member.ready) startFailures++
-      remove(member, reason, outOfMemory)
-      if (startFailures >= maxStartFailures) {
-        // Starting again and again would help nobody; the next call tries anew.
-        startFailures = 0
-        const stranded = [...waiting, ...waitingAlone]
-        waiting.clear()
-        waitingAlone.clear()
-        for (const job of stranded) finish(job, { _tag: "Lost", reason: `no worker can be started: ${reason}` })
-      }
-      dispatch()
-    })
   }
 
   const isLight = (member: Member): boolean => member.blockedSince === 0 && !member.exclusive
@@ -230,18 +191,15 @@ export const make = (settings: Settings): Pool => {
 
   /** Takes back every call that the worker has not begun. */
   const takeBack = (member: Member): void => {
-    const back: Array<Job> = []
-    for (const job of member.jobs.values()) {
-      if (Atomics.compareExchange(member.shared, slotOf(job), job.id, withdrawn) === job.id) back.push(job)
-    }
+    const back = [...member.jobs.values()].filter(withdraw)
     for (const job of back) release(job)
-    waiting = new Set([...back, ...waiting])
+    waiting.addFirst(back)
   }
 
   const remove = (member: Member, reason: string, outOfMemory: boolean): void => {
     members.delete(member)
     takeBack(member)
-    const running = Atomics.load(member.shared, runningWord)
+    const running = member.thread.running()
     const lost = [...member.jobs.values()]
     if (outOfMemory) remember(member, running)
     for (const job of lost) {
@@ -253,21 +211,22 @@ export const make = (settings: Settings): Pool => {
 
   const stop = (member: Member, reason: string, outOfMemory = false): void => {
     remove(member, reason, outOfMemory)
-    void member.worker.terminate()
+    void member.thread.stop()
   }
 
   // ---------------------------------------------------------------------------
   // Calls
   // ---------------------------------------------------------------------------
 
-  const slotOf = (job: Job): number => firstSlot + (job.place?.slot ?? 0)
+  /** Takes a call back from its worker, unless it has begun. */
+  const withdraw = ({ id, place }: Job): boolean => place?.member.thread.withdraw(place.slot, id) === true
 
   const release = (job: Job): void => {
     if (job.place === undefined) return
     const { member, slot } = job.place
     job.place = undefined
     member.jobs.delete(job.id)
-    member.freeSlots.push(slot)
+    member.thread.release(slot)
     if (member.jobs.size === 0) member.exclusive = false
   }
 
@@ -288,25 +247,14 @@ export const make = (settings: Settings): Pool => {
   }
 
   const send = (job: Job, member: Member): void => {
-    const slot = member.freeSlots.pop()!
-    job.place = { member, slot }
+    job.place = { member, slot: member.thread.send(job) }
     member.jobs.set(job.id, job)
-    Atomics.store(member.shared, firstSlot + slot, job.id)
-    member.outbox.push([job.id, slot, job.name, job.args, job.user, job.request, job.asSystem, job.depth])
-    // Calls of all requests that were read in one turn travel together: a message costs far more than its content.
-    if (member.outbox.length === 1) {
-      setImmediate(() => {
-        const calls = member.outbox
-        member.outbox = []
-        if (members.has(member)) post(member, { _tag: "Calls", calls })
-      })
-    }
   }
 
-  const lightest = (): Member | undefined => {
+  const lightest = (job: Job): Member | undefined => {
     let best: Member | undefined
     for (const member of members) {
-      if (!isLight(member) || member.freeSlots.length === 0) continue
+      if (!isLight(member) || !member.thread.hasRoom(job.depth)) continue
       if (
         best === undefined || (member.ready && !best.ready) ||
         (member.ready === best.ready && member.jobs.size < best.jobs.size)
@@ -330,11 +278,22 @@ export const make = (settings: Settings): Pool => {
     return true
   }
 
-  const sharedWorker = (): Member | undefined => {
-    const best = lightest()
+  const sharedWorker = (job: Job): Member | undefined => {
+    const best = lightest(job)
     if (best !== undefined && !(best.ready && best.jobs.size >= crowded)) return best
-    return countLight() < workers && grow() ? lightest() : best
+    return countLight() < workers && grow() ? lightest(job) : best
   }
+
+  /** The worker that one of the calls which wait for this one has for itself. */
+  const workerAround = (job: Job): Member | undefined => {
+    for (let outer = outerOf(job); outer !== undefined; outer = outerOf(outer)) {
+      const member = outer.place?.member
+      if (member?.exclusive === true && member.thread.hasRoom(job.depth)) return member
+    }
+    return undefined
+  }
+
+  const outerOf = ({ within }: Job): Job | undefined => within === undefined ? undefined : pending.get(within)
 
   const workerAlone = (): Member | undefined => {
     const free = () => [...members].find((member) => isLight(member) && member.jobs.size === 0)
@@ -344,20 +303,22 @@ export const make = (settings: Settings): Pool => {
 
   const dispatch = (): void => {
     if (closed) return
-    for (const job of waiting) {
+    waiting.drain((job) => {
       if (blocks(job.name)) {
-        waiting.delete(job)
         waitingAlone.add(job)
+        return true
+      }
+      const member = sharedWorker(job)
+      if (member !== undefined) send(job, member)
+      return member !== undefined
+    })
+    let isFull = false
+    for (const job of waitingAlone) {
+      const member = workerAround(job) ?? (isFull ? undefined : workerAlone())
+      if (member === undefined) {
+        isFull = true
         continue
       }
-      const member = sharedWorker()
-      if (member === undefined) break
-      waiting.delete(job)
-      send(job, member)
-    }
-    for (const job of waitingAlone) {
-      const member = workerAlone()
-      if (member === undefined) break
       waitingAlone.delete(job)
       member.exclusive = true
       send(job, member)
@@ -367,16 +328,16 @@ export const make = (settings: Settings): Pool => {
   const giveUp = (job: Job): void => {
     const { place } = job
     if (place === undefined) {
-      waiting.delete(job)
+      waiting.remove(job)
       waitingAlone.delete(job)
       return
     }
     const { member } = place
-    const taken = Atomics.compareExchange(member.shared, slotOf(job), job.id, withdrawn) === job.id
+    const taken = withdraw(job)
     release(job)
     if (!taken) {
       member.abandoned.set(job.id, member.pings + 1)
-      post(member, { _tag: "Abandon", id: job.id })
+      member.thread.post({ _tag: "Abandon", id: job.id })
       // Its worker may be blocked by it: the watch must go on until that is known.
       keepWatch()
     }
@@ -394,11 +355,11 @@ export const make = (settings: Settings): Pool => {
     }
     if (member.weighing) return
     member.weighing = true
-    member.worker.getHeapStatistics().then(
-      ({ external_memory: buffers, used_heap_size: heap }) => {
+    member.thread.weight().then(
+      (bytes) => {
         member.weighing = false
         if (!members.has(member)) return
-        const share = (heap + buffers) / (memoryLimit * mebibyte)
+        const share = bytes / (memoryLimit * mebibyte)
         member.timesTooHeavy = share > 1 ? member.timesTooHeavy + 1 : 0
         if (share <= 2 && member.timesTooHeavy < tooHeavyFor) return
         stop(member, tooHeavy, true)
@@ -412,14 +373,14 @@ export const make = (settings: Settings): Pool => {
   const look = (member: Member, now: number): void => {
     if (!member.ready) return
     weigh(member)
-    const answered = Atomics.load(member.shared, pongWord)
+    const answered = member.thread.answered()
     for (const [id, ping] of member.abandoned) if (answered >= ping) member.abandoned.delete(id)
     if (answered === member.pings) {
       member.blockedSince = 0
       if (member.jobs.size > 0 || member.abandoned.size > 0) {
         member.pings++
         member.pingedAt = now
-        post(member, { _tag: "Ping", count: member.pings })
+        member.thread.post({ _tag: "Ping", count: member.pings })
       } else if (isLight(member) && countLight() > workers) {
         // It stood in for a worker that was blocked and is not any more.
         stop(member, "its worker was not needed any more")
@@ -427,7 +388,7 @@ export const make = (settings: Settings): Pool => {
       return
     }
     if (now - member.pingedAt < blockedAfter) return
-    const running = Atomics.load(member.shared, runningWord)
+    const running = member.thread.running()
     if (member.blockedSince === 0) {
       member.blockedSince = now
       takeBack(member)
@@ -479,7 +440,7 @@ export const make = (settings: Settings): Pool => {
       const all = [...members]
       members.clear()
       for (const job of pending.values()) finish(job, { _tag: "Lost", reason: "the server is stopping" })
-      await Promise.all(all.map((member) => member.worker.terminate()))
+      await Promise.all(all.map((member) => member.thread.stop()))
     }
   }
 }

@@ -63,9 +63,9 @@ export interface Host {
       readonly decode: (...args: ReadonlyArray<unknown>) => string
     }
   }
-  /** Functions that run in the server's process, and the service that runs them. */
-  readonly groupFunctions: ReadonlySet<string>
-  readonly groupService: string
+  /** Functions that the server calls, and the service that is asked for them. */
+  readonly remoteFunctions: ReadonlySet<string>
+  readonly functionService: string
   /** The services of the server by name, and the scripts of their faces. */
   readonly services: ReadonlyMap<string, ServiceKind>
   readonly faces: ReadonlyMap<string, vm.Script>
@@ -504,11 +504,12 @@ const install = (host: Host, compile: (script: vm.Script) => unknown, freeze: bo
 
     const execute = (name: string, args: ReadonlyArray<unknown>, asSystem: boolean, depth: number): unknown => {
       if (depth > host.maxDepth) throw new Error(`functions call each other more than ${host.maxDepth} deep`)
-      const definition = host.functions.get(name)
-      if (definition === undefined) {
-        if (host.groupFunctions.has(name)) return ask(host.groupService, name, args, asSystem, depth - 1)
-        throw new Error(`function not found: '${name}'`)
+      // A call that the server sends has been through it.
+      if (depth > call.depth && host.remoteFunctions.has(name)) {
+        return ask(host.functionService, name, args, asSystem, depth - 1)
       }
+      const definition = host.functions.get(name)
+      if (definition === undefined) throw new Error(`function not found: '${name}'`)
       let factory = factories.get(name)
       if (factory === undefined) factories.set(name, factory = compile(definition.script) as Factory)
       const system = asSystem || definition.runAsSystem

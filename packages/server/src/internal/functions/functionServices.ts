@@ -9,7 +9,7 @@
  *   FunctionServices.context({
  *     name: "mongodb-atlas",
  *     kind: "mongodb",
- *     handle: ({ asSystem, caller }, operation, [request]) => …
+ *     handle: (caller, operation, [request]) => …
  *   })))
  * ```
  */
@@ -18,14 +18,6 @@ import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { Caller, Functions } from "../../Functions.ts"
 import type { ServiceKind } from "./serviceFaces.ts"
-
-/** Who asks. */
-export interface ServiceCall {
-  /** Who called the function; without a user it runs as the system. */
-  readonly caller: Caller
-  /** The function that asks runs as the system: rules do not apply. */
-  readonly asSystem: boolean
-}
 
 /** What a service failed with; in the function an `Error` with these three. */
 export class FunctionServiceError extends Schema.TaggedError<FunctionServiceError>()("FunctionServiceError", {
@@ -43,14 +35,15 @@ export interface FunctionService {
   /** How many operations of one call are under way at a time, while others wait; default: all that it asks for. */
   readonly concurrency?: number
   /**
-   * Does one operation. Arguments and result are BSON values with exact numbers.
+   * Does one operation for a function, which runs as `Executor.inherited` of the caller. Arguments and result are BSON values
+   * with exact numbers.
    *
    * It is interrupted when its call ends, however that ends, and the call waits for that: nothing goes on after a call.
    * A defect is told to the log, and the function hears of an internal error. The `Functions` it may require are those of the
    * same app, one level deeper than the function that asks.
    */
   readonly handle: (
-    call: ServiceCall,
+    caller: Caller,
     operation: string,
     args: ReadonlyArray<unknown>
   ) => Effect.Effect<unknown, FunctionServiceError, Functions>

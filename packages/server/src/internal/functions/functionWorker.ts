@@ -23,7 +23,7 @@ import {
   type CallMessage,
   firstSlot,
   type FromWorker,
-  groupService,
+  functionService,
   type Outcome,
   pongWord,
   runningWord,
@@ -136,8 +136,8 @@ const host: Sandbox.Host = {
   bson,
   globals: { atob, btoa, Buffer, TextDecoder, TextEncoder, URL, URLSearchParams },
   utils: { crypto: Crypto, jwt: Jwt },
-  groupFunctions: new Set(setup.groupFunctions),
-  groupService,
+  remoteFunctions: new Set(setup.remoteFunctions),
+  functionService,
   services: new Map(setup.services),
   faces: new Map(
     Object.entries(faces).map((

@@ -6,11 +6,13 @@ import * as RealmError from "@effect-realm/protocol/RealmError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type { AppDefinition } from "../../AppDefinition.ts"
 import type { DatabaseError } from "../../DatabaseError.ts"
 import * as Push from "../../Push.ts"
+import * as Executor from "./executor.ts"
 import * as FunctionServices from "./functionServices.ts"
 
 const thrown = (error: RealmError.RequestError | RealmError.ServiceError): FunctionServices.FunctionServiceError => {
@@ -53,8 +55,8 @@ export const layer = ({ pushServices }: AppDefinition): Layer.Layer<never, never
         FunctionServices.context({
           name,
           kind: "push",
-          handle: ({ asSystem }, operation, args) =>
-            asSystem
+          handle: (caller, operation, args) =>
+            Option.isNone(Executor.inherited(caller))
               ? handle(push, name, operation, args).pipe(
                 Effect.catchTags({
                   SchemaError: () => Effect.fail(unknownArguments),

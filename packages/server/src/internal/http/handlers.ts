@@ -24,8 +24,8 @@ import { EmailAccounts } from "../../EmailAccounts.ts"
 import { type Caller, Functions, type RequestInfo } from "../../Functions.ts"
 import { Push } from "../../Push.ts"
 import { Sessions } from "../../Sessions.ts"
-import * as AppFunctions from "../functions/appFunctions.ts"
 import { maxNodes } from "../functions/argumentLimit.ts"
+import * as CallScope from "../functions/callScope.ts"
 import * as LogIns from "../providers/logIns.ts"
 import type { Served } from "../served.ts"
 import { Attempts } from "./attempts.ts"
@@ -357,7 +357,7 @@ const readCall = (text: string) => Option.getOrUndefined(decodeCall(text))
 const currentUser = Effect.flatMap(Bearer.Current, (current) =>
   current === undefined || !("claims" in current)
     ? Effect.die(new Error("The endpoint asks for no access token"))
-    : Effect.succeed(AppFunctions.userObject(current.user, customData(current.claims))))
+    : Effect.succeed(CallScope.userObject(current.user, customData(current.claims))))
 
 const decoded = new WeakMap<object, Ejson.Document>()
 
