@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as BundleSize from "./BundleSize.ts"
 import * as CallOverhead from "./CallOverhead.ts"
+import * as DocumentOperations from "./DocumentOperations.ts"
 import * as ExpiredToken from "./ExpiredToken.ts"
 import * as ExtendedJson from "./ExtendedJson.ts"
 import * as FunctionCalls from "./FunctionCalls.ts"
@@ -28,6 +29,7 @@ export const parts: {
   heap: SessionHeap.rows,
   bundle: BundleSize.rows,
   functions: FunctionRuns.rows,
+  documents: DocumentOperations.rows,
   server: ServerLoad.rows,
   start: ServerStart.rows
 }

@@ -5,21 +5,17 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { spawn } from "node:child_process"
 import { once } from "node:events"
-import { mkdtemp, rm } from "node:fs/promises"
-import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
+import * as TemporaryFolder from "./TemporaryFolder.ts"
 
 const bin = fileURLToPath(new URL("dist/bin.js", import.meta.resolve("@effect-realm/server/package.json")))
 const shop = fileURLToPath(new URL("../../examples/apps/shop", import.meta.url))
 
 /** Starts a server on a new database and answers its origin; it ends with the scope. */
 export const start: Effect.Effect<string, never, Scope.Scope> = Effect.gen(function*() {
-  const folder = yield* Effect.acquireRelease(
-    Effect.promise(() => mkdtemp(join(tmpdir(), "effect-realm-bench-"))),
-    (folder) => Effect.promise(() => rm(folder, { recursive: true }))
-  )
+  const folder = yield* TemporaryFolder.make
   const args = ["serve", shop, "--host", "127.0.0.1", "--port", "0", "--database", join(folder, "bench.db")]
   const child = yield* Effect.acquireRelease(
     Effect.sync(() => spawn(process.execPath, [bin, ...args], { stdio: ["ignore", "pipe", "inherit"] })),

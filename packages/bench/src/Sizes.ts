@@ -18,6 +18,8 @@ export interface Sizes {
   readonly users: { readonly few: number; readonly some: number; readonly many: number }
   /** How many users realm-web holds: its log-in grows dearer with each. */
   readonly usersOfRealmWeb: number
+  /** How many documents a collection holds. */
+  readonly documents: { readonly few: number; readonly many: number }
 }
 
 export const full: Sizes = {
@@ -27,7 +29,8 @@ export const full: Sizes = {
   inFlight: { calls: 64, logIns: 16, passwords: 4 },
   callers: 1000,
   users: { few: 10, some: 1000, many: 100_000 },
-  usersOfRealmWeb: 400
+  usersOfRealmWeb: 400,
+  documents: { few: 1000, many: 100_000 }
 }
 
 export const tiny: Sizes = {
@@ -37,5 +40,6 @@ export const tiny: Sizes = {
   inFlight: { calls: 2, logIns: 2, passwords: 1 },
   callers: 10,
   users: { few: 1, some: 2, many: 3 },
-  usersOfRealmWeb: 3
+  usersOfRealmWeb: 3,
+  documents: { few: 10, many: 20 }
 }
