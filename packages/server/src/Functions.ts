@@ -39,6 +39,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { AppDefinition, AppFunction } from "./AppDefinition.ts"
 import { DuplicateFunctionError } from "./FunctionGroup.ts"
+import * as AppIds from "./internal/appIds.ts"
 import * as Expression from "./internal/documents/ruleExpression.ts"
 import { maxNodes } from "./internal/functions/argumentLimit.ts"
 import { requestDocument, userDocument, valuesOf } from "./internal/functions/callScope.ts"
@@ -78,6 +79,9 @@ export interface RequestInfo {
   readonly method?: string
   /** Without `?`. */
   readonly rawQueryString?: string
+  /** The data source that a client calls, and its operation, such as `find`. */
+  readonly service?: string
+  readonly action?: string
   /** By lower-case name. Credentials (`authorization`, `cookie`) are left out before a function sees them. */
   readonly headers?: { readonly [name: string]: string | ReadonlyArray<string> | undefined }
 }
@@ -277,6 +281,7 @@ export const make = Effect.fnUntraced(function*(
   const executors = Context.getOption(provided, Executor.Executors)
   const startedAt = new Date(yield* Clock.currentTimeMillis).toISOString()
   const values = valuesOf(app)
+  const ids = AppIds.make(app.appId)
   const environment = { tag: app.environment.tag, values: app.environment.values }
   const rules = { values: Object.fromEntries(values), environment }
 
@@ -295,9 +300,10 @@ export const make = Effect.fnUntraced(function*(
         packages: app.packages,
         values: [...values].map(([name, value]) => [name, JSON.stringify(value)] as const),
         app: JSON.stringify({
-          id: app.appId,
+          id: ids.internalAppId,
           clientAppId: app.appId,
           name: app.name,
+          projectId: ids.groupId,
           deployment: { model: app.deploymentModel, providerRegion: app.providerRegion },
           lastDeployed: startedAt
         }),

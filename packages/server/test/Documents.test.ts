@@ -611,7 +611,7 @@ describe("functions of the app", () => {
         "InvalidParameter: the argument of \"insertOne\" is not as it should be: Expected a document\n  at [\"document\"]",
         "NoMatchingRuleFound: no rule exists for namespace 'shop.closed'",
         "NoMatchingRuleFound: no rule exists for namespace '__effect_realm.signing_keys'",
-        "Error: startSession(), and with it transactions, is not supported by this server"
+        "NotSupportedError: startSession(), and with it transactions, is not supported by this server: each write is atomic by itself, so keep in one document what belongs together"
       ])
     }))
 })

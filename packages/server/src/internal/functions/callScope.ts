@@ -45,7 +45,7 @@ const first = (header: string | ReadonlyArray<string> | undefined): string | und
 
 /** `%%request` and `context.request`, without credentials. */
 export const requestDocument = (
-  { headers = {}, method, rawQueryString, remoteAddress }: RequestInfo
+  { action, headers = {}, method, rawQueryString, remoteAddress, service }: RequestInfo
 ): Ejson.Document => {
   const requestHeaders: Record<string, ReadonlyArray<string>> = {}
   for (const [name, value] of Object.entries(headers)) {
@@ -58,7 +58,9 @@ export const requestDocument = (
     rawQueryString: rawQueryString ?? "",
     httpMethod: method,
     httpUserAgent: first(headers["user-agent"]),
-    httpReferrer: first(headers["referer"])
+    httpReferrer: first(headers["referer"]),
+    service,
+    action
   }
 }
 

@@ -35,8 +35,11 @@ const mongodb: Face = (ask) => {
   const given = (fields: Fields): Fields =>
     Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
 
-  const unavailable = (what: string) => (): never => {
-    throw new Error(`${what} is not supported by this server`)
+  const unavailable = (what: string, instead: string) => (): never => {
+    const error: Error & { code?: string } = new Error(`${what} is not supported by this server: ${instead}`)
+    error.name = "NotSupportedError"
+    error.code = "NotSupported"
+    throw error
   }
 
   /** Documents of a read that begins with the first that is asked for. */
@@ -133,7 +136,7 @@ const mongodb: Face = (ask) => {
       bulkWrite: (operations: unknown, { ordered }: Fields = {}) => send("bulkWrite", { operations, ordered }),
       initializeOrderedBulkOp: () => bulk(true),
       initializeUnorderedBulkOp: () => bulk(false),
-      watch: unavailable("watch() in a function")
+      watch: unavailable("watch() in a function", "watch from a client, or from a program of your own")
     })
   }
 
@@ -141,11 +144,14 @@ const mongodb: Face = (ask) => {
     db: (database: unknown) =>
       Object.freeze({
         collection: (name: unknown) => collection(database, name),
-        getCollectionNames: unavailable("getCollectionNames()"),
-        aggregate: unavailable("aggregate() on a database")
+        getCollectionNames: unavailable("getCollectionNames()", "name the collections in a value of the app"),
+        aggregate: unavailable("aggregate() on a database", "call it on a collection")
       }),
-    admin: unavailable("admin()"),
-    startSession: unavailable("startSession(), and with it transactions,")
+    admin: unavailable("admin()", "name the databases in a value of the app"),
+    startSession: unavailable(
+      "startSession(), and with it transactions,",
+      "each write is atomic by itself, so keep in one document what belongs together"
+    )
   })
 }
 

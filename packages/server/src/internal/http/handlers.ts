@@ -282,6 +282,7 @@ const functions = ({ app, place, proxies }: Served) =>
         { arguments: json, name }: typeof Endpoint.FunctionCall.Type,
         caller: Caller
       ) {
+        if (service === "http" && !app.dataSources.some((source) => source.name === service)) return yield* noHttp
         const args = yield* Effect.mapError(Effect.fromResult(Ejson.decode(json, bodyOptions)), () => invalidCall)
         const result = yield* documents.call({
           service,
@@ -310,7 +311,11 @@ const functions = ({ app, place, proxies }: Served) =>
             const wanted = readCall(yield* Effect.orDie(request.text))
             if (wanted === undefined) return yield* invalidCall
             const user = yield* currentUser
-            const caller: Caller = { origin: "client", user: Option.some(user), request: requestInfo(request, proxies) }
+            const caller: Caller = {
+              origin: "client",
+              user: Option.some(user),
+              request: { ...requestInfo(request, proxies), ...asked(wanted) }
+            }
             const text = wanted.service === undefined
               ? JSON.stringify(
                 yield* Effect.catchTag(
@@ -330,7 +335,11 @@ const functions = ({ app, place, proxies }: Served) =>
             const { session, user } = yield* Bearer.active
             // There is a token in the query, perhaps.
             const { rawQueryString: _, ...info } = requestInfo(request, proxies)
-            const caller: Caller = { origin: "client", user: Option.some(yield* currentUser), request: info }
+            const caller: Caller = {
+              origin: "client",
+              user: Option.some(yield* currentUser),
+              request: { ...info, ...asked(wanted) }
+            }
             const events = yield* RequestShell.scoped(open(wanted, caller))
             return Streams.response(events, {
               stopping,
@@ -346,6 +355,16 @@ const maxResult = 18_000_000
 const tooLarge = RealmError.make(
   "ReadSizeLimitExceeded",
   `the result has more than ${maxResult} characters: use a limit, a projection or a narrower filter`
+)
+
+/** What functions and rules are told of a call to a service. */
+const asked = ({ name, service }: typeof Endpoint.FunctionCall.Type): RequestInfo =>
+  service === undefined ? {} : { service, action: name }
+
+/** Clients of old could send requests through the service that functions have as `context.http` (protocol section 10.2). */
+const noHttp = RealmError.make(
+  "ServiceNotFound",
+  "service not found: 'http': clients send no requests through this server, functions do by context.http"
 )
 
 const invalidCall = new RealmError.UnknownServiceError({ detail: "invalid function call request", status: 400 })
