@@ -210,6 +210,11 @@ export interface Access<Refusal> {
    */
   readonly see?: ((document: Document) => Result.Result<Option.Option<Document>, Refusal>) | undefined
   /**
+   * Whether every document that he sees shows at a path what is stored there: then an index may answer a sort by the path, and
+   * any filter on it. It need not know of all such paths; of none when not set.
+   */
+  readonly shows?: ((path: string) => boolean) | undefined
+  /**
    * Whether a document that was found may be updated or replaced at all, as far as that does not depend on what becomes of it.
    * It is asked before: an update that cannot be applied would tell of fields that are not seen.
    */
@@ -423,12 +428,13 @@ const makeCollection = <Refusal>(
   const document = (fields: Fields): Document => value(fields) as Document
   const optional = (fields: Fields | undefined): Option.Option<Document> =>
     fields === undefined ? Option.none() : Option.some(document(fields))
-  const { judge, reach, scope, see } = allowed
+  const { judge, reach, scope, see, shows } = allowed
   // what is seen of an exact document is exact
   const fieldsOf = numbers === "exact" ? (seen: Document): Fields => seen : exactDocument
   const makeAccess = (): EngineAccess => ({
     scope: scope === undefined ? undefined : parseQuery(scope),
     see: see && ((fields) => Option.getOrUndefined(Option.map(permitted(see(document(fields))), fieldsOf))),
+    shows,
     reach: reach && ((fields) => permitted(reach(document(fields)))),
     judge: judge && ((before, after) => permitted(judge({ before: optional(before), after: optional(after) })))
   })

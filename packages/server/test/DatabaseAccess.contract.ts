@@ -52,7 +52,7 @@ const refusalOf = <A>(effect: Effect.Effect<A, DatabaseError | string>): Effect.
 export const accessContract = (name: string, layer: Layer.Layer<Database, DatabaseError>): void => {
   const test = (
     title: string,
-    run: (mine: Collection, all: DatabaseModule.Collection) => Effect.Effect<unknown, DatabaseError | string>
+    run: (mine: Collection, all: DatabaseModule.Collection) => Effect.Effect<unknown, DatabaseError | string, Database>
   ): void => {
     it.effect(title, () =>
       Effect.gen(function*() {
@@ -107,6 +107,25 @@ export const accessContract = (name: string, layer: Layer.Layer<Database, Databa
         assert.deepStrictEqual(yield* explained({}, { sort: { hidden: 1 } }), [undefined, 5])
         assert.deepStrictEqual(yield* explained({}, { sort: { _id: -1 }, limit: 1 }), ["_id_", 2])
       }))
+
+    test(
+      "an index answers a sort by what is always shown, and a filter for what is missing there",
+      (_, all) =>
+        Effect.gen(function*() {
+          const { collection } = yield* Database
+          const mine = collection(namespace, { access: { ...ann, shows: (path) => path === "owner" || path === "n" } })
+          yield* all.createIndex({ n: 1 })
+          const explained = (filter: DatabaseModule.Filter, options?: DatabaseModule.FindOptions) =>
+            Effect.map(mine.explain(filter, options), ({ documentsExamined, index }) => [
+              Option.getOrUndefined(index),
+              documentsExamined
+            ])
+          assert.deepStrictEqual(ids(yield* mine.find({}, { sort: { n: 1 }, limit: 1 })), [2])
+          assert.deepStrictEqual(yield* explained({}, { sort: { n: 1 }, limit: 1 }), ["n_1", 2])
+          assert.deepStrictEqual(yield* explained({ owner: null }), ["owner_1", 0])
+          assert.deepStrictEqual(yield* explained({}, { sort: { hidden: 1 } }), [undefined, 5])
+        })
+    )
 
     test("a change is judged by both images, and a refused one changes nothing", (mine, all) =>
       Effect.gen(function*() {
@@ -212,6 +231,23 @@ export const accessContract = (name: string, layer: Layer.Layer<Database, Databa
               const mine = database.collection(stored, {
                 access: { scope, see: (document) => Result.succeed(Option.some(view(document))) }
               })
+              yield* all.createIndex({ a: 1, _id: 1 })
+              const withoutB = ({ b: _, ...seen }: Document) => seen
+              const seenWithoutB = database.collection({ database: "app", collection: `without b ${runs}` })
+              for (const document of yield* all.find(scope)) yield* seenWithoutB.insertOne(withoutB(document))
+              const mineWithoutB = database.collection(stored, {
+                access: {
+                  scope,
+                  see: (document) => Result.succeed(Option.some(withoutB(document))),
+                  shows: (path) => path.split(".")[0] !== "b"
+                }
+              })
+              for (const sort of [{ _id: 1 }, { a: 1, _id: 1 }, { a: -1, _id: -1 }, { b: 1, _id: 1 }] as const) {
+                assert.deepStrictEqual(
+                  yield* mineWithoutB.find(filter, { sort, limit: 2 }),
+                  yield* seenWithoutB.find(filter, { sort, limit: 2 })
+                )
+              }
               for (const sort of [{ _id: 1 }, { a: 1, _id: 1 }, { "b.y": -1, _id: -1 }] as const) {
                 assert.deepStrictEqual(yield* mine.find(filter, { sort }), yield* seen.find(filter, { sort }))
               }

@@ -60,6 +60,9 @@ const outcome = (
     const database = yield* Database.Database
     const namespace = newNamespace()
     const stored = database.collection(namespace)
+    // What an index answers has to be what one finds who looks at every document.
+    yield* stored.createIndex({ secret: 1, _id: 1 })
+    yield* stored.createIndex({ "inner.a": 1 })
     if (documents.length > 0) yield* stored.insertMany(documents)
     const { call } = yield* Documents.make(withRules(namespace, rules))
     const answer = yield* Effect.result(
@@ -157,7 +160,7 @@ const filter: Arbitrary.Arbitrary<Omit<DataSource.RuleFilter, "name">> = Arbitra
   Arbitrary.all([
     among<Schema.Json>([{}, { "%%user.custom_data.level": 1 }, { "%%user.custom_data.level": 2 }]),
     among([{}, { owner: "%%user.id" }, { level: 1 }, { team: "%%user.custom_data.none" }]),
-    among([{}, {}, { secret: 0 }])
+    among<DataSource.RuleFilter["projection"]>([{}, {}, { secret: 0 }, { "inner.a": 0 }])
   ]),
   ([applyWhen, query, projection]) => ({ applyWhen, query, projection })
 )
@@ -275,9 +278,14 @@ describe("for every rule and every document, as slow rules have it", () => {
       const distinct = yield* outcome(rules, documents, "distinct", { field: "secret", query })
       const secrets = new Set(expected.flatMap(({ secret }) => secret === undefined ? [] : [secret]))
       assert.deepStrictEqual(new Set(distinct.answer as ReadonlyArray<unknown>), secrets)
-      const first = yield* outcome(rules, documents, "findOne", { query, sort: { secret: -1, _id: 1 } })
-      const order = expected.toSorted((a, b) => Number(b["secret"] ?? -1) - Number(a["secret"] ?? -1))
-      assert.deepStrictEqual(sorted(first.answer), sorted(order[0] ?? null))
+      for (const [direction, id] of [[1, 1], [-1, -1]] as const) {
+        const first = yield* outcome(rules, documents, "findOne", { query, sort: { secret: direction, _id: id } })
+        const order = expected.toSorted((a, b) =>
+          direction * (Number(a["secret"] ?? -1) - Number(b["secret"] ?? -1)) ||
+          id * (Number(a["_id"]) - Number(b["_id"]))
+        )
+        assert.deepStrictEqual(sorted(first.answer), sorted(order[0] ?? null))
+      }
     }))
 
   check("an insertion is as it is permitted", document, (rules, documents, document) =>

@@ -136,9 +136,16 @@ export const see = (rules: Rules, user: Document, document: Document): Document 
   const images = { user, root: document, prevRoot: document }
   const seen = shown(roleOf(rules, images), document, images)
   if (seen === undefined) return undefined
-  return Object.fromEntries(
-    Object.entries(seen).filter(([name]) => !filters.some(({ projection }) => projection[name] === 0))
+  return filters.flatMap(({ projection }) => Object.keys(projection)).reduce(
+    (document, path) => without(document, path.split(".")),
+    seen
   )
+}
+
+const without = (document: Document, [name = "", ...rest]: ReadonlyArray<string>): Document => {
+  const { [name]: value, ...others } = document
+  if (rest.length === 0) return others
+  return isDocument(value) ? { ...document, [name]: without(value, rest) } : document
 }
 
 // -----------------------------------------------------------------------------
@@ -217,7 +224,8 @@ export const reaches = (rules: Rules, user: Document, document: Document, path: 
   const role = roleOf(rules, images)
   if (role === undefined) return false
   const keys = path.split(".")
-  if (filtersOf(rules, user).some(({ projection }) => projection[keys[0]!] === 0)) return false
+  const hidden = filtersOf(rules, user).flatMap(({ projection }) => Object.keys(projection))
+  if (hidden.some((hides) => path === hides || path.startsWith(`${hides}.`))) return false
   return role.read !== undefined || granted(role.write, images) ||
     reachesField(document, keys, role.fields ?? {}, role.additionalFields, images)
 }

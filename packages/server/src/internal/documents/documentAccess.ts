@@ -94,6 +94,10 @@ const shows = (project: StoredFields, path: ReadonlyArray<string>): boolean => {
   return valueAt(project(sample as Fields), fields) !== undefined
 }
 
+/** Whether a filter shows some of what is in a field, and some of it not. */
+const cutsInto = (field: string) => ({ projection }: CompiledRules["filters"][number]): boolean =>
+  Object.keys(projection).some((path) => path.startsWith(`${field}.`))
+
 /**
  * The access of one user in one operation. Fails with {@link Unanswered} when a filter asks a function.
  *
@@ -179,6 +183,11 @@ const access = (
       : (document) =>
         Result.flatMap(asked(() => reaches(document)), (reached) => reached ? Result.void : denied("update")),
     see: showsAll ? undefined : (document) => asked(() => see(document)),
+    shows: (path) => {
+      const [field = ""] = path.split(".")
+      return roles.every(({ role }) => role.shows(field)) &&
+        (project === undefined || (shows(project, [field]) && !filters.some(cutsInto(field))))
+    },
     judge: ({ after, before }) => {
       const change = { before: fieldsOf(before), after: fieldsOf(after) }
       return Result.flatMap(

@@ -39,6 +39,8 @@ export interface Role {
   readonly see: (scope: Scope, document: Fields) => Fields | undefined
   /** Shows every document as it is, whatever is in it. */
   readonly showsAll: boolean
+  /** Whether every document of which it shows something has the whole of a field, where that one is there. */
+  readonly shows: (field: string) => boolean
   /**
    * Whether an update may name a path at all, in a document that the role shows something of. One that names a field out of
    * sight would tell by its success what is in there.
@@ -188,6 +190,11 @@ export const make = (role: DataSource.Role): Role => {
     applyWhen: Expression.compile(role.applyWhen, "document"),
     showsAll: (gate === undefined || isAlways(gate.read) || isAlways(gate.write)) &&
       (isAlways(read) || isAlways(write)),
+    // One whose reading is given as a whole shows a document whole or not at all.
+    shows: (field) => {
+      const rule = fields.named.get(field) ?? fields.others
+      return read !== undefined || isAlways(rule?.read) || isAlways(rule?.write)
+    },
     see: (scope, document) => {
       if (gate !== undefined && !grants(gate.read, scope) && !grants(gate.write, scope)) return undefined
       if (grants(read, scope) || grants(write, scope)) return document

@@ -27,6 +27,8 @@ export interface Access {
   readonly scope?: Query | undefined
   /** The document as he sees it, not changed in place; `undefined` when it is not there for him. */
   readonly see?: ((document: Fields) => Fields | undefined) | undefined
+  /** Whether what he sees has at a path what is stored there. */
+  readonly shows?: ((path: string) => boolean) | undefined
   /** Asked before a document is updated. */
   readonly reach?: ((document: Fields) => void) | undefined
   readonly judge?: ((before: Fields | undefined, after: Fields | undefined) => void) | undefined
@@ -73,16 +75,16 @@ export const view = (access: Access, document: Fields): Fields | undefined =>
     ? document
     : access.see(document)
 
-const plan = (collection: SqliteCollection, query: Query, sort: ReadonlyArray<Sort>, access: Access) =>
-  planQuery(collection.indexes, {
-    filters: [
-      ...access.scope === undefined ? [] : [access.scope.filter],
-      ...access.see === undefined ? [query.filter] : []
-    ],
-    seen: access.see === undefined ? {} : query.filter,
+const plan = (collection: SqliteCollection, query: Query, sort: ReadonlyArray<Sort>, access: Access) => {
+  const { scope, see, shows = () => false } = access
+  return planQuery(collection.indexes, {
+    filters: [...scope === undefined ? [] : [scope.filter], ...see === undefined ? [query.filter] : []],
+    seen: see === undefined ? {} : query.filter,
+    shows,
     // the order of what is stored would give away fields that are not seen
-    sort: access.see === undefined || sort.every(({ path }) => path === "_id") ? sort : []
+    sort: see === undefined || sort.every(({ path }) => path === "_id" || shows(path)) ? sort : []
   })
+}
 
 const candidates = (collection: SqliteCollection, plan: Plan<StoredIndex> | undefined): Iterable<StoredDocument> =>
   plan === undefined ? collection.scan() : collection.lookUp(plan)

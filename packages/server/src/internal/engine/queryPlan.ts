@@ -217,19 +217,21 @@ export interface Wanted {
   readonly filters: ReadonlyArray<Fields>
   /** A filter that what is seen of the stored documents holds. */
   readonly seen: Fields
+  /** Whether what is seen has at a path what is stored there. */
+  readonly shows: (path: string) => boolean
   readonly sort: ReadonlyArray<Sort>
 }
 
 /** The best plan, or `undefined` when every document has to be looked at. */
 export const planQuery = <Index extends PlannedIndex>(
   indexes: ReadonlyArray<Index>,
-  { filters, seen, sort }: Wanted
+  { filters, seen, shows, sort }: Wanted
 ): Plan<Index> | undefined => {
   let groups = 0
   const nextGroup = () => ++groups
   const constraints = [
     ...filters.flatMap((filter) => collect(filter, "", 0, nextGroup)),
-    ...collect(seen, "", 0, nextGroup).filter(holdsForWhole)
+    ...collect(seen, "", 0, nextGroup).filter((constraint) => shows(constraint.path) || holdsForWhole(constraint))
   ]
   if (constraints.length === 0 && sort.length === 0) return undefined
   let best: Candidate<Index> | undefined
