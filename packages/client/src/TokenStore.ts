@@ -11,6 +11,7 @@ import type * as Option from "effect/Option"
 import * as KeyValueStore from "effect/persistence/KeyValueStore"
 import type * as Stream from "effect/Stream"
 import type { ExchangeError, TokenStoreError } from "./ClientError.ts"
+import * as Patience from "./internal/patience.ts"
 import * as Tables from "./internal/sessionTables.ts"
 import * as Shared from "./internal/sharedSessions.ts"
 import * as SingleFlight from "./internal/singleFlight.ts"
@@ -177,7 +178,8 @@ export const layerKeyValueStore: Layer.Layer<TokenStore, never, KeyValueStore.Ke
  * Sessions in a place that any number of processes share at the same time: a database, Redis, a directory. Among all of
  * them a user's token is exchanged once, a log-out wins, and everyone is told of each change.
  *
- * A process that dies while it exchanges a token keeps the others waiting for ten seconds at most.
+ * A process that dies while it exchanges a token keeps the others waiting for ten seconds at most. A place that does not
+ * answer within the deadline of the `Policy` in force fails what asked it with `Unavailable`.
  *
  * ```ts
  * import { SessionStorage, TokenStore } from "@effect-realm/client"
@@ -190,7 +192,7 @@ export const layerKeyValueStore: Layer.Layer<TokenStore, never, KeyValueStore.Ke
  */
 export const layerStorage: Layer.Layer<TokenStore, never, SessionStorage> = /* @__PURE__ */ Layer.effect(
   TokenStore,
-  /* @__PURE__ */ Effect.map(SessionStorage, (storage) => make(Shared.make(storage, processId())))
+  /* @__PURE__ */ Effect.map(SessionStorage, (storage) => make(Shared.make(Patience.limited(storage), processId())))
 )
 
 // Not by Effect's `Random`, which may be seeded: two processes must never be taken for one.

@@ -15,8 +15,8 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { SessionStorage, type Write } from "../src/SessionStorage.ts"
-import { layerStorage, type SessionKey, TokenStore } from "../src/TokenStore.ts"
-import type { UserEvent } from "../src/UserEvent.ts"
+import { type AppState, layerStorage, type SessionKey, TokenStore, TokenStoreError } from "../src/TokenStore.ts"
+import type { Snapshot, UserEvent } from "../src/UserEvent.ts"
 import { changes, generation, session } from "./TokenStore.contract.ts"
 
 type Storage = SessionStorage["Service"]
@@ -326,6 +326,56 @@ export const contract = <E>(name: string, layer: Layer.Layer<SessionStorage, E>)
           assert.deepStrictEqual(found, Array.from({ length: 1000 }, (_, index) => `"${after + index + 1}"`))
           assert.strictEqual(position, count)
           assert.deepStrictEqual((yield* second.storage.log(appId, count)).entries, [])
+        })
+    )
+
+    law(
+      "tells the present state to one who was cut off while much happened, and each change from then on",
+      ([first, second], appId) =>
+        Effect.gen(function*() {
+          let isCut = false
+          const cutOff = new TokenStoreError({ reason: { _tag: "Unavailable", detail: "it is cut off" } })
+          const storage = SessionStorage.of({
+            ...second.storage,
+            log: (appId, after) => isCut ? Effect.fail(cutOff) : second.storage.log(appId, after)
+          })
+          const context = yield* Layer.build(Layer.provide(layerStorage, Layer.succeed(SessionStorage, storage)))
+          const told = yield* Queue.unbounded<UserEvent | Snapshot<AppState>>()
+          yield* Effect.forkScoped(
+            Stream.runForEach(
+              Context.get(context, TokenStore).appChanges(appId),
+              (event) => Queue.offer(told, event)
+            )
+          )
+          const comes = (userId: string) => first.store.commit({ appId, userId }, logIn({ appId, userId }))
+          assert.strictEqual((yield* Queue.take(told))._tag, "Snapshot")
+          yield* comes("ann")
+          assert.strictEqual((yield* Queue.take(told))._tag, "LoggedIn")
+
+          isCut = true
+          // More than any log has to remember.
+          const many = Array.from({ length: 2600 }, (_, index) => `user ${index}`)
+          yield* Effect.forEach(many, comes, { concurrency: 8, discard: true })
+          yield* comes("bob")
+          isCut = false
+
+          const snapshot = yield* Queue.take(told)
+          assert.isTrue(snapshot._tag === "Snapshot" && snapshot.missed > 0)
+          assert.deepStrictEqual(
+            snapshot._tag === "Snapshot" && snapshot.state.currentUser,
+            Option.some("bob")
+          )
+          yield* comes("cleo")
+          // There may be one more snapshot, of what was read while the first one was made.
+          const isCleo = (event: UserEvent | Snapshot<AppState>) =>
+            event._tag === "Snapshot"
+              ? Option.contains(event.state.currentUser, "cleo")
+              : event.userId === "cleo"
+          yield* Effect.repeat(Queue.take(told), { until: isCleo })
+          yield* comes("dora")
+          const next = yield* Queue.take(told)
+          assert.deepStrictEqual([next._tag, next._tag !== "Snapshot" && next.userId], ["LoggedIn", "dora"])
+          assert.strictEqual(yield* Queue.size(told), 0)
         })
     )
 

@@ -29,9 +29,6 @@ const available = Effect.mapError(unavailable)
 
 const channel = "effect-realm:written"
 
-// A message that was lost delays what it told of for no longer than this.
-const latest = Duration.seconds(1)
-
 const row = (now: string, userId: string, value: Scripts.Value): Option.Option<Row> => {
   if (value === null) return Option.none()
   const [, generation, activation, writtenAt, record] = /^(\d+):(\d+):\d+:(\d+):(.*)$/s.exec(value) ?? []
@@ -65,8 +62,6 @@ const make = Effect.gen(function*() {
   const logScript = redis.eval(Scripts.log)
 
   const keys = ({ appId, userId }: SessionKey) => [Identifier.written(appId), Identifier.written(userId)] as const
-
-  const told = yield* listening(redis.subscribe(channel), ({ message }) => Identifier.read(message), unavailable)
 
   return SessionStorage.of({
     read: (key) =>
@@ -118,7 +113,7 @@ const make = Effect.gen(function*() {
           hasMore
         }
       })),
-    news: (appId) => Stream.merge(told(appId), Stream.tick(latest))
+    news: yield* listening(redis.subscribe(channel), ({ message }) => Identifier.read(message), unavailable)
   })
 })
 

@@ -1,27 +1,33 @@
 import { TokenStore } from "@effect-realm/client"
 import * as PgClient from "@effect/sql-pg/PgClient"
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import * as Queue from "effect/Queue"
 import * as Redacted from "effect/Redacted"
-import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import { SqlClient } from "effect/sql/SqlClient"
-import * as Stream from "effect/Stream"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import * as SessionStorageContract from "../../client/test/SessionStorage.contract.ts"
 import * as TokenStoreContract from "../../client/test/TokenStore.contract.ts"
 import * as PgSessionStorage from "../src/PgSessionStorage.ts"
 import * as SqlSessionStorage from "../src/SqlSessionStorage.ts"
+import * as Gate from "./gate.ts"
+import { outage } from "./outage.ts"
 import * as Postgres from "./postgres.ts"
+import { setBack } from "./setBack.ts"
+import * as Tables from "./tables.ts"
+
+const at = (config: PgClient.PgPoolConfig) => Layer.provide(PgSessionStorage.layer, PgClient.layer(config))
 
 describe.skipIf(!Postgres.isInstalled)("PgSessionStorage", () => {
   const scope = Scope.makeUnsafe()
   let instance: Postgres.Postgres
   beforeAll(async () => {
     instance = await Effect.runPromise(Scope.provide(Postgres.make, scope))
+    await Effect.runPromise(Effect.provide(SqlClient.use((sql) => sql`CREATE DATABASE own`), client))
   })
   afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
 
@@ -43,6 +49,24 @@ describe.skipIf(!Postgres.isInstalled)("PgSessionStorage", () => {
     { runs: 5 }
   )
 
+  const own = Layer.suspend(() => PgClient.layer({ ...instance.config, database: "own" }))
+  setBack(Layer.provide(PgSessionStorage.layer, own), Effect.provide(Tables.empty, own))
+
+  outage(
+    "the network to PostgreSQL is cut",
+    Effect.gen(function*() {
+      const directory = yield* Effect.acquireRelease(
+        Effect.sync(() => mkdtempSync(join(tmpdir(), "effect-realm-gate-"))),
+        (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
+      )
+      const { open, shut } = yield* Gate.make(
+        join(directory, ".s.PGSQL.5432"),
+        join(instance.config.host!, ".s.PGSQL.5432")
+      )
+      return { place: at({ ...instance.config, host: directory }), begin: shut, end: open }
+    })
+  )
+
   it.live("fails typed when the password is wrong or nobody answers", () =>
     Effect.gen(function*() {
       for (const wrong of [{ password: Redacted.make("wrong") }, { host: "/nowhere" }]) {
@@ -54,44 +78,23 @@ describe.skipIf(!Postgres.isInstalled)("PgSessionStorage", () => {
     }))
 })
 
-describe.skipIf(!Postgres.isInstalled)("A PostgreSQL that crashes", () => {
-  it.live(
-    "fails operations typed while it is away, loses nothing, and tells what happened meanwhile",
-    () =>
-      Effect.gen(function*() {
-        const postgres = yield* Postgres.make
-        const layer = Layer.provide(PgSessionStorage.layer, PgClient.layer(postgres.config))
-        const open = Effect.map(
-          Layer.build(Layer.fresh(Layer.provide(TokenStore.layerStorage, layer))),
-          (context) => Context.get(context, TokenStore.TokenStore)
-        )
-        const [listener, writer] = [yield* open, yield* open]
-        const inWriter = Effect.provideService(TokenStore.TokenStore, writer)
-        const key = { appId: "shop", userId: "ann" }
-        const told = yield* Queue.unbounded<string>()
-        yield* Effect.forkScoped(
-          Stream.runForEach(listener.changes(key), (event) => Queue.offer(told, event._tag))
-        )
-        assert.strictEqual(yield* Queue.take(told), "Snapshot")
-        yield* inWriter(TokenStoreContract.changes.logIn(key))
-        assert.strictEqual(yield* Queue.take(told), "LoggedIn")
+describe.skipIf(!Postgres.isInstalled)("PgSessionStorage", () => {
+  outage(
+    "PostgreSQL has crashed",
+    Effect.map(Postgres.make, ({ config, start, stop }) => ({
+      place: at(config),
+      begin: stop,
+      end: start
+    }))
+  )
 
-        yield* postgres.stop
-        const error = yield* Effect.flip(writer.get(key))
-        assert.strictEqual(error.reason._tag, "Unavailable")
-        assert.strictEqual((yield* Effect.flip(writer.lease(key, Effect.void))).reason._tag, "Unavailable")
-        yield* postgres.start
-
-        // Written before the listener is connected again, or after: told either way, and once.
-        const again = Effect.retry(inWriter(TokenStoreContract.changes.refresh(key)), {
-          schedule: Schedule.spaced("20 millis")
-        })
-        yield* again
-        assert.strictEqual(yield* Queue.take(told), "AccessTokenRefreshed")
-        yield* inWriter(TokenStoreContract.changes.logOut(key))
-        assert.strictEqual(yield* Queue.take(told), "LoggedOut")
-        assert.strictEqual(yield* Queue.size(told), 0)
-      }),
-    60_000
+  outage(
+    "PostgreSQL hangs",
+    Effect.map(Postgres.make, ({ config, pause, resume }) => ({
+      place: at(config),
+      begin: pause,
+      end: resume,
+      lasts: "10 seconds"
+    }))
   )
 })

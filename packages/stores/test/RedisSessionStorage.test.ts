@@ -8,19 +8,19 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import * as Redis from "effect/persistence/Redis"
-import * as Queue from "effect/Queue"
-import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
 import * as SessionStorageContract from "../../client/test/SessionStorage.contract.ts"
 import * as TokenStoreContract from "../../client/test/TokenStore.contract.ts"
 import * as RedisSessionStorage from "../src/RedisSessionStorage.ts"
+import * as Gate from "./gate.ts"
+import { outage } from "./outage.ts"
 import * as Instance from "./redis.ts"
+import { setBack } from "./setBack.ts"
 
-const over = (instance: () => Instance.Redis, database = 0) =>
-  Layer.suspend(() =>
-    NodeRedis.layer({ disableOfflineQueue: true, database, socket: { path: instance().path, tls: false } })
-  )
+const connected = (path: string, database = 0) =>
+  NodeRedis.layer({ disableOfflineQueue: true, database, socket: { path, tls: false } })
+
+const over = (instance: () => Instance.Redis, database = 0) => Layer.suspend(() => connected(instance().path, database))
 
 const open = (instance: Instance.Redis) =>
   Effect.map(
@@ -33,7 +33,7 @@ const open = (instance: Instance.Redis) =>
     (context) => Context.get(context, TokenStore.TokenStore)
   )
 
-const key = { appId: "shop", userId: "ann" }
+const at = (path: string) => Layer.provide(RedisSessionStorage.layer, connected(path))
 
 describe.skipIf(!Instance.isInstalled)("RedisSessionStorage", () => {
   const scope = Scope.makeUnsafe()
@@ -45,14 +45,29 @@ describe.skipIf(!Instance.isInstalled)("RedisSessionStorage", () => {
 
   const layer = Layer.provide(RedisSessionStorage.layer, over(() => instance))
 
-  let databases = 1
+  let databases = 2
   const newDatabase = Layer.suspend(() => over(() => instance, databases++))
+  const own = over(() => instance, 1)
 
   SessionStorageContract.contract("Redis", layer)
   TokenStoreContract.contract(
     "Redis",
     Layer.provide(TokenStore.layerStorage, Layer.provide(RedisSessionStorage.layer, newDatabase)),
     { runs: 20 }
+  )
+
+  setBack(
+    Layer.provide(RedisSessionStorage.layer, own),
+    Effect.provide(Redis.Redis.use((redis) => redis.send("FLUSHDB")), own)
+  )
+
+  outage(
+    "the network to Redis is cut",
+    Effect.gen(function*() {
+      const { path } = instance
+      const { open, shut } = yield* Gate.make(`${path}.gate`, path)
+      return { place: at(`${path}.gate`), begin: shut, end: open }
+    })
   )
 
   it.live("writes keys of one user into one slot, none without its app, and no id that means something to Redis", () =>
@@ -96,31 +111,19 @@ describe.skipIf(!Instance.isInstalled)("RedisSessionStorage", () => {
     }).pipe(Effect.scoped, Effect.provide(Logger.layer([]))))
 })
 
-describe.skipIf(!Instance.isInstalled)("A Redis that crashes", () => {
-  it.live("fails operations typed while it is away, and tells what happened meanwhile", () =>
-    Effect.gen(function*() {
-      const redis = yield* Instance.make
-      const [listener, writer] = [yield* open(redis), yield* open(redis)]
-      const inWriter = Effect.provideService(TokenStore.TokenStore, writer)
-      const told = yield* Queue.unbounded<string>()
-      yield* Effect.forkScoped(
-        Stream.runForEach(listener.changes(key), (event) => Queue.offer(told, event._tag))
-      )
-      assert.strictEqual(yield* Queue.take(told), "Snapshot")
-      yield* inWriter(TokenStoreContract.changes.logIn(key))
-      assert.strictEqual(yield* Queue.take(told), "LoggedIn")
+describe.skipIf(!Instance.isInstalled)("RedisSessionStorage", () => {
+  outage(
+    "Redis has crashed",
+    Effect.map(Instance.make, ({ path, start, stop }) => ({ place: at(path), begin: stop, end: start }))
+  )
 
-      yield* redis.stop
-      assert.strictEqual((yield* Effect.flip(writer.get(key))).reason._tag, "Unavailable")
-      assert.strictEqual((yield* Effect.flip(writer.lease(key, Effect.void))).reason._tag, "Unavailable")
-      yield* redis.start
-
-      yield* Effect.retry(inWriter(TokenStoreContract.changes.refresh(key)), {
-        schedule: Schedule.spaced("20 millis")
-      })
-      assert.strictEqual(yield* Queue.take(told), "AccessTokenRefreshed")
-      yield* inWriter(TokenStoreContract.changes.logOut(key))
-      assert.strictEqual(yield* Queue.take(told), "LoggedOut")
-      assert.strictEqual(yield* Queue.size(told), 0)
-    }).pipe(Effect.scoped, Effect.provide(Logger.layer([]))), 60_000)
+  outage(
+    "Redis hangs",
+    Effect.map(Instance.make, ({ path, pause, resume }) => ({
+      place: at(path),
+      begin: pause,
+      end: resume,
+      lasts: "10 seconds"
+    }))
+  )
 })

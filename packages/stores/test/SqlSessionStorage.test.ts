@@ -13,6 +13,8 @@ import * as SessionStorageContract from "../../client/test/SessionStorage.contra
 import * as TokenStoreContract from "../../client/test/TokenStore.contract.ts"
 import * as SqliteClient from "../src/SqliteClient.ts"
 import * as SqlSessionStorage from "../src/SqlSessionStorage.ts"
+import { setBack } from "./setBack.ts"
+import * as Tables from "./tables.ts"
 
 // In memory where there is such a folder: each commit waits for the disk.
 const directory = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "effect-realm-sql-"))
@@ -36,6 +38,9 @@ TokenStoreContract.contract(
 )
 
 describe("SqlSessionStorage over SQLite", () => {
+  const own = SqliteClient.layer({ filename: file() })
+  setBack(Layer.provide(SqlSessionStorage.layer, own), Effect.provide(Tables.empty, own))
+
   it.live("keeps its file, and the files beside it, from everyone but the owner", () =>
     Effect.gen(function*() {
       const filename = file()

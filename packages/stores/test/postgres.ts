@@ -5,7 +5,7 @@ import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import { execFileSync, spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
-import { chmodSync, chownSync, existsSync, globSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { chmodSync, chownSync, existsSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { delimiter, join } from "node:path"
 
@@ -42,6 +42,9 @@ export interface Postgres {
   /** Ends the server at once, as a crash does. */
   readonly stop: Effect.Effect<void>
   readonly start: Effect.Effect<void>
+  /** Lets the server hang, with all its connections open. */
+  readonly pause: Effect.Effect<void>
+  readonly resume: Effect.Effect<void>
 }
 
 /** A server that is stopped, and forgotten, with the scope. */
@@ -86,9 +89,21 @@ export const make: Effect.Effect<Postgres, never, Scope.Scope> = Effect.gen(func
     await ended
   })
   yield* Effect.acquireRelease(start, () => stop)
+  // The server is a process for each connection, and the one that starts them.
+  const signal = (name: "SIGSTOP" | "SIGCONT") =>
+    Effect.sync(() => {
+      const pid = server!.pid!
+      const children = existsSync("/proc/self")
+        ? readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8")
+        : execFileSync("pgrep", ["-P", String(pid)], { encoding: "utf8" })
+      for (const child of children.trim().split(/\s+/)) process.kill(Number(child), name)
+      process.kill(pid, name)
+    })
   return {
     config: { host: directory, port: 5432, database: "postgres", username: "tester", password, maxConnections: 5 },
     stop,
-    start
+    start,
+    pause: signal("SIGSTOP"),
+    resume: signal("SIGCONT")
   }
 })

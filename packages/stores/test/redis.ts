@@ -25,6 +25,9 @@ export interface Redis {
   /** Ends the server at once, as a crash does. */
   readonly stop: Effect.Effect<void>
   readonly start: Effect.Effect<void>
+  /** Lets the server hang, with all its connections open. */
+  readonly pause: Effect.Effect<void>
+  readonly resume: Effect.Effect<void>
 }
 
 /** A server that is stopped, and forgotten, with the scope. */
@@ -61,5 +64,6 @@ export const make: Effect.Effect<Redis, never, Scope.Scope> = Effect.gen(functio
     await ended
   })
   yield* Effect.acquireRelease(start, () => stop)
-  return { path, stop, start }
+  const signal = (name: "SIGSTOP" | "SIGCONT") => Effect.sync(() => void server?.kill(name))
+  return { path, stop, start, pause: signal("SIGSTOP"), resume: signal("SIGCONT") }
 })

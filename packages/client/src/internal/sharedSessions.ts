@@ -31,6 +31,8 @@ const leaseBound = Duration.minutes(2)
 const leaseLife = Duration.seconds(10)
 const leaseRenewal = Duration.millis(3300)
 
+const farewell = Duration.seconds(1)
+
 const waits = { first: 10, most: 200 }
 
 const sessionKey = ({ appId, userId }: SessionKey): string => JSON.stringify([appId, userId])
@@ -182,6 +184,10 @@ export const make = (storage: Storage, process: string): Primitives => {
       return outcome
     }))
 
+  /** Ends the lease of a holder, if there is one. Not worth waiting for: what cannot be given back ends by itself. */
+  const giveBack = (key: SessionKey, holder: string): Effect.Effect<void> =>
+    Effect.ignore(Effect.timeout(storage.release(key, holder), farewell))
+
   /** Gets the lease for a holder, however long that takes. Only waiting can be interrupted. */
   const acquired = (key: SessionKey, holder: string, restore: <A>(effect: Effect.Effect<A>) => Effect.Effect<A>) =>
     Effect.gen(function*() {
@@ -190,7 +196,10 @@ export const make = (storage: Storage, process: string): Primitives => {
         yield* restore(Effect.sleep(wait))
         wait = Math.min(waits.most, wait * 1.5)
       }
-    })
+    }).pipe(
+      // The place may have given it, though it did not say so.
+      Effect.onError(() => giveBack(key, holder))
+    )
 
   const lost = (key: SessionKey): Effect.Effect<never, TokenStoreError> =>
     Effect.fail(new TokenStoreError({ reason: { _tag: "LeaseLost", key: nameOf(key) } }))
@@ -222,8 +231,7 @@ export const make = (storage: Storage, process: string): Primitives => {
                 renewing(key, holder)
               )
             ),
-            // A lease that cannot be given back ends by itself.
-            Effect.ignore(storage.release(key, holder))
+            giveBack(key, holder)
           )
         )
       )

@@ -1,12 +1,16 @@
 /** One connection that is told what is written, for all apps that somebody listens to. */
 import type { TokenStoreError } from "@effect-realm/client/ClientError"
 import type { SessionStorage } from "@effect-realm/client/SessionStorage"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as PubSub from "effect/PubSub"
 import * as Queue from "effect/Queue"
 import * as RcRef from "effect/RcRef"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+
+// A message that was lost, or a connection that hangs, delays what it would have told of for no longer than this.
+const latest = Duration.seconds(1)
 
 type Told = { readonly appId: string } | { readonly lost: TokenStoreError }
 
@@ -40,7 +44,7 @@ export const listening = <Message, E>(
         return told
       })
     })
-    return (appId) =>
+    const told = (appId: string) =>
       Stream.unwrap(Effect.gen(function*() {
         const told = yield* RcRef.get(connection)
         const subscription = yield* PubSub.subscribe(told)
@@ -51,4 +55,5 @@ export const listening = <Message, E>(
           (news) => Stream.concat(Stream.succeed(undefined), news)
         )
       }))
+    return (appId) => Stream.merge(told(appId), Stream.tick(latest))
   })

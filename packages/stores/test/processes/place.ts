@@ -1,7 +1,10 @@
 /** The places of the tests, as a program opens them that is told of one by its parent. */
-import type { SessionStorage } from "@effect-realm/client/SessionStorage"
+import { SessionStorage } from "@effect-realm/client/SessionStorage"
+import type { SessionKey } from "@effect-realm/client/TokenStore"
 import * as NodeRedis from "@effect/platform-node/NodeRedis"
 import * as PgClient from "@effect/sql-pg/PgClient"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as PgSessionStorage from "../../src/PgSessionStorage.ts"
@@ -13,6 +16,22 @@ export type Place =
   | { readonly _tag: "Sqlite"; readonly filename: string }
   | { readonly _tag: "Postgres"; readonly host: string; readonly password: string }
   | { readonly _tag: "Redis"; readonly path: string }
+
+/** A place that forgets holders of a lease who died sooner than they said; its own clock tells when. */
+export const forgetful = <E>(
+  place: Layer.Layer<SessionStorage, E>,
+  life: Duration.Input
+): Layer.Layer<SessionStorage, E> =>
+  Layer.provide(
+    Layer.effect(
+      SessionStorage,
+      Effect.map(SessionStorage, (storage) => ({
+        ...storage,
+        acquire: (key: SessionKey, holder: string) => storage.acquire(key, holder, Duration.fromInputUnsafe(life))
+      }))
+    ),
+    place
+  )
 
 export const layer = (place: Place): Layer.Layer<SessionStorage, unknown> => {
   switch (place._tag) {

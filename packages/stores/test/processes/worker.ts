@@ -1,8 +1,6 @@
 /** A process that shares sessions with others: it does what its parent says, one thing after the other. */
 import { App, Credentials, TokenStore, User } from "@effect-realm/client"
-import { SessionStorage } from "@effect-realm/client/SessionStorage"
 import * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import type * as HttpClient from "effect/http/HttpClient"
@@ -44,23 +42,14 @@ const userOf = (id: string) => new User.User({ appId: app.id, baseUrl: app.baseU
 const now = Date.now
 Date.now = () => now() + options.skew
 
-/** A place that forgets those who died sooner; that its clock ends a lease is left to it. */
-const withLease = <E>(place: Layer.Layer<SessionStorage, E>): Layer.Layer<SessionStorage, E> =>
-  options.lease === undefined ? place : Layer.provide(
-    Layer.effect(
-      SessionStorage,
-      Effect.map(SessionStorage, (storage) => ({
-        ...storage,
-        acquire: (key: TokenStore.SessionKey, holder: string) =>
-          storage.acquire(key, holder, Duration.millis(options.lease!))
-      }))
-    ),
-    place
-  )
+const place = Place.layer(options.place)
 
 const runtime = ManagedRuntime.make(
   Layer.mergeAll(
-    Layer.provide(TokenStore.layerStorage, withLease(Place.layer(options.place))),
+    Layer.provide(
+      TokenStore.layerStorage,
+      options.lease === undefined ? place : Place.forgetful(place, options.lease)
+    ),
     FetchHttpClient.layer
   )
 )
