@@ -2,6 +2,7 @@
  * What a watched collection tells: change events as MongoDB has them, and how far it has looked.
  */
 import type { Timestamp } from "bson"
+import type * as Duration from "effect/Duration"
 import type { Document, Namespace } from "./Database.ts"
 
 /** A place in the history of a collection: opaque, of one collection, good for as long as what follows it is kept. */
@@ -11,6 +12,14 @@ export type ResumeToken = Document
 export interface WatchOptions {
   /** Changes after this place are told first. From now on when not set. */
   readonly resumeAfter?: ResumeToken | undefined
+}
+
+/** How long the changes of watched collections are kept, for those who resume and those who read slowly. */
+export interface ChangeLogOptions {
+  /** 24 hours by default. */
+  readonly maxAge?: Duration.Input | undefined
+  /** In bytes, of the documents before and after all changes: 64 MiB by default. The oldest changes go first. */
+  readonly maxBytes?: number | undefined
 }
 
 /** What an update changed, by paths with dots. */

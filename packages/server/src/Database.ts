@@ -15,7 +15,7 @@ import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { DatabaseSync } from "node:sqlite"
 import { fileURLToPath } from "node:url"
-import type { Watched, WatchOptions } from "./ChangeStream.ts"
+import type { ChangeLogOptions, Watched, WatchOptions } from "./ChangeStream.ts"
 import type { DatabaseError } from "./DatabaseError.ts"
 import { exactDocument, type Fields, native } from "./internal/engine/bsonValue.ts"
 import type { BulkOutcome } from "./internal/engine/bulkWrite.ts"
@@ -25,10 +25,11 @@ import { type Access as EngineAccess, parseQuery } from "./internal/engine/docum
 import type { UpdateOutcome } from "./internal/engine/documentWrites.ts"
 import { failure } from "./internal/engine/failure.ts"
 import { type Explanation as EngineExplanation, type OneChange, SqliteEngine } from "./internal/engine/sqliteEngine.ts"
-import { close, type Durability, openFile, openMemory, toDatabaseError } from "./internal/engine/sqliteFile.ts"
+import { close, openFile, openMemory, toDatabaseError } from "./internal/engine/sqliteFile.ts"
 
 export type {
   ChangeEvent,
+  ChangeLogOptions,
   DeleteEvent,
   InsertEvent,
   ReplaceEvent,
@@ -223,12 +224,15 @@ export interface Access<Refusal> {
   readonly judge?: ((change: Change) => Result.Result<void, Refusal>) | undefined
 }
 
-/** How long the changes of watched collections are kept, for those who resume and those who read slowly. */
-export interface ChangeLogOptions {
-  /** 24 hours by default. */
-  readonly maxAge?: Duration.Input | undefined
-  /** In bytes, of the documents before and after all changes: 64 MiB by default. The oldest changes go first. */
-  readonly maxBytes?: number | undefined
+/** What a file may be opened with, beside its name. */
+export interface FileOptions {
+  /**
+   * `"process"` (the default) keeps what was answered through any end of the process; `"power"` also through a loss of power, and
+   * waits for the disk at every write.
+   */
+  readonly durability?: "process" | "power" | undefined
+  /** How long the changes of watched collections are kept. */
+  readonly changes?: ChangeLogOptions | undefined
 }
 
 const retentionOf = ({ maxAge = "24 hours", maxBytes = 64 * 1024 * 1024 }: ChangeLogOptions): Retention => ({
@@ -549,6 +553,9 @@ const make = (
   })
 }
 
+const inMemory = (changes: ChangeLogOptions): Layer.Layer<Database> =>
+  Layer.effect(Database, Effect.orDie(make(":memory:", changes, openMemory)))
+
 /**
  * A database in memory, gone when the scope closes. For tests, and for servers whose data need not last.
  *
@@ -562,7 +569,7 @@ const make = (
  * assert.equal(await Effect.runPromise(Effect.provide(count, Database.layerMemory)), 0)
  * ```
  */
-export const layerMemory: Layer.Layer<Database> = Layer.effect(Database, Effect.orDie(make(":memory:", {}, openMemory)))
+export const layerMemory: Layer.Layer<Database> = inMemory({})
 
 /**
  * A database in a file, which is made, readable by its owner alone, when there is none. The file belongs to this process
@@ -570,9 +577,6 @@ export const layerMemory: Layer.Layer<Database> = Layer.effect(Database, Effect.
  *
  * Fails with `Locked` when another process has it, `Corrupt` when it is not a database of ours or damaged, `Unavailable`
  * when the folder is not there or may not be written to.
- *
- * `durability`: `"process"` (the default) keeps what was answered through any end of the process; `"power"` also through a
- * loss of power, and waits for the disk at every write.
  *
  * @example
  * ```ts
@@ -595,18 +599,17 @@ export const layerMemory: Layer.Layer<Database> = Layer.effect(Database, Effect.
  * assert.equal(await run((users) => users.count({})), 1)
  * ```
  */
-export const layerFile = (options: {
-  readonly filename: string
-  readonly durability?: Durability | undefined
-  readonly changes?: ChangeLogOptions | undefined
-}): Layer.Layer<Database, DatabaseError> =>
+export const layerFile = (
+  options: FileOptions & { readonly filename: string }
+): Layer.Layer<Database, DatabaseError> =>
   Layer.effect(
     Database,
     make(options.filename, options.changes ?? {}, () => openFile(options.filename, options.durability ?? "process"))
   )
 
 /**
- * The database a URL names: `memory:`, `file:<path>`, `file:///<absolute path>`, or a plain path.
+ * The database a URL names: `memory:`, `file:<path>`, `file:///<absolute path>`, or a plain path. In memory `durability` means
+ * nothing.
  *
  * Fails with `UnsupportedUrl` for any other scheme (`mongodb:` comes later), else as {@link layerFile} does.
  *
@@ -622,17 +625,17 @@ export const layerFile = (options: {
  * assert.equal(error.reason._tag, "UnsupportedUrl")
  * ```
  */
-export const layerUrl = (url: string): Layer.Layer<Database, DatabaseError> => {
+export const layerUrl = (url: string, options: FileOptions = {}): Layer.Layer<Database, DatabaseError> => {
   // one letter is a drive of Windows
   const scheme = /^([a-z][a-z0-9+.-]+):/i.exec(url)?.[1]?.toLowerCase()
-  if (scheme === undefined) return layerFile({ filename: url })
-  if (scheme === "memory") return layerMemory
+  if (scheme === undefined) return layerFile({ ...options, filename: url })
+  if (scheme === "memory") return options.changes === undefined ? layerMemory : inMemory(options.changes)
   if (scheme !== "file") return Layer.effect(Database, failure({ _tag: "UnsupportedUrl", scheme }))
   return Layer.unwrap(Effect.map(
     Effect.try({
       try: () => url.startsWith("file://") ? fileURLToPath(url) : url.slice("file:".length),
       catch: (error) => toDatabaseError(url, error)
     }),
-    (filename) => layerFile({ filename })
+    (filename) => layerFile({ ...options, filename })
   ))
 }

@@ -4,7 +4,11 @@
 import { Database, type DatabaseError } from "@effect-realm/server/Database"
 import type * as DatabaseModule from "@effect-realm/server/Database"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, type Layer, Pull, type Scope, Stream } from "effect"
+import { Double, EJSON, Int32, Long } from "bson"
+import { Arbitrary, Effect, Fiber, type Layer, Option, Pull, Result, type Scope, Stream } from "effect"
+import * as TestClock from "effect/testing/TestClock"
+import { arbitraryDocuments } from "./support/documents.ts"
+import { arbitraryHistory, halfSighted, replay } from "./support/replay.ts"
 
 type Collection<Refusal = never> = DatabaseModule.Collection<Refusal>
 type Watched = DatabaseModule.Watched
@@ -43,8 +47,32 @@ const open = <Refusal>(
 const reasonOf = <A, R>(effect: Effect.Effect<A, DatabaseError, R>) =>
   Effect.match(effect, { onFailure: ({ reason }) => reason._tag, onSuccess: () => "None" as const })
 
+/** Equal to the type of each number, and in the order of all fields. */
+const assertExactly = (actual: unknown, expected: unknown): void =>
+  assert.strictEqual(EJSON.stringify(actual, { relaxed: false }), EJSON.stringify(expected, { relaxed: false }))
+
 /** Without what differs from run to run. */
 const plain = ({ clusterTime: _, namespace: __, resumeToken: ___, ...event }: DatabaseModule.ChangeEvent) => event
+
+type Description = Partial<DatabaseModule.UpdateDescription>
+
+const descriptions: ReadonlyArray<readonly [what: string, before: unknown, after: unknown, Description]> = [
+  ["one field of an embedded document", { a: { b: 1, c: 2 } }, { a: { b: 1, c: 3 } }, {
+    updatedFields: { "v.a.c": 3 }
+  }],
+  ["a field less", { a: 1, b: 2 }, { b: 2 }, { removedFields: ["v.a"] }],
+  ["another type", { a: 1 }, [1], { updatedFields: { v: [1] } }],
+  ["a number's type", { a: 1 }, { a: new Double(1) }, { updatedFields: { "v.a": 1 } }],
+  ["an array that grew", [1, 2], [1, 2, 3], { updatedFields: { "v.2": 3 } }],
+  ["an array that shrank", [1, 2, 3], [1], { truncatedArrays: [{ field: "v", newSize: 1 }] }],
+  ["a field in an array", [{ a: 1 }, { a: 2 }, 3], [{ a: 1 }, { a: 5 }, 3], { updatedFields: { "v.1.a": 5 } }],
+  ["an array whose first element went", [1, 2, 3, 4], [2, 3, 4], { updatedFields: { v: [2, 3, 4] } }],
+  ["the order of fields", { a: 1, b: 2 }, { b: 2, a: 1 }, { updatedFields: { v: { b: 2, a: 1 } } }],
+  // as a path it would be two fields
+  ["a field whose name has a dot", { "a.b": 1, c: 1 }, { "a.b": 2, c: 1 }, {
+    updatedFields: { v: { "a.b": 2, c: 1 } }
+  }]
+]
 
 export const watchContract = (name: string, layer: Layer.Layer<Database, DatabaseError>): void => {
   const test = (
@@ -115,16 +143,106 @@ export const watchContract = (name: string, layer: Layer.Layer<Database, Databas
     test("what failed or changed nothing is not told", (notes) =>
       Effect.gen(function*() {
         const { event } = yield* open(notes)
-        yield* notes.insertOne({ _id: 1, n: "x" })
+        yield* notes.insertMany([{ _id: 1, n: 1 }, { _id: 2, n: "x" }])
         assert.strictEqual(yield* reasonOf(notes.insertOne({ _id: 1 })), "DuplicateKey")
-        const bulk = [2, 1, 3].map((_id) => ({ insertOne: { document: { _id } } }))
-        assert.strictEqual(yield* reasonOf(notes.bulkWrite(bulk, { ordered: false })), "DuplicateKey")
-        assert.strictEqual(yield* reasonOf(notes.updateMany({ _id: { $lte: 3 } }, { $inc: { n: 1 } })), "BadUpdate")
-        yield* notes.updateOne({ _id: 1 }, { $set: { n: "x" } })
+        assert.strictEqual(yield* reasonOf(notes.updateMany({}, { $inc: { n: 1 } })), "BadUpdate")
+        const bulk = notes.bulkWrite([
+          { insertOne: { document: { _id: 3 } } },
+          // the first document has been written when the second one fails
+          { updateMany: { filter: {}, update: { $inc: { n: 1 } } } },
+          { insertOne: { document: { _id: 4 } } }
+        ], { ordered: false })
+        assert.strictEqual(yield* reasonOf(bulk), "BadUpdate")
+        yield* notes.updateOne({ _id: 2 }, { $set: { n: "x" } })
         yield* notes.deleteOne({ _id: 9 })
-        yield* notes.insertOne({ _id: 4 })
-        const ids = yield* Effect.replicateEffect(Effect.map(event, ({ documentKey }) => documentKey._id), 4)
-        assert.deepStrictEqual(ids, [1, 2, 3, 4])
+        yield* notes.insertOne({ _id: 5 })
+        const events = yield* Effect.replicateEffect(event, 5)
+        assert.deepStrictEqual(
+          events.map(({ documentKey, operationType }) => [operationType, documentKey._id]),
+          [1, 2, 3, 4, 5].map((_id) => ["insert", _id])
+        )
+      }))
+
+    test("who waits is told of a change when it is made, and of no other collection", (notes) =>
+      Effect.gen(function*() {
+        const database = yield* Database
+        const others = database.collection({ database: "other", collection: "notes" })
+        const { event } = yield* open(notes)
+        const waiting = yield* Effect.forkChild(event, { startImmediately: true })
+        yield* others.insertOne({ _id: "other" })
+        yield* notes.insertOne({ _id: 1 })
+        assert.deepStrictEqual((yield* Fiber.join(waiting)).documentKey, { _id: 1 })
+      }))
+
+    test("numbers are handed out as the handle asks for, to their types", (notes) =>
+      Effect.gen(function*() {
+        const database = yield* Database
+        const { event } = yield* open(database.collection(namespace, { numbers: "exact" }))
+        yield* notes.insertOne({ _id: 1, int: 2, double: new Double(2), long: Long.fromNumber(2) })
+        yield* notes.updateOne({ _id: 1 }, { $set: { int: new Double(2) } })
+        const [inserted, updated] = [yield* event, yield* event]
+        assert.ok(inserted.operationType === "insert" && updated.operationType === "update")
+        assert.deepStrictEqual(inserted.fullDocument, {
+          _id: new Int32(1),
+          int: new Int32(2),
+          double: new Double(2),
+          long: Long.fromNumber(2)
+        })
+        assert.deepStrictEqual(updated.updateDescription.updatedFields, { int: new Double(2) })
+      }))
+
+    for (const [what, before, after, description] of descriptions) {
+      test(`the description of an update of ${what} is as short as can be`, (notes) =>
+        Effect.gen(function*() {
+          const { event } = yield* open(notes)
+          yield* notes.insertOne({ _id: 1, v: before })
+          yield* notes.updateOne({ _id: 1 }, { $set: { v: after } })
+          yield* event
+          const told = yield* event
+          assert.ok(told.operationType === "update")
+          const nothing = { updatedFields: {}, removedFields: [], truncatedArrays: [] }
+          assert.deepStrictEqual(told.updateDescription, { ...nothing, ...description })
+        }))
+    }
+
+    test("a description of an update says how to make the document after it of the one before it", (notes) =>
+      Effect.gen(function*() {
+        const database = yield* Database
+        const copies = database.collection({ database: "app", collection: "copies" }, { numbers: "exact" })
+        const exact = database.collection(namespace, { numbers: "exact" })
+        const { event } = yield* open(exact)
+        let runs = 0
+        const result = yield* Arbitrary.checkEffect(
+          Arbitrary.all([arbitraryDocuments, arbitraryDocuments]),
+          ([[before = {}], [after = {}]]) =>
+            Effect.gen(function*() {
+              const _id = runs++
+              yield* notes.insertOne({ ...before, _id })
+              yield* copies.insertOne({ ...before, _id })
+              const removed = Object.keys(before).filter((name) => name !== "_id" && !Object.hasOwn(after, name))
+              const { modifiedCount } = yield* notes.updateOne({ _id }, {
+                $set: { ...after, _id },
+                ...removed.length > 0 && { $unset: Object.fromEntries(removed.map((name) => [name, ""])) }
+              })
+              yield* event
+              if (modifiedCount === 0) return true
+              const told = yield* event
+              assert.ok(told.operationType === "update")
+              const { removedFields, truncatedArrays, updatedFields } = told.updateDescription
+              for (const { field, newSize } of truncatedArrays) {
+                yield* copies.updateOne({ _id }, { $push: { [field]: { $each: [], $slice: newSize } } })
+              }
+              yield* copies.updateOne({ _id }, {
+                $unset: Object.fromEntries(removedFields.map((path) => [path, ""])),
+                $set: { _id, ...updatedFields }
+              })
+              assertExactly(yield* copies.find({ _id }), yield* exact.find({ _id }))
+              assertExactly([told.fullDocument], yield* exact.find({ _id }))
+              return true
+            }),
+          { runs: 200 }
+        )
+        assert.isUndefined(Arbitrary.formatCheckFailure(result))
       }))
 
     test("a token of another collection, and what is none, are refused", (notes) =>
@@ -135,5 +253,111 @@ export const watchContract = (name: string, layer: Layer.Layer<Database, Databas
           assert.strictEqual(yield* reasonOf(open(notes, { resumeAfter })), "InvalidResumeToken")
         }
       }))
+
+    it.effect("what is told to a reader is the difference of what he sees", () =>
+      Effect.gen(function*() {
+        const database = yield* Database
+        const notes = database.collection(namespace)
+        const ann: DatabaseModule.Access<never> = {
+          scope: { owner: "ann" },
+          see: ({ secret: _, ...document }) =>
+            Result.succeed(document["gone"] === true ? Option.none() : Option.some(document))
+        }
+        const { event } = yield* open(database.collection(namespace, { access: ann }))
+        const seen = { _id: 1, owner: "ann", n: 1 }
+        // not hers, then hers, then changed where she cannot see it
+        yield* notes.insertOne({ _id: 1, owner: "bob", n: 1 })
+        yield* notes.updateOne({ _id: 1 }, { $set: { owner: "ann", secret: [1] } })
+        yield* notes.updateOne({ _id: 1 }, { $push: { secret: 2 } })
+        yield* notes.replaceOne({ _id: 1 }, { owner: "ann", secret: 3, n: 1 })
+        yield* notes.updateOne({ _id: 1 }, { $set: { n: 2, secret: 4 } })
+        // out of her sight by a field, back again by a replacement, out by its owner, and deleted unseen
+        yield* notes.updateOne({ _id: 1 }, { $set: { gone: true } })
+        yield* notes.replaceOne({ _id: 1 }, { owner: "ann", secret: 5 })
+        yield* notes.updateOne({ _id: 1 }, { $set: { owner: "bob" } })
+        yield* notes.deleteOne({ _id: 1 })
+        yield* notes.insertOne({ _id: 2, owner: "ann", gone: true })
+        yield* notes.insertOne({ _id: 3, owner: "ann", secret: 6 })
+        yield* notes.deleteOne({ _id: 3 })
+        const events = yield* Effect.replicateEffect(event, 6)
+        const updated = { ...seen, n: 2 }
+        assert.deepStrictEqual(events.map(plain), [
+          { operationType: "insert", documentKey: { _id: 1 }, fullDocument: seen },
+          {
+            operationType: "update",
+            documentKey: { _id: 1 },
+            fullDocument: updated,
+            fullDocumentBeforeChange: seen,
+            updateDescription: { updatedFields: { n: 2 }, removedFields: [], truncatedArrays: [] }
+          },
+          { operationType: "delete", documentKey: { _id: 1 }, fullDocumentBeforeChange: updated },
+          { operationType: "insert", documentKey: { _id: 1 }, fullDocument: { _id: 1, owner: "ann" } },
+          {
+            operationType: "delete",
+            documentKey: { _id: 1 },
+            fullDocumentBeforeChange: { _id: 1, owner: "ann" }
+          },
+          { operationType: "insert", documentKey: { _id: 3 }, fullDocument: { _id: 3, owner: "ann" } }
+        ])
+      }).pipe(Effect.provide(layer)))
+
+    it.effect("who sees nothing of what goes on is told a position within ten seconds, and resumes after it", () =>
+      Effect.gen(function*() {
+        const database = yield* Database
+        const notes = database.collection(namespace)
+        const blind = database.collection(namespace, { access: { see: () => Result.succeed(Option.none()) } })
+        const { begin, next } = yield* open(blind)
+        yield* notes.insertMany([{ _id: 1 }, { _id: 2 }])
+        const waiting = yield* Effect.forkChild(next, { startImmediately: true })
+        yield* TestClock.adjust("9 seconds")
+        assert.isUndefined(waiting.pollUnsafe())
+        yield* TestClock.adjust("1 second")
+        const position = yield* Fiber.join(waiting)
+        assert.ok(position._tag === "Position")
+        assert.notDeepEqual(position.resumeToken, begin)
+        yield* notes.insertOne({ _id: 3 })
+        const { event } = yield* open(notes, { resumeAfter: position.resumeToken })
+        assert.deepStrictEqual((yield* event).documentKey, { _id: 3 })
+      }).pipe(Effect.provide(layer)))
+
+    it.effect("a refusal to look comes after what was seen before it, and the token before it resumes at it", () =>
+      Effect.gen(function*() {
+        const database = yield* Database
+        const notes = database.collection(namespace)
+        let isKnown = false
+        const access: DatabaseModule.Access<string> = {
+          see: (document) =>
+            document["_id"] === 2 && !isKnown ? Result.fail("ask again") : Result.succeed(Option.some(document))
+        }
+        const asking = database.collection(namespace, { access })
+        const { event } = yield* open(asking)
+        yield* notes.insertMany([{ _id: 1 }, { _id: 2 }, { _id: 3 }])
+        const first = yield* event
+        assert.deepStrictEqual(first.documentKey, { _id: 1 })
+        assert.strictEqual(yield* Effect.flip(event), "ask again")
+        isKnown = true
+        const resumed = yield* open(asking, { resumeAfter: first.resumeToken })
+        assert.deepStrictEqual((yield* resumed.event).documentKey, { _id: 2 })
+      }).pipe(Effect.provide(layer)))
+
+    for (const [who, access] of [["whoever sees everything", {}], ["whoever sees a part", halfSighted]] as const) {
+      it.effect(`what is told makes of a copy what ${who} finds, from wherever it is resumed`, () =>
+        Effect.gen(function*() {
+          const database = yield* Database
+          let runs = 0
+          const result = yield* Arbitrary.checkEffect(
+            arbitraryHistory,
+            (history) =>
+              replay(
+                history,
+                { database: "app", collection: `history ${runs++}` },
+                access,
+                (part) => Effect.provideService(part, Database, database)
+              ),
+            { runs: 60 }
+          )
+          assert.isUndefined(Arbitrary.formatCheckFailure(result))
+        }).pipe(Effect.provide(layer)))
+    }
   })
 }

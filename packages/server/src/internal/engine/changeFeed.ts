@@ -5,6 +5,7 @@ import type { Fields } from "./bsonValue.ts"
 import type { Change } from "./change.ts"
 
 export class ChangeFeed {
+  readonly name: string
   /** What stands for the collection in tokens. */
   readonly key: string
   /** The collection in the log, once it is recorded. */
@@ -14,9 +15,11 @@ export class ChangeFeed {
   /** The last change. */
   head = 0
   #watching = 0
+  #idleSince: number | undefined
   readonly #waiting = new Set<() => void>()
 
-  constructor(key: string) {
+  constructor(name: string, key: string) {
+    this.name = name
     this.key = key
   }
 
@@ -28,7 +31,7 @@ export class ChangeFeed {
 
   /** Changes until those of `since`, by collection, are in the log no longer. */
   forget(since: ReadonlyMap<number, number>): void {
-    if (this.collection !== undefined) this.since = since.get(this.collection) ?? this.since
+    if (this.collection !== undefined) this.since = Math.max(this.since, since.get(this.collection) ?? 0)
   }
 
   get isRecorded(): boolean {
@@ -39,16 +42,18 @@ export class ChangeFeed {
     return this.#watching > 0
   }
 
-  get isWaitedFor(): boolean {
-    return this.#waiting.size > 0
-  }
-
   enter(): void {
     this.#watching++
   }
 
   leave(): void {
     this.#watching--
+    this.#idleSince = undefined
+  }
+
+  /** For how long nobody has watched, as far as was asked before; not at all after the database was opened. */
+  idleFor(now: number): number {
+    return this.isWatched ? 0 : now - (this.#idleSince ??= now)
   }
 
   /** Calls `resume` at the next change. Returns what gives the waiting up. */
@@ -59,10 +64,10 @@ export class ChangeFeed {
     }
   }
 
-  wake(): void {
+  takeWaiting(): ReadonlyArray<() => void> {
     const waiting = [...this.#waiting]
     this.#waiting.clear()
-    for (const resume of waiting) resume()
+    return waiting
   }
 }
 

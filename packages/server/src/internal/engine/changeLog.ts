@@ -8,6 +8,7 @@ import { ChangeCursor, ChangeFeed } from "./changeFeed.ts"
 import { failure } from "./failure.ts"
 import { RecentChanges } from "./recentChanges.ts"
 import { collectionKey, decodeToken, encodeToken, Terms } from "./resumeToken.ts"
+import { Turns } from "./turns.ts"
 
 /** How much is kept: at most so many bytes, and nothing older than so many milliseconds. */
 export interface Retention {
@@ -68,7 +69,7 @@ export class ChangeLog {
   #pending: Array<{ readonly feed: ChangeFeed; readonly change: Change; readonly collection: number }> = []
   #staged: Array<() => void> = []
   #committed: Mark
-  #woken: Set<ChangeFeed> | undefined
+  readonly #woken = new Turns()
 
   constructor(database: DatabaseSync, retention: Retention) {
     this.#database = database
@@ -81,7 +82,7 @@ export class ChangeLog {
     )
     this.#oldestFirst = database.prepare("SELECT sequence, collection, time, start FROM changes ORDER BY sequence")
     this.#remove = database.prepare("DELETE FROM changes WHERE sequence <= ?")
-    this.#setSince = database.prepare("UPDATE change_feeds SET since = ? WHERE collection = ?")
+    this.#setSince = database.prepare("UPDATE change_feeds SET since = max(since, ?) WHERE collection = ?")
     const last = database.prepare(
       "SELECT sequence, time, start, coalesce(length(before), 0) + coalesce(length(after), 0) AS images FROM changes " +
         "ORDER BY sequence DESC LIMIT 1"
@@ -105,7 +106,7 @@ export class ChangeLog {
   #feed(name: string): ChangeFeed {
     const known = this.#feeds.get(name)
     if (known !== undefined) return known
-    const feed = new ChangeFeed(collectionKey(name))
+    const feed = new ChangeFeed(name, collectionKey(name))
     this.#feeds.set(name, feed)
     return feed
   }
@@ -132,8 +133,8 @@ export class ChangeLog {
     return feed
   }
 
-  /** Whether somebody waits for a collection to come into being. */
-  isAwaited(name: string): boolean {
+  /** Whether a collection is recorded, or will be when it comes into being. */
+  isRecorded(name: string): boolean {
     return this.#feeds.has(name)
   }
 
@@ -173,12 +174,23 @@ export class ChangeLog {
     this.#pending.length = mark.count
   }
 
-  /**
-   * Removes what is kept no longer, within the transaction: all that is too much, and of what is too old a part, so that no
-   * write has to pay for a long silence before it.
-   */
-  trim(): void {
+  /** Gives up what is kept no longer, within the transaction: recording what nobody can resume, and old changes. */
+  forget(): void {
     if (this.#end === 0) return
+    const name = this.#pending.at(-1)?.feed.name
+    if (name !== undefined) this.#stopIdle(name)
+    this.#trim()
+  }
+
+  #stopIdle(name: string): void {
+    const feed = this.#feeds.get(name)
+    if (feed?.collection === undefined || feed.idleFor(this.#time) <= this.#retention.maxAge) return
+    this.#database.prepare("DELETE FROM change_feeds WHERE collection = ?").run(feed.collection)
+    this.#staged.push(() => this.#feeds.delete(name))
+  }
+
+  // All that is too much, and of what is too old a part: no write has to pay for a long silence before it.
+  #trim(): void {
     const { maxAge, maxBytes } = this.#retention
     let last = 0
     let old = 2 * this.#pending.length + 100
@@ -204,7 +216,7 @@ export class ChangeLog {
     for (const { change, collection, feed } of this.#pending) {
       this.#recent.push(collection, change)
       feed.head = change.sequence
-      if (feed.isWaitedFor) this.#wake(feed)
+      this.#woken.add(feed.takeWaiting())
     }
     this.#pending = []
     this.#staged = []
@@ -215,17 +227,6 @@ export class ChangeLog {
   discard(): void {
     this.rewind(this.#committed)
     this.#staged = []
-  }
-
-  #wake(feed: ChangeFeed): void {
-    if (this.#woken === undefined) {
-      const woken = this.#woken = new Set<ChangeFeed>()
-      setImmediate(() => {
-        this.#woken = undefined
-        for (const one of woken) one.wake()
-      })
-    }
-    this.#woken.add(feed)
   }
 
   // ---------------------------------------------------------------------------
@@ -264,7 +265,7 @@ export class ChangeLog {
     const { collection } = feed
     if (collection === undefined || feed.head <= after) return []
     const recent = this.#recent.after(collection, after)
-    if (recent !== undefined) return recent
+    if (recent !== undefined) return recent.slice(0, pageCount)
     if (after < feed.since) throw failure({ _tag: "ChangeStreamHistoryLost", namespace })
     const page: Array<Change> = []
     let bytes = 0

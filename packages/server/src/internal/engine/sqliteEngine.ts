@@ -163,9 +163,12 @@ export class SqliteEngine {
           index.id
         )
       }
-      this.#log.trim()
+      this.#log.forget()
       this.#commit.run()
       this.#log.publish()
+      if (collection.recorder !== undefined && !this.#log.isRecorded(this.#name(namespace))) {
+        collection.recorder = undefined
+      }
       for (const index of raised) {
         index.multikey = index.multikey.map((isMultikey, position) => isMultikey || index.raised[position] === true)
       }
@@ -210,7 +213,7 @@ export class SqliteEngine {
     SqliteCollection.createTable(this.#database, id)
     const collection = this.#register(id, namespace)
     const name = this.#name(namespace)
-    if (this.#log.isAwaited(name)) this.#record(collection, this.#log.begin(name, id, "none"))
+    if (this.#log.isRecorded(name)) this.#record(collection, this.#log.begin(name, id, "none"))
     return collection
   }
 
