@@ -246,8 +246,7 @@ export { findOneAndDelete, findOneAndReplace, findOneAndUpdate } from "./interna
  *
  * A document that does not fit the schema is told as `Mismatch`, and the stream goes on. It ends when it is interrupted, and
  * fails when the server refuses for good: the session has ended, the rules do not allow it, `resumeAfter` is too old
- * (`DataError`, reason `ChangeStreamHistoryLost`). The server of this project does not answer it yet: there it fails with
- * `ServiceError`, reason `ServiceNotFound`.
+ * (`DataError`, reason `ChangeStreamHistoryLost`).
  *
  * ```ts no-run
  * import { Collection, User } from "@effect-realm/client"

@@ -255,7 +255,9 @@ export const WatchArgs = Schema.Struct({
   ...namespace,
   ids: Schema.optionalKey(Schema.Array(Schema.Unknown)),
   filter: document,
-  resumeAfter: Schema.optionalKey(ResumeToken)
+  resumeAfter: Schema.optionalKey(ResumeToken),
+  /** Only Stitch asks for it: fields of events have names of two letters. */
+  useCompactEvents: flag
 })
 
 /**

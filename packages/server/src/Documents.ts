@@ -14,9 +14,13 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as Sink from "effect/Sink"
+import * as Stream from "effect/Stream"
 import type { AppDefinition } from "./AppDefinition.ts"
-import { Database, type Namespace } from "./Database.ts"
+import { type Collection, Database, type Document, type Namespace, type ResumeToken } from "./Database.ts"
 import type { DatabaseError } from "./DatabaseError.ts"
 import type * as DataSource from "./DataSource.ts"
 import type { Caller, Functions } from "./Functions.ts"
@@ -24,6 +28,7 @@ import * as DocumentAccess from "./internal/documents/documentAccess.ts"
 import * as Conflict from "./internal/documents/documentConflict.ts"
 import * as Operations from "./internal/documents/documentOperations.ts"
 import * as DocumentSchema from "./internal/documents/documentSchema.ts"
+import * as DocumentWatch from "./internal/documents/documentWatch.ts"
 import * as RuleFunctions from "./internal/documents/ruleFunctions.ts"
 import * as UserRestrictions from "./internal/documents/userRestrictions.ts"
 import { requestDocument, userDocument, valuesOf } from "./internal/functions/callScope.ts"
@@ -47,8 +52,29 @@ export interface Call {
   readonly asSystem?: boolean
 }
 
+/** A watch on one collection. */
+export interface WatchCall {
+  /** The name of the data source. */
+  readonly service: string
+  /** BSON values, as they travel: one document with `database`, `collection` and what is to be watched. */
+  readonly args: ReadonlyArray<unknown>
+  /**
+   * Whoever watches, as he is now: asked again before anything is told, so that changes are seen by the rules that hold for
+   * him then. Fails when he may watch no longer, and so does the watch.
+   */
+  readonly caller: Effect.Effect<Caller, RealmError.SessionError>
+}
+
+/** What somebody is told who watches: events as they travel, and places that a later watch may go on after. */
+export type Watched =
+  | { readonly _tag: "Changed"; readonly event: Document }
+  | { readonly _tag: "Position"; readonly resumeToken: ResumeToken }
+
 /** What an operation fails with; all of it is for whoever called. */
 export type CallError = RealmError.DataError | RealmError.RequestError | RealmError.ServiceError
+
+/** What a watch fails with, before it is open and after. */
+export type WatchError = CallError | RealmError.SessionError
 
 // -----------------------------------------------------------------------------
 // Service
@@ -110,6 +136,17 @@ export class Documents extends Context.Service<Documents, {
    * database refuses. A write that fails has changed nothing, but for documents before the one that failed in `insertMany`.
    */
   readonly call: (call: Call) => Effect.Effect<unknown, CallError, Functions>
+  /**
+   * Watches a collection (protocol section 9.4). When it succeeds the watch is open, and no later change is missed; a position
+   * comes first. A user is told what he sees of a change: what `find` would have answered before and after it differs by
+   * that. `filter` looks at nothing but what he is told.
+   *
+   * Fails as `call` does, and with `DataError`, reason `InvalidResumeToken` for a token of another collection and
+   * `ChangeStreamHistoryLost` for one whose changes are kept no longer, or for a reader who is too slow.
+   */
+  readonly watch: (
+    call: WatchCall
+  ) => Effect.Effect<Stream.Stream<Watched, WatchError, Functions>, WatchError, Functions | Scope.Scope>
 }>()("@effect-realm/server/Documents") {}
 
 // -----------------------------------------------------------------------------
@@ -200,6 +237,9 @@ const wordsOf = (error: DatabaseError): Effect.Effect<never, RealmError.DataErro
     case "Corrupt":
     case "Unavailable":
       return Effect.die(error)
+    case "InvalidResumeToken":
+    case "ChangeStreamHistoryLost":
+      return Effect.fail(RealmError.make(reason._tag, error.message))
     case "DuplicateKey":
       // Without the key, which belongs to somebody's document.
       return Effect.fail(RealmError.make(
@@ -233,13 +273,15 @@ export const make = (app: AppDefinition): Effect.Effect<Documents["Service"], ne
         : Effect.succeed({ ...argument, ...namespace })
     }
 
+    const scopeOf = (caller: Caller) => ({
+      ...surroundings,
+      user: userDocument(Executor.inherited(caller)),
+      request: requestDocument(caller.request)
+    })
+
     const asUser = (caller: Caller, rules: DocumentAccess.CompiledRules, prepared: Operations.Prepared) => {
       const { inserts, namespace, updates } = prepared
-      const scope = {
-        ...surroundings,
-        user: userDocument(Executor.inherited(caller)),
-        request: requestDocument(caller.request)
-      }
+      const scope = scopeOf(caller)
       const paths = touched(updates)
       return RuleFunctions.settle(caller, (ask) =>
         Effect.gen(function*() {
@@ -257,38 +299,85 @@ export const make = (app: AppDefinition): Effect.Effect<Documents["Service"], ne
         })).pipe(Effect.catchTag("DatabaseError", wordsOf))
     }
 
+    const sourceOf = (service: string): Effect.Effect<Source, RealmError.ServiceError> => {
+      const source = sources.get(service)
+      return source === undefined
+        ? Effect.fail(RealmError.make("ServiceNotFound", `service not found: '${service}'`))
+        : Effect.succeed(source)
+    }
+
+    const rulesOf = (
+      source: Source,
+      namespace: Namespace
+    ): Effect.Effect<DocumentAccess.CompiledRules, RealmError.DataError> => {
+      const rules = source.rules(namespace)
+      return rules === undefined ? Effect.fail(DocumentAccess.noRule(namespace)) : Effect.succeed(rules)
+    }
+
+    /** What the one argument of an operation asks for. */
+    const prepared = Effect.fnUntraced(function*<A extends { readonly namespace: Namespace }>(
+      operation: string,
+      source: Source,
+      args: ReadonlyArray<unknown>,
+      prepare: (argument: unknown) => Effect.Effect<A, Schema.SchemaError | RealmError.RequestError>
+    ): Effect.fn.Return<A, CallError> {
+      if (args.length !== 1) return yield* invalid(`"${operation}" takes one argument, a document`)
+      const wanted = yield* Effect.catchTag(
+        prepare(yield* named(source, args[0])),
+        "SchemaError",
+        ({ message }) => Effect.fail(invalid(`the argument of "${operation}" is not as it should be: ${message}`))
+      )
+      const misnamed = checkNamespace(wanted.namespace)
+      return misnamed === undefined ? wanted : yield* Effect.fail(misnamed)
+    })
+
     return Documents.of({
       call: Effect.fnUntraced(function*({ args, asSystem, caller, operation, service }) {
-        const source = sources.get(service)
-        if (source === undefined) {
-          return yield* RealmError.make("ServiceNotFound", `service not found: '${service}'`)
-        }
+        const source = yield* sourceOf(service)
         const known = Operations.operations.get(operation)
         if (known === undefined) {
-          return yield* RealmError.make("ServiceCommandNotFound", `the service has no command '${operation}'`)
+          return yield* RealmError.make(
+            "ServiceCommandNotFound",
+            operation === "watch"
+              ? "\"watch\" answers a stream, and is asked for by a streaming call"
+              : `the service has no command '${operation}'`
+          )
         }
-        if (args.length !== 1) return yield* invalid(`"${operation}" takes one argument, a document`)
-        const argument = yield* named(source, args[0])
-        const prepared = yield* Effect.catchTag(
-          known.prepare(argument),
-          "SchemaError",
-          ({ message }) => Effect.fail(invalid(`the argument of "${operation}" is not as it should be: ${message}`))
-        )
-        const { namespace } = prepared
-        const misnamed = checkNamespace(namespace)
-        if (misnamed !== undefined) return yield* Effect.fail(misnamed)
+        const wanted = yield* prepared(operation, source, args, known.prepare)
+        const { namespace } = wanted
         if (asSystem === true || Option.isNone(Executor.inherited(caller))) {
           return yield* Effect.catchTag(
-            prepared.run(database.collection(namespace, { numbers: "exact" })),
+            wanted.run(database.collection(namespace, { numbers: "exact" })),
             "DatabaseError",
             wordsOf
           )
         }
-        const rules = source.rules(namespace)
-        if (rules === undefined) return yield* DocumentAccess.noRule(namespace)
-        const refused = restricted(prepared)
+        const rules = yield* rulesOf(source, namespace)
+        const refused = restricted(wanted)
         if (refused !== undefined) return yield* refused
-        return yield* asUser(caller, rules, prepared)
+        return yield* asUser(caller, rules, wanted)
+      }),
+      watch: Effect.fnUntraced(function*({ args, caller, service }) {
+        const source = yield* sourceOf(service)
+        const wanted = yield* prepared("watch", source, args, DocumentWatch.prepare)
+        const { filter, namespace } = wanted
+        const rules = yield* rulesOf(source, namespace)
+        const operator = UserRestrictions.ofFilter(filter)
+        if (operator !== undefined) return yield* notAllowed(operator)
+        const changes = DocumentWatch.changes(wanted, {
+          caller,
+          collection: (caller, ask): Result.Result<Collection<DocumentAccess.Refusal>, DocumentAccess.Unanswered> =>
+            Result.map(
+              DocumentAccess.make(rules, { ...scopeOf(caller), ask }),
+              (access) => database.collection(namespace, { numbers: "exact", access })
+            )
+        })
+        // It is open once it says where it begins.
+        const [first, rest] = yield* Stream.peel(
+          Stream.catchTag(changes, "DatabaseError", (error) => Stream.fromEffect(wordsOf(error))),
+          Sink.take<Watched>(1)
+        )
+        return Stream.concat(Stream.fromIterable(first), rest)
       })
     })
   })

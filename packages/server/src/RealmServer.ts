@@ -27,6 +27,7 @@ import * as FunctionHttp from "./FunctionHttp.ts"
 import * as Functions from "./Functions.ts"
 import * as AppIds from "./internal/appIds.ts"
 import * as DocumentService from "./internal/documents/documentService.ts"
+import * as DocumentStreams from "./internal/documents/documentStreams.ts"
 import * as AppFunctions from "./internal/functions/appFunctions.ts"
 import * as Executor from "./internal/functions/executor.ts"
 import * as GuardedHttpClient from "./internal/functions/guardedHttpClient.ts"
@@ -356,6 +357,7 @@ export const layer = <E = never, R = never>(
     RequestShell.layer({ place: served.place, allowedOrigins: app.allowedRequestOrigins, maxBodySize })
   )
   return routes.pipe(
+    Layer.provide(DocumentStreams.layer(app)),
     Layer.provide(Layer.provide(LogIns.layer(served), options.httpClient ?? FetchHttpClient.layer)),
     Layer.provideMerge(services(options, ids)),
     Layer.provide(Attempts.layer({ database: ids.database, limits, proxies })),

@@ -1,53 +1,15 @@
-import * as Ejson from "@effect-realm/protocol/Ejson"
-import { AppDefinition, Database, type DataSource, Documents, Functions } from "@effect-realm/server"
+import { Database, type DataSource, Documents, type Functions } from "@effect-realm/server"
 import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import type * as Schema from "effect/Schema"
-import { among, oneOf } from "./support/documents.ts"
+import { document, documents, mine, path, query, rules } from "./support/arbitraryRules.ts"
+import { among } from "./support/documents.ts"
+import { caller, layer, newNamespace, plain, user, withRules } from "./support/ruledCollection.ts"
 import * as Slow from "./support/slowRules.ts"
-
-let collections = 0
-
-/** A collection that nobody else has, in a database that all share: making one takes longer than most tests. */
-const newNamespace = () => ({ database: "shop", collection: `items ${collections++}` })
+import * as Watching from "./support/watching.ts"
 
 type Rules = DataSource.Rules
-
-const withRules = (namespace: Database.Namespace, rules: DataSource.RulesOptions) =>
-  AppDefinition.make({
-    appId: "shop-abcde",
-    dataSources: [{ collections: [{ ...namespace, ...rules }] }]
-  })
-
-// No rule of these tests asks a function.
-const functions = Layer.succeed(
-  Functions.Functions,
-  Functions.Functions.of({
-    call: () => Effect.die("no function is asked here"),
-    callJson: () => Effect.die("no function is asked here"),
-    streamJson: () => Effect.die("no function is asked here")
-  })
-)
-
-const layer = Layer.merge(Database.layerMemory, functions)
-
-const user: Slow.Document = { id: "ann", custom_data: { team: "red", level: 1 } }
-
-const caller: Functions.Caller = {
-  origin: "client",
-  user: Option.some({
-    id: "ann",
-    type: "normal",
-    data: {},
-    customData: { team: "red", level: 1 },
-    identities: []
-  }),
-  request: {}
-}
 
 /** One operation over documents that are there: what it answers, or its refusal, and what is there then. */
 const outcome = (
@@ -74,152 +36,9 @@ const outcome = (
     }
   })
 
-/** Values as JSON has them. */
-const plain = (value: unknown): unknown => Ejson.encodeUnsafe(value, { relaxed: true })
-
-// -----------------------------------------------------------------------------
-// Rules at random
-// -----------------------------------------------------------------------------
-
-const mine = { owner: "%%user.id" }
-
-const expression: Arbitrary.Arbitrary<Schema.Json> = among<Schema.Json>([
-  true,
-  true,
-  false,
-  {},
-  mine,
-  mine,
-  { "%%root.owner": { "%ne": "%%user.id" } },
-  { "%%prevRoot.owner": "%%user.id" },
-  { "%%prevRoot": { "%exists": false } },
-  { "%%user.custom_data.team": "%%root.team" },
-  { team: { "%in": ["red", "%%user.custom_data.none"] } },
-  { team: "%%user.custom_data.none" },
-  { level: { "%gte": "%%user.custom_data.level" } },
-  { tags: "%%user.id" },
-  { "%not": mine },
-  { "%or": [mine, { level: 2 }] },
-  { "%and": [mine, { "inner.a": { "%exists": true } }] },
-  { "%not": { "%%prevRoot.level": { "%gte": 1 } } }
-])
-
-const fieldExpression = oneOf([
-  expression,
-  among<Schema.Json>([
-    { "%%this": 1 },
-    { "%%prev": { "%exists": true } },
-    { "%%this": { "%gte": 1 } },
-    { "%%this": "%%user.id" }
-  ])
-])
-
-/** An object with some of these members. */
-const some = <A>(
-  members: { readonly [name: string]: Arbitrary.Arbitrary<A> }
-): Arbitrary.Arbitrary<{ [name: string]: A }> =>
-  Arbitrary.map(
-    Arbitrary.all(
-      Object.entries(members).map(([name, value]) =>
-        Arbitrary.map(Arbitrary.all([among([true, false]), value]), ([there, value]) =>
-          there ? [[name, value]] as const : [])
-      )
-    ),
-    (entries) =>
-      Object.fromEntries(entries.flat())
-  )
-
-const permissions = some({ read: fieldExpression, write: fieldExpression })
-
-const fieldRule: Arbitrary.Arbitrary<DataSource.FieldRule> = Arbitrary.map(
-  Arbitrary.all([permissions, among([true, false]), some({ a: permissions, b: permissions })]),
-  ([rule, nests, fields]) => nests ? { ...rule, fields } : rule
-)
-
-const role: Arbitrary.Arbitrary<Omit<DataSource.Role, "name">> = Arbitrary.map(
-  Arbitrary.all([
-    oneOf([among<Schema.Json>([{}, {}]), expression]),
-    // Half of the roles leave it to the fields.
-    oneOf([among([{}]), some({ read: expression, write: expression })]),
-    some({ insert: expression, delete: expression }),
-    oneOf([among([undefined, undefined]), some({ read: expression, write: expression })]),
-    some({ owner: fieldRule, level: fieldRule, inner: fieldRule, secret: fieldRule, _id: fieldRule }),
-    oneOf([among([undefined]), permissions])
-  ]),
-  ([applyWhen, whole, operations, documentFilters, fields, additionalFields]) => ({
-    applyWhen,
-    ...whole,
-    ...operations,
-    ...(documentFilters === undefined ? undefined : { documentFilters }),
-    fields,
-    ...(additionalFields === undefined ? undefined : { additionalFields })
-  })
-)
-
-const filter: Arbitrary.Arbitrary<Omit<DataSource.RuleFilter, "name">> = Arbitrary.map(
-  Arbitrary.all([
-    among<Schema.Json>([{}, { "%%user.custom_data.level": 1 }, { "%%user.custom_data.level": 2 }]),
-    among([{}, { owner: "%%user.id" }, { level: 1 }, { team: "%%user.custom_data.none" }]),
-    among<DataSource.RuleFilter["projection"]>([{}, {}, { secret: 0 }, { "inner.a": 0 }])
-  ]),
-  ([applyWhen, query, projection]) => ({ applyWhen, query, projection })
-)
-
-const rules: Arbitrary.Arbitrary<Rules> = Arbitrary.map(
-  Arbitrary.all([
-    Arbitrary.array(role, { minLength: 1, maxLength: 3 }),
-    oneOf([among([[]]), Arbitrary.array(filter, { maxLength: 2 })])
-  ]),
-  ([roles, filters]) => ({
-    roles: roles.map((role, index) => ({ name: `role ${index}`, ...role })),
-    filters: filters.map((filter, index) => ({ name: `filter ${index}`, ...filter }))
-  })
-)
-
-const inner: Arbitrary.Arbitrary<Slow.Document> = some({ a: among([1, 2]), b: among([1, 2]) })
-
-const document: Arbitrary.Arbitrary<Slow.Document> = Arbitrary.map(
-  Arbitrary.all([
-    some<string | number>({
-      owner: among(["ann", "bob"]),
-      team: among(["red", "blue"]),
-      level: among([0, 1, 2]),
-      secret: among([1, 2])
-    }),
-    some({ tags: among([["ann"], ["bob", "ann"], []]) }),
-    oneOf([among([{}]), Arbitrary.map(inner, (inner) => ({ inner }))])
-  ]),
-  ([fields, tags, inside]) => ({ ...fields, ...tags, ...inside })
-)
-
-const documents: Arbitrary.Arbitrary<ReadonlyArray<Slow.Document>> = Arbitrary.map(
-  Arbitrary.array(document, { maxLength: 5 }),
-  (all) => all.map((document, _id) => ({ _id, ...document }))
-)
-
-const query = oneOf<Slow.Document>([
-  among([{}]),
-  some<Slow.Document[string]>({
-    _id: among([0, 1]),
-    owner: among(["ann", "bob"]),
-    secret: among([1, 2]),
-    "inner.a": among([1])
-  })
-])
-
-const path = among(["owner", "level", "secret", "inner", "inner.a", "inner.b", "tags"])
-
 // -----------------------------------------------------------------------------
 // The same, slowly
 // -----------------------------------------------------------------------------
-
-const set = (document: Slow.Document, [name = "", ...rest]: ReadonlyArray<string>, value: unknown): Slow.Document => {
-  const inside = document[name]
-  if (rest.length > 0 && inside === undefined && value === undefined) return document
-  const next = rest.length === 0 ? value : set((inside ?? {}) as Slow.Document, rest, value)
-  const { [name]: _, ...others } = document
-  return next === undefined ? others : { ...document, [name]: next as Slow.Document[string] }
-}
 
 const sorted = (value: unknown): unknown =>
   Array.isArray(value)
@@ -319,7 +138,7 @@ describe("for every rule and every document, as slow rules have it", () => {
     (rules, documents, [query, path, value]) =>
       Effect.gen(function*() {
         const reached = found(rules, documents, query).map(({ document }) => document)
-        const become = (document: Slow.Document) => set(document, path.split("."), value)
+        const become = (document: Slow.Document) => Slow.set(document, path.split("."), value)
         const permitted = reached.every((document) => Slow.reaches(rules, user, document, path))
         const expected = permitted ? changed(rules, documents, reached, become) : undefined
         const update = value === undefined ? { $unset: { [path]: 1 } } : { $set: { [path]: value } }
@@ -524,6 +343,25 @@ const shapes: ReadonlyArray<Shape> = [
   }
 ]
 
+/** Changes that the system makes of both documents while Ann watches, one after the other. */
+const changes: ReadonlyArray<{ readonly a: number } | { readonly s: number }> = [{ a: 5 }, { s: 7 }]
+
+/** What Ann is told while the system inserts both documents, changes them and deletes them. */
+const watched = (rules: DataSource.RulesOptions, both: ReadonlyArray<Slow.Document>) =>
+  Effect.scoped(Effect.gen(function*() {
+    const namespace = newNamespace()
+    const stored = (yield* Database.Database).collection(namespace)
+    const documents = yield* Documents.make(withRules(namespace, rules))
+    const told = yield* Watching.watching(documents, namespace, Effect.succeed(caller))
+    yield* stored.insertMany(both)
+    for (const changed of changes) {
+      for (const { _id } of both) yield* stored.updateOne({ _id }, { $set: changed })
+    }
+    for (const { _id } of both) yield* stored.deleteOne({ _id })
+    return (yield* told).flatMap((item) => item._tag === "Changed" ? [plain(item.event) as Slow.Document] : [])
+      .map(({ _id: _, clusterTime: _1, ns: _2, ...event }) => event)
+  }))
+
 describe("operation by operation", () => {
   for (const { deletes, inserts, name, rules, sees, updates } of shapes) {
     it.effect(name, () =>
@@ -580,6 +418,26 @@ describe("operation by operation", () => {
           assert.deepStrictEqual(deleted.answer, deletes[index] === "refused" ? "delete not permitted" : sees[index])
           assert.deepStrictEqual(deleted.left, remaining)
         }
+
+        const seen = both.flatMap(({ _id }, index) => {
+          const view = sees[index]
+          return view === null ? [] : [{ documentKey: { _id }, view: { ...view } as Slow.Document }]
+        })
+        assert.deepStrictEqual<unknown>(yield* watched(rules, both), [
+          ...seen.map(({ documentKey, view }) => ({ operationType: "insert", documentKey, fullDocument: view })),
+          ...changes.flatMap((changed, index) => {
+            const fields = Object.assign({}, ...changes.slice(0, index + 1))
+            return seen.filter(({ view }) => Object.keys(changed).every((name) => name in view)).map(
+              ({ documentKey, view }) => ({
+                operationType: "update",
+                documentKey,
+                fullDocument: Object.fromEntries(Object.keys(view).map((name) => [name, fields[name] ?? view[name]])),
+                updateDescription: { updatedFields: changed, removedFields: [], truncatedArrays: [] }
+              })
+            )
+          }),
+          ...seen.map(({ documentKey }) => ({ operationType: "delete", documentKey }))
+        ])
 
         const document = { _id: 3, owner: "ann", a: 3, s: 7 }
         const more = inserts === "done" ? [...both, document] : both

@@ -1,6 +1,7 @@
 import { RealmError, StreamEvent } from "@effect-realm/protocol"
 import { Database, Listener, Sessions } from "@effect-realm/server"
 import { assert, describe, it } from "@effect/vitest"
+import { Int32 } from "bson"
 import type * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -116,8 +117,9 @@ describe("A streaming answer", () => {
           `event: position\ndata: {}\n\n${ended}`
         )
         assert.strictEqual(calls[0]?.name, "watch")
-        assert.deepStrictEqual(calls[0]?.args, [{ $numberInt: "1" }])
-        assert.notProperty(calls[0]?.caller.request, "rawQueryString")
+        assert.deepStrictEqual(calls[0]?.args, [new Int32(1)])
+        const caller = yield* calls[0]!.caller
+        assert.notProperty(caller.request, "rawQueryString")
       }).pipe(Effect.provide(serving((call) =>
         Effect.sync(() => {
           calls.push(call)

@@ -231,3 +231,33 @@ export const reaches = (rules: Rules, user: Document, document: Document, path: 
 }
 
 export const matchesQuery = matches
+
+/** A document with another value at a path, or without it; as it is, when a value on the way is no document. */
+export const set = (document: Document, [name = "", ...rest]: ReadonlyArray<string>, value: unknown): Document => {
+  const inside = document[name]
+  if (rest.length > 0 && inside === undefined && value === undefined) return document
+  if (rest.length > 0 && inside !== undefined && !isDocument(inside)) return document
+  const next = rest.length === 0 ? value : set((inside ?? {}) as Document, rest, value)
+  const { [name]: _, ...others } = document
+  return next === undefined ? others : { ...document, [name]: next as Json }
+}
+
+// -----------------------------------------------------------------------------
+// Watching
+// -----------------------------------------------------------------------------
+
+/** What is told of a change to a user: what he finds before it and after it, and that it is there or not. */
+export const told = (
+  rules: Rules,
+  user: Document,
+  kind: "update" | "replace",
+  before: Document | undefined,
+  after: Document | undefined
+): Document | undefined => {
+  const [was, is] = [before, after].map((image) => image && see(rules, user, image))
+  if (was === undefined && is === undefined) return undefined
+  const documentKey = { _id: (is ?? was)!["_id"]! }
+  if (was === undefined) return { operationType: "insert", documentKey, fullDocument: is! }
+  if (is === undefined) return { operationType: "delete", documentKey }
+  return same(was, is) ? undefined : { operationType: kind, documentKey, fullDocument: is }
+}

@@ -10,7 +10,8 @@ import { type Caller, Functions } from "../../Functions.ts"
 import { Unanswered } from "./documentAccess.ts"
 import { FunctionFailed, type Scope } from "./ruleExpression.ts"
 
-type Ask = NonNullable<Scope["ask"]>
+/** Answers a question of a rule, or throws what is lacking. */
+export type Ask = NonNullable<Scope["ask"]>
 
 /** How many different questions one operation may ask; each is a call. */
 const maxQuestions = 1000
@@ -20,33 +21,55 @@ const tooMany = RealmError.make(
   `the rules of the collection ask functions more than ${maxQuestions} times: narrow the query`
 )
 
+/** What functions have answered. */
+export interface Answers {
+  readonly isEmpty: () => boolean
+  readonly ask: Ask
+  /** Asks a function. Fails when that was too many. */
+  readonly learn: (caller: Caller, question: Unanswered) => Effect.Effect<void, RealmError.DataError, Functions>
+}
+
 /**
- * Does what `attempt` makes of the answers that are known, until it lacks none. Each question is asked once, so that all
- * of an operation is judged by the same answers; a function that fails is no answer, and grants nothing.
+ * No answers yet. Each question is asked once, so that all that is judged by these answers is judged by the same ones; a
+ * function that fails is no answer, and grants nothing.
+ */
+export const makeAnswers = (): Answers => {
+  const answers = new Map<string, Result.Result<unknown, void>>()
+  return {
+    isEmpty: () => answers.size === 0,
+    ask: (name, args) => {
+      const answer = answers.get(keyOf(name, args))
+      if (answer === undefined) throw new Unanswered(name, args)
+      if (Result.isFailure(answer)) throw new FunctionFailed()
+      return answer.success
+    },
+    learn: (caller, question) =>
+      answers.size === maxQuestions
+        ? Effect.fail(tooMany)
+        : Effect.map(answerOf(caller, question), (answer) => {
+          answers.set(keyOf(question.name, question.args), answer)
+        })
+  }
+}
+
+/**
+ * Does what `attempt` makes of the answers that are known, until it lacks none.
  *
  * @param caller whose rules are judged; the functions see him, and run without the limits on clients
+ * @param answers those that are known; none by default
  */
 export const settle = <A, E, R>(
   caller: Caller,
-  attempt: (ask: Ask) => Effect.Effect<A, E | Unanswered, R>
+  attempt: (ask: Ask) => Effect.Effect<A, E | Unanswered, R>,
+  answers: Answers = makeAnswers()
 ): Effect.Effect<A, Exclude<E, Unanswered> | RealmError.DataError, R | Functions> => {
-  const answers = new Map<string, Result.Result<unknown, void>>()
-  const ask: Ask = (name, args) => {
-    const answer = answers.get(keyOf(name, args))
-    if (answer === undefined) throw new Unanswered(name, args)
-    if (Result.isFailure(answer)) throw new FunctionFailed()
-    return answer.success
-  }
+  const { ask, learn } = answers
   const loop: Effect.Effect<A, Exclude<E, Unanswered> | RealmError.DataError, R | Functions> = Effect.catch(
-    attempt(ask),
-    (error) => {
-      if (!(error instanceof Unanswered)) return Effect.fail(error as Exclude<E, Unanswered>)
-      if (answers.size === maxQuestions) return Effect.fail(tooMany)
-      return Effect.flatMap(answerOf(caller, error), (answer) => {
-        answers.set(keyOf(error.name, error.args), answer)
-        return loop
-      })
-    }
+    Effect.suspend(() => attempt(ask)),
+    (error) =>
+      error instanceof Unanswered
+        ? Effect.andThen(learn(caller, error), loop)
+        : Effect.fail(error as Exclude<E, Unanswered>)
   )
   return loop
 }

@@ -18,6 +18,7 @@ import * as Stream from "effect/Stream"
 import * as Accounts from "../../Accounts.ts"
 import * as ApiKeys from "../../ApiKeys.ts"
 import { Authentication } from "../../Authentication.ts"
+import { CustomUserData } from "../../CustomUserData.ts"
 import type { DatabaseError } from "../../DatabaseError.ts"
 import { Documents } from "../../Documents.ts"
 import { EmailAccounts } from "../../EmailAccounts.ts"
@@ -274,6 +275,7 @@ const functions = ({ app, place, proxies }: Served) =>
       const functions = yield* Functions
       const documents = yield* Documents
       const sessions = yield* Sessions
+      const customUserData = yield* CustomUserData
       const openService = yield* Streams.ServiceStreams
       const stopping = yield* Streams.Stopping
 
@@ -283,25 +285,24 @@ const functions = ({ app, place, proxies }: Served) =>
         caller: Caller
       ) {
         if (service === "http" && !app.dataSources.some((source) => source.name === service)) return yield* noHttp
-        const args = yield* Effect.mapError(Effect.fromResult(Ejson.decode(json, bodyOptions)), () => invalidCall)
-        const result = yield* documents.call({
-          service,
-          operation: name,
-          // A list decodes to a list.
-          args: args as ReadonlyArray<unknown>,
-          caller
-        }).pipe(Effect.provideService(Functions, functions))
+        const args = yield* decodeArguments(json)
+        const result = yield* documents.call({ service, operation: name, args, caller }).pipe(
+          Effect.provideService(Functions, functions)
+        )
         const text = JSON.stringify(Ejson.encodeUnsafe(result))
         return text.length > maxResult ? yield* tooLarge : text
       })
 
       const open = (
-        { arguments: args, name, service }: typeof Endpoint.FunctionCall.Type,
-        caller: Caller
+        { arguments: json, name, service }: typeof Endpoint.FunctionCall.Type,
+        caller: Effect.Effect<Caller, RealmError.SessionError>
       ): ReturnType<Streams.Open> =>
         service === undefined
-          ? Effect.map(functions.streamJson({ name, args, caller }), Stream.map(StreamEvent.value))
-          : openService({ service, name, args, caller })
+          ? Effect.flatMap(
+            caller,
+            (caller) => Effect.map(functions.streamJson({ name, args: json, caller }), Stream.map(StreamEvent.value))
+          )
+          : Effect.flatMap(decodeArguments(json), (args) => openService({ service, name, args, caller }))
 
       return handlers
         // The body is read by hand: what does not fit has its own refusal here, and the result is written only once.
@@ -333,17 +334,23 @@ const functions = ({ app, place, proxies }: Served) =>
             const wanted = Option.getOrUndefined(Endpoint.streamCall(query))
             if (wanted === undefined) return yield* invalidCall
             const { session, user } = yield* Bearer.active
+            const active = sessions.find({ sessionId: session.id, userId: user.id })
             // There is a token in the query, perhaps.
             const { rawQueryString: _, ...info } = requestInfo(request, proxies)
-            const caller: Caller = {
-              origin: "client",
-              user: Option.some(yield* currentUser),
-              request: { ...info, ...asked(wanted) }
-            }
+            // A stream may outlive what its token says of the user.
+            const caller = Effect.gen(function*(): Effect.fn.Return<Caller, RealmError.SessionError | DatabaseError> {
+              const { user } = yield* active
+              const customData = readCustomData(yield* customUserData.read(user.id))
+              return {
+                origin: "client",
+                user: Option.some(CallScope.userObject(user, customData)),
+                request: { ...info, ...asked(wanted) }
+              }
+            }).pipe(Effect.catchTag("DatabaseError", Effect.die))
             const events = yield* RequestShell.scoped(open(wanted, caller))
             return Streams.response(events, {
               stopping,
-              stands: Effect.asVoid(sessions.find({ sessionId: session.id, userId: user.id })),
+              stands: Effect.asVoid(active),
               report: (cause) => Effect.provideService(Refusal.ofCause(place, cause), HttpServerRequest, request)
             })
           }).pipe(Refusal.handle(place)))
@@ -369,6 +376,15 @@ const noHttp = RealmError.make(
 
 const invalidCall = new RealmError.UnknownServiceError({ detail: "invalid function call request", status: 400 })
 
+const decodeArguments = (
+  json: ReadonlyArray<unknown>
+): Effect.Effect<ReadonlyArray<unknown>, RealmError.UnknownServiceError> =>
+  Effect.mapError(
+    // A list decodes to a list.
+    Effect.map(Effect.fromResult(Ejson.decode(json, bodyOptions)), (args) => args as ReadonlyArray<unknown>),
+    () => invalidCall
+  )
+
 const decodeCall = Schema.decodeUnknownOption(Schema.fromJsonString(Endpoint.FunctionCall))
 
 const readCall = (text: string) => Option.getOrUndefined(decodeCall(text))
@@ -378,14 +394,17 @@ const currentUser = Effect.flatMap(Bearer.Current, (current) =>
     ? Effect.die(new Error("The endpoint asks for no access token"))
     : Effect.succeed(CallScope.userObject(current.user, customData(current.claims))))
 
+// The server wrote it with the same codec; it is a document because `CustomUserData` reads documents.
+const readCustomData = (userData: object): Ejson.Document =>
+  Ejson.decodeUnsafe(userData, { numbers: "exact" }) as Ejson.Document
+
 const decoded = new WeakMap<object, Ejson.Document>()
 
 // The claims of a token are the same object for as long as the token is remembered.
 const customData = ({ userData }: AccessClaims): Ejson.Document => {
   const known = decoded.get(userData)
   if (known !== undefined) return known
-  // The server wrote it with the same codec; it is a document because `CustomUserData` reads documents.
-  const document = Ejson.decodeUnsafe(userData, { numbers: "exact" }) as Ejson.Document
+  const document = readCustomData(userData)
   decoded.set(userData, document)
   return document
 }

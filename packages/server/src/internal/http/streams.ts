@@ -16,9 +16,10 @@ import type { Caller } from "../../Functions.ts"
 export interface StreamCall {
   readonly name: string
   readonly service: string
-  /** Extended JSON, as the client sent it. */
+  /** BSON values. */
   readonly args: ReadonlyArray<unknown>
-  readonly caller: Caller
+  /** Whoever calls, as he is now; fails when his session has ended. */
+  readonly caller: Effect.Effect<Caller, RealmError.SessionError>
 }
 
 /** What a streaming call may be refused with. */
