@@ -6,6 +6,9 @@
  * Clients call them, the server's own code does by `Functions`, and JavaScript functions by `context.functions.execute`, which
  * answers a promise for them. What a contract fails with is thrown there as an `Error` with the text that clients get.
  *
+ * Handlers find the server's services (`RealmServer.GroupServices`, `Mail`, the `Functions` of the app) where `RealmServer.layer` or
+ * `Listener.layer` takes their group. Who calls is {@link Caller}, to be handed on to `Documents` and `Functions`.
+ *
  * A call is interrupted when its caller goes or its time is over. What a function fails with on purpose, an error of its
  * contract, is told to the caller; a defect is told to the log alone.
  */

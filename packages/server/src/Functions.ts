@@ -88,7 +88,10 @@ export interface RequestInfo {
 
 /** Who calls. */
 export interface Caller {
-  /** `client`: `private` and `can_evaluate` are enforced. `server`: the server itself, for instance to authenticate. */
+  /**
+   * `client`: `private` and `can_evaluate` are enforced, but for what functions call. `server`: the server itself, for instance to
+   * authenticate.
+   */
   readonly origin: "client" | "server"
   /** The logged-in user (`context.user`); without one the function runs as the system user. */
   readonly user: Option.Option<UserObject>
@@ -328,8 +331,7 @@ export const make = Effect.fnUntraced(function*(
     // The worker asks for what it was told there is.
     answer: ({ args, caller, nesting, operation, service }) =>
       service === functionService
-        // Functions call each other whatever a client may call.
-        ? Effect.mapError(at(nesting).call({ name: operation, args, caller: { ...caller, origin: "server" } }), thrown)
+        ? Effect.mapError(at(nesting).call({ name: operation, args, caller }), thrown)
         : Effect.provideService(services.get(service)!.handle(caller, operation, args), Functions, at(nesting))
   })
 
@@ -437,7 +439,8 @@ export const make = Effect.fnUntraced(function*(
     if (prepared === undefined) return Effect.fail(RealmError.make("FunctionNotFound", `function not found: '${name}'`))
     const user = userDocument(caller.user)
     const request = requestDocument(caller.request)
-    if (caller.origin === "client") {
+    // Functions call each other whatever a client may call.
+    if (caller.origin === "client" && nesting.depth === 1) {
       if (prepared.private) return Effect.fail(RealmError.make("NotCallable", `function "${name}" is private`))
       const { mayCall } = prepared
       if (mayCall !== undefined && !mayCall({ ...rules, user, request })) {

@@ -185,12 +185,15 @@ const answerBrokenRequests = (server: Server): Server =>
  */
 export const layer = <E = never, R = never>(
   options: Options<E, R>
-): Layer.Layer<RealmServer.Services | HttpServer.HttpServer, ListenError | DatabaseError | E, Database | R> => {
+): Layer.Layer<
+  RealmServer.Services | HttpServer.HttpServer,
+  ListenError | DatabaseError | E,
+  Database | Exclude<R, RealmServer.GroupServices>
+> => {
   check(options)
-  const { functionGroups, ...rest } = options
-  const routes = RealmServer.layer(rest)
-  const server = Layer.unwrap(Effect.sync(() => listen(routes, rest)))
-  return functionGroups === undefined ? server : Layer.provide(server, functionGroups)
+  // Without E and R, which `HttpRouter.serve` loses in its own types; the type of the result has them.
+  const routes = RealmServer.layer(options as Options)
+  return Layer.unwrap(Effect.sync(() => listen(routes, options)))
 }
 
 // An access token carries the custom data of its user, for which the usual 16 KiB of headers may be too little.
@@ -204,7 +207,7 @@ const hiddenParameters = Layer.effect(
 
 const listen = (
   routes: ReturnType<typeof RealmServer.layer<never, never>>,
-  { gracePeriod = 20_000, host = "127.0.0.1", port = 0 }: Options
+  { gracePeriod = 20_000, host = "127.0.0.1", port = 0 }: Pick<Options, "gracePeriod" | "host" | "port">
 ) => {
   const server = answerBrokenRequests(
     createServer({ keepAliveTimeout: 65_000, maxHeaderSize, requireHostHeader: false })

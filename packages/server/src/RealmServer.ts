@@ -82,7 +82,10 @@ export interface Options<E = never, R = never> {
   readonly functions?: Functions.Options
   /** Which other servers functions may reach by `context.http`; by default every one with a public address. */
   readonly http?: FunctionHttp.Options
-  /** Functions that run as Effects in the server's process, beside those of the app: `FunctionGroup.layer`, or several merged. */
+  /**
+   * Functions that run as Effects in the server's process, beside those of the app: `FunctionGroup.layer`, or several merged. Of
+   * what they need the server has {@link GroupServices}.
+   */
   readonly functionGroups?: Layer.Layer<FunctionGroup, E, R>
   /** Where Google, Apple and Facebook are, for tests and for proxies; where they really are by default. */
   readonly issuers?: {
@@ -207,6 +210,18 @@ export type Services =
   | SigningKeys.SigningKeys
   | Tokens.Tokens
 
+/**
+ * What of the server the handlers of a `FunctionGroup` find without anybody providing it, beside `Mail` and the `Functions` of
+ * their call.
+ */
+export type GroupServices =
+  | Accounts.Accounts
+  | ApiKeys.ApiKeys
+  | CustomUserData.CustomUserData
+  | Documents.Documents
+  | Push.Push
+  | Sessions.Sessions
+
 interface Means {
   readonly functions: AppFunctions.AppFunctions["Service"]
   readonly mail: Mail.Mail
@@ -274,11 +289,20 @@ const services = <E, R>(options: Options<E, R>, ids: AppIds.AppIds) => {
     Layer.provide(DocumentService.layer(app), documents),
     Layer.provide(PushService.layer(app), push)
   )
+  const keysAndSessions = Layer.provideMerge(ApiKeys.layer(ids), Sessions.layer(ids))
   const executors = Layer.provide(Executor.layer, [accounts, customUserData])
+  const groupServices: Layer.Layer<GroupServices, DatabaseError, Database> = Layer.mergeAll(
+    Layer.provideMerge(keysAndSessions, accounts),
+    customUserData,
+    documents,
+    push
+  )
   const own = Layer.provide(Functions.layer(app, options.functions), Layer.merge(functionServices, executors))
   const functions = Layer.provideMerge(
     AppFunctions.layer,
-    options.functionGroups === undefined ? own : Layer.provide(own, options.functionGroups)
+    options.functionGroups === undefined
+      ? own
+      : Layer.provide(own, Layer.provide(options.functionGroups, groupServices))
   )
   const emailAccounts = Layer.unwrap(Effect.gen(function*() {
     const mail = yield* Mail.Mail
@@ -301,7 +325,7 @@ const services = <E, R>(options: Options<E, R>, ids: AppIds.AppIds) => {
   return authentication.pipe(
     Layer.provideMerge(Layer.mergeAll(
       emailAccounts,
-      Layer.provideMerge(ApiKeys.layer(ids), Sessions.layer(ids)),
+      keysAndSessions,
       customUserData,
       documents,
       push,
@@ -334,7 +358,7 @@ const services = <E, R>(options: Options<E, R>, ids: AppIds.AppIds) => {
  */
 export const layer = <E = never, R = never>(
   options: Options<E, R>
-): Layer.Layer<Services, DatabaseError | E, HttpRouter.HttpRouter | Database | R> => {
+): Layer.Layer<Services, DatabaseError | E, HttpRouter.HttpRouter | Database | Exclude<R, GroupServices>> => {
   check(options)
   const { app, maxBodySize = 18 * 1024 * 1024, publicUrl } = options
   const ids = AppIds.make(app.appId)

@@ -1,5 +1,13 @@
 import { RealmFunction } from "@effect-realm/protocol"
-import { AppDefinition, type Database, FunctionGroup, Functions, RealmServer } from "@effect-realm/server"
+import {
+  AppDefinition,
+  type Database,
+  Documents,
+  FunctionGroup,
+  Functions,
+  Push,
+  RealmServer
+} from "@effect-realm/server"
 import { Context, Effect, type Layer, Schema, Stream } from "effect"
 import type { HttpRouter } from "effect/http"
 import { describe, expect, test } from "tstyche"
@@ -48,6 +56,14 @@ describe("FunctionGroup.layer", () => {
         Database.DatabaseError,
         HttpRouter.HttpRouter | Database.Database | Prices
       >
+    >()
+    const desk = FunctionGroup.layer(Shop, {
+      order: () => Effect.as(Push.Push, 1),
+      ping: () => Effect.asVoid(Documents.Documents)
+    })
+    expect(desk).type.toBe<Layer.Layer<FunctionGroup.FunctionGroup, never, Push.Push | Documents.Documents>>()
+    expect(RealmServer.layer({ app, functionGroups: desk })).type.toBe<
+      Layer.Layer<RealmServer.Services, Database.DatabaseError, HttpRouter.HttpRouter | Database.Database>
     >()
     expect(RealmServer.layer({ app })).type.toBe<
       Layer.Layer<RealmServer.Services, Database.DatabaseError, HttpRouter.HttpRouter | Database.Database>

@@ -356,7 +356,7 @@ export const layer = <E = never, R = never>(
   | Push.Outbox
   | RealmServer.Services,
   DatabaseError | E,
-  Exclude<R, Database.Database>
+  Exclude<Exclude<R, RealmServer.GroupServices>, Database.Database>
 > =>
   // Fresh as a whole: two servers in one test share nothing, not even the layers that are constants.
   Layer.fresh(

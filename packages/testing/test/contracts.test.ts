@@ -1,9 +1,20 @@
-import { App, Credentials, TokenStore, User } from "@effect-realm/client"
+import { App, Credentials, Push as ClientPush, TokenStore, User } from "@effect-realm/client"
 import { Ejson, RealmFunction } from "@effect-realm/protocol"
-import { AppDefinition, Database, FunctionGroup, Functions, Listener } from "@effect-realm/server"
+import {
+  Accounts,
+  AppDefinition,
+  Database,
+  Documents,
+  FunctionGroup,
+  Functions,
+  Listener,
+  Mail,
+  Push,
+  Sessions
+} from "@effect-realm/server"
 import { assert, describe, it } from "@effect/vitest"
 import { ObjectId } from "bson"
-import { Cause, Context, Deferred, Effect, Exit, Fiber, Layer, Logger, Option, Schema } from "effect"
+import { Cause, Context, Deferred, Effect, Exit, Fiber, Layer, Logger, Option, Redacted, Schema, Stream } from "effect"
 import { FetchHttpClient } from "effect/http"
 import { TestClock } from "effect/testing"
 import { RealmTest } from "../src/index.ts"
@@ -359,4 +370,86 @@ describe("A server with function groups", { timeout: 30_000 }, () => {
       /canEvaluate of "ping"/
     )
   })
+})
+
+const Desk = {
+  order: RealmFunction.make("desk/order", { args: [Schema.String], success: Schema.Unknown }),
+  follow: RealmFunction.makeStream("desk/follow", { success: Schema.Int })
+}
+
+const orders = { service: "mongodb-atlas", database: "shop", collection: "orders" }
+
+/** Takes an order with everything that the server has, and tells what of it each part says. */
+const desk = FunctionGroup.layer(Desk, {
+  order: (item) =>
+    Effect.gen(function*() {
+      const caller = yield* FunctionGroup.Caller
+      const { call } = yield* Functions.Functions
+      const { service, ...namespace } = orders
+      const documents = yield* Documents.Documents
+      const ofCaller = (operation: string, argument: object) =>
+        documents.call({ service, operation, args: [{ ...namespace, ...argument }], caller })
+      const id = Option.match(caller.user, { onNone: () => "", onSome: ({ id }) => id })
+      yield* ofCaller("insertOne", { document: { owner: id, item } })
+      const refused = yield* Effect.flip(ofCaller("insertOne", { document: { owner: "somebody else", item } }))
+      const all = (yield* Database.Database).collection(namespace)
+      yield* all.insertOne({ owner: "somebody else", item })
+      const { delivered } = yield* Push.Push.use(({ send }) =>
+        send({ service: "gcm", userId: id, message: { title: item } })
+      )
+      yield* Effect.flatMap(Mail.Mail, ({ send }) => send({ to: "zoe@shop.example", subject: item, text: "Thank you" }))
+      return {
+        own: Number(yield* ofCaller("count", { query: {} })),
+        all: yield* all.count({}),
+        refused: refused.reason._tag,
+        delivered,
+        shouted: yield* call({ name: "shout", args: [item], caller }),
+        isKnown: (yield* Accounts.Accounts.use(({ get }) => get(id))) !== undefined,
+        sessions: (yield* Sessions.Sessions.use(({ list }) => list(id))).length
+      }
+    }).pipe(Effect.orDie),
+  follow: () =>
+    Stream.fromEffect(Effect.gen(function*() {
+      const { call } = yield* Functions.Functions
+      return String(yield* call({ name: "shout", args: ["tea"], caller: Functions.server })).length
+    })).pipe(Stream.orDie)
+})
+
+const withDesk = RealmTest.layer({
+  app: AppDefinition.make({
+    appId: "shop-abcde",
+    authProviders: { anonymous: {} },
+    pushServices: [{ name: "gcm" }],
+    functions: [{ name: "shout", source: "exports = (text) => text.toUpperCase()", private: true }],
+    dataSources: [{
+      collections: [{
+        database: "shop",
+        collection: "orders",
+        roles: [{ name: "owner", applyWhen: { owner: "%%user.id" }, read: true, write: true, insert: true }]
+      }]
+    }]
+  }),
+  functionGroups: desk
+})
+
+describe("The functions of a group", { timeout: 60_000 }, () => {
+  it.effect("find the services of the server, and the functions of the app, without being given them", () =>
+    Effect.gen(function*() {
+      const user = yield* RealmTest.anonymousUser
+      yield* ClientPush.register(user, "gcm", Redacted.make("a device"))
+      const functions = User.functions(user, Desk)
+      assert.deepStrictEqual(yield* functions.order("tea"), {
+        own: 1,
+        all: 2,
+        refused: "SchemaValidationFailedWrite",
+        delivered: 1,
+        shouted: "TEA",
+        isKnown: true,
+        sessions: 1
+      })
+      const { outbox, pushes } = yield* RealmTest.RealmTest
+      assert.deepStrictEqual((yield* outbox).map(({ subject, to }) => [to, subject]), [["zoe@shop.example", "tea"]])
+      assert.deepStrictEqual((yield* pushes).map(({ message }) => message.title), ["tea"])
+      assert.deepStrictEqual(yield* Stream.runCollect(functions.follow()), [3])
+    }).pipe(Effect.provide(withDesk)))
 })
