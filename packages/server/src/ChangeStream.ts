@@ -68,7 +68,7 @@ export interface DeleteEvent extends Told {
   readonly fullDocumentBeforeChange: Document
 }
 
-/** One change of one document. */
+/** One change of one document. Its documents are handed to all who watch: copy what you change. */
 export type ChangeEvent = InsertEvent | UpdateEvent | ReplaceEvent | DeleteEvent
 
 /**

@@ -110,6 +110,26 @@ describe("across openings", { timeout: 60_000 }, () => {
       assert.deepStrictEqual(yield* run(after(early, 4)), [1, 3, 4, 5])
     }))
 
+  it.effect("a file of before the log is taken over, and not written by what does not know the log", () =>
+    Effect.gen(function*() {
+      const filename = yield* newFile
+      const run = inFile(filename)
+      yield* run(insert(1))
+      const version = () => {
+        const file = new DatabaseSync(filename, { readOnly: true })
+        const version = file.prepare("PRAGMA user_version").get()?.["user_version"]
+        file.close()
+        return version
+      }
+      const before = new DatabaseSync(filename)
+      before.exec("DROP TABLE changes; DROP TABLE change_feeds; DROP TABLE change_terms; PRAGMA user_version = 1")
+      before.close()
+      const token = yield* run(here)
+      assert.strictEqual(version(), 2)
+      yield* run(insert(2))
+      assert.deepStrictEqual(yield* run(after(token, 1)), [2])
+    }))
+
   it.effect("a token of another file is lost", () =>
     Effect.gen(function*() {
       const token = yield* inFile(yield* newFile)(here)

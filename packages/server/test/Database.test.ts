@@ -1,6 +1,6 @@
 import { Database, type DatabaseError, layerFile, layerMemory, layerUrl } from "@effect-realm/server/Database"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Option, type Scope } from "effect"
+import { Effect, Layer, Option, Result, type Scope, Stream } from "effect"
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import * as fs from "node:fs"
@@ -80,9 +80,20 @@ const answered = (child: ChildProcess, count: number) =>
   })
 
 describe("file", { timeout: 60_000 }, () => {
-  it.live("what was answered survives kill -9, and the file is free again", () =>
+  it.live("what was answered survives kill -9, told by a watch too, and the file is free again", () =>
     Effect.gen(function*() {
       const filename = yield* newFile
+      const begin = yield* inFile(
+        filename,
+        Effect.gen(function*() {
+          const collection = yield* things
+          // a collection is recorded from its first watch on, once it is there
+          yield* collection.createIndex({ half: 1 })
+          return yield* Stream.runHead(collection.watch())
+        })
+      )
+      assert.ok(Option.isSome(begin) && begin.value._tag === "Position")
+      const { resumeToken } = begin.value
       const child = yield* writer(filename)
       const first = yield* answered(child, 200)
       assert.strictEqual(first.length, 200)
@@ -101,6 +112,16 @@ describe("file", { timeout: 60_000 }, () => {
             documentsExamined: 2,
             documentsReturned: 2
           })
+          const told = yield* collection.watch({ resumeAfter: resumeToken }).pipe(
+            Stream.filterMap((watched) =>
+              watched._tag === "Changed" && watched.event.operationType === "insert"
+                ? Result.succeed(watched.event.fullDocument)
+                : Result.failVoid
+            ),
+            Stream.take(documents.length),
+            Stream.runCollect
+          )
+          assert.deepStrictEqual(told, documents)
           return documents
         })
       )

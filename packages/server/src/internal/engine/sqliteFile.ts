@@ -126,8 +126,8 @@ export const openFile = (filename: string, durability: Durability): DatabaseSync
     // cost here), and all else waits with it: the engine runs on the event loop.
     database.exec(`PRAGMA synchronous = ${durability === "power" ? "FULL" : "NORMAL"}`)
     database.exec(schema)
-    // A version that does not know the log of changes must not write past it.
-    database.exec(`PRAGMA user_version = ${layoutVersion}`)
+    // versions that do not know all of the tables must not write past them
+    if (pragma(database, "user_version") !== layoutVersion) database.exec(`PRAGMA user_version = ${layoutVersion}`)
     return database
   } catch (error) {
     if (database?.isOpen === true) database.close()
