@@ -437,7 +437,11 @@ const makeCollection = <Refusal>(
   const fieldsOf = numbers === "exact" ? (seen: Document): Fields => seen : exactDocument
   const makeAccess = (): EngineAccess => ({
     scope: scope === undefined ? undefined : parseQuery(scope),
-    see: see && ((fields) => Option.getOrUndefined(Option.map(permitted(see(document(fields))), fieldsOf))),
+    see: see && ((fields) => {
+      const whole = document(fields)
+      const seen = Option.getOrUndefined(permitted(see(whole)))
+      return seen === whole ? fields : seen && fieldsOf(seen)
+    }),
     shows,
     reach: reach && ((fields) => permitted(reach(document(fields)))),
     judge: judge && ((before, after) => permitted(judge({ before: optional(before), after: optional(after) })))

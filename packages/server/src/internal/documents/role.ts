@@ -95,13 +95,14 @@ const seeFields = (scope: Scope, document: Fields, { named, others }: FieldRules
   for (const name of Object.keys(document)) {
     const value = document[name]
     const rule = named.get(name) ?? others
+    if (rule === undefined) continue
     const own = { ...scope, this: value, prev: value }
-    if (grants(rule?.read, own) || grants(rule?.write, own)) {
+    if (grants(rule.read, own) || grants(rule.write, own)) {
       setField(seen, name, value)
       sees = true
       continue
     }
-    const inner = rule?.fields !== undefined && isFields(value) ? seeFields(scope, value, rule.fields) : undefined
+    const inner = rule.fields !== undefined && isFields(value) ? seeFields(scope, value, rule.fields) : undefined
     if (inner === undefined) continue
     setField(seen, name, inner)
     sees = true
