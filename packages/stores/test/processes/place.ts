@@ -7,6 +7,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
+import * as FileSessionStorage from "../../src/FileSessionStorage.ts"
 import * as PgSessionStorage from "../../src/PgSessionStorage.ts"
 import * as RedisSessionStorage from "../../src/RedisSessionStorage.ts"
 import * as SqliteClient from "../../src/SqliteClient.ts"
@@ -14,6 +15,7 @@ import * as SqlSessionStorage from "../../src/SqlSessionStorage.ts"
 
 export type Place =
   | { readonly _tag: "Sqlite"; readonly filename: string }
+  | { readonly _tag: "Files"; readonly directory: string }
   | { readonly _tag: "Postgres"; readonly host: string; readonly password: string }
   | { readonly _tag: "Redis"; readonly path: string }
 
@@ -37,6 +39,8 @@ export const layer = (place: Place): Layer.Layer<SessionStorage, unknown> => {
   switch (place._tag) {
     case "Sqlite":
       return Layer.provide(SqlSessionStorage.layer, SqliteClient.layer({ filename: place.filename }))
+    case "Files":
+      return FileSessionStorage.layer({ directory: place.directory })
     case "Postgres":
       return Layer.provide(
         PgSessionStorage.layer,

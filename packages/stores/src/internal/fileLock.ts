@@ -1,0 +1,74 @@
+/**
+ * A lock among processes that the operating system takes back when its holder dies, however it dies. Node.js has no locks
+ * of files; the SQLite that is a part of it has: an empty database that nobody writes to, and an exclusive transaction.
+ */
+import { TokenStoreError } from "@effect-realm/client/ClientError"
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
+import * as Fs from "node:fs"
+import * as Path from "node:path"
+import { DatabaseSync } from "node:sqlite"
+
+export interface FileLock {
+  /** Runs an effect that nobody else runs meanwhile, in this process or in another. */
+  readonly hold: <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E | TokenStoreError>
+}
+
+const patience = "5 seconds"
+
+const codeOf = (cause: unknown): unknown => cause instanceof Error && "errcode" in cause ? cause.errcode : undefined
+const busy = 5
+const noDatabase = 26
+
+const failure = (path: string) => (cause: unknown): TokenStoreError => {
+  const code = codeOf(cause)
+  const detail = code === busy
+    ? `another process has held the lock ${path} for ${patience}: is it stopped?`
+    : code === noDatabase
+    ? `the file ${path} is no lock; it holds nothing that is needed, so delete it while no program runs`
+    : `the lock ${path} cannot be used: ${cause instanceof Error ? cause.message : String(cause)}`
+  return new TokenStoreError({ reason: { _tag: "Unavailable", detail, cause } })
+}
+
+const isBusy = ({ reason }: TokenStoreError): boolean => reason._tag === "Unavailable" && codeOf(reason.cause) === busy
+
+/**
+ * The lock of a file, which is made when it is first held, as is the directory it is in.
+ *
+ * @param scope how long it is used
+ */
+export const make = (path: string, scope: Scope.Scope): FileLock => {
+  const semaphore = Semaphore.makeUnsafe(1)
+  let opened: DatabaseSync | undefined
+
+  const patiently = <A>(use: () => A): Effect.Effect<A, TokenStoreError> =>
+    Effect.retry(Effect.try({ try: use, catch: failure(path) }), {
+      while: isBusy,
+      schedule: Schedule.max([Schedule.spaced("2 millis"), Schedule.during(patience)])
+    })
+
+  const open = Effect.gen(function*() {
+    if (opened !== undefined) return opened
+    const database = yield* Effect.try({
+      try: () => {
+        Fs.mkdirSync(Path.dirname(path), { recursive: true, mode: 0o700 })
+        Fs.closeSync(Fs.openSync(path, "a", 0o600))
+        return new DatabaseSync(path)
+      },
+      catch: failure(path)
+    })
+    yield* Scope.addFinalizer(scope, Effect.sync(() => database.close()))
+    // Or each transaction would make a file beside it.
+    yield* patiently(() => database.exec("PRAGMA journal_mode = MEMORY"))
+    opened = database
+    return database
+  })
+
+  const begin = Effect.flatMap(open, (database) => patiently(() => void database.exec("BEGIN EXCLUSIVE")))
+  // One that cannot be ended is said by whoever begins the next.
+  const end = Effect.ignore(Effect.try(() => opened?.exec("ROLLBACK")))
+
+  return { hold: (effect) => semaphore.withPermit(Effect.acquireUseRelease(begin, () => effect, () => end)) }
+}
