@@ -460,6 +460,10 @@ describe("JavaScript values", () => {
       }
     },
     "a damaged ObjectId": Object.create({ _bsontype: "ObjectId" }),
+    "an Int32 without a number": Object.create(Int32.prototype),
+    "a Double without a number": Object.create(Double.prototype),
+    "a Long without halves": Object.create(Long.prototype),
+    "a Date without a time": Object.create(Date.prototype),
     "a damaged Binary": Object.create({ _bsontype: "Binary" }),
     "a damaged Long": Object.create({ _bsontype: "Long" }),
     "a damaged Decimal128": Object.create({ _bsontype: "Decimal128" }),

@@ -1,5 +1,5 @@
 /** From JavaScript and BSON values to Extended JSON, in one pass. */
-import { Binary, Decimal128, ObjectId } from "bson"
+import { Binary, Decimal128, Double, Int32, Long, ObjectId } from "bson"
 import type * as Schema from "effect/Schema"
 import { enter, Failure, fromUnknown, inside, put, spend, unsupported, type Walk } from "./ejsonFailure.ts"
 import { isCode, none, readWrapper, type Source } from "./ejsonWrapper.ts"
@@ -56,12 +56,26 @@ const encodeInt64 = (low: number, high: number, relaxed: boolean): Json => {
 const encodeObject = (walk: Walk, value: object, depth: number, relaxed: boolean): Json => {
   if (Array.isArray(value)) return encodeArray(walk, value, depth, relaxed)
   const prototype: unknown = Object.getPrototypeOf(value)
+  // What most documents are made of, by the identity of its class: to ask values of many classes for `_bsontype` is slow.
+  switch (prototype) {
+    case Object.prototype:
+      return encodeDocument(walk, value as Source, depth, relaxed)
+    case Double.prototype:
+      return encodeDouble(numberOf(value as Double), relaxed)
+    case Int32.prototype:
+      return encodeInt32((value as Int32).value, relaxed)
+    case Long.prototype:
+      return encodeLong(value as Long, relaxed)
+    case ObjectId.prototype:
+      return { $oid: (value as ObjectId).toHexString() }
+    case Date.prototype:
+      return encodeDate(value as Date, relaxed)
+  }
   // Before the look for `_bsontype`: in a plain document that is a key like any other. A plain document of another
   // realm has another `Object.prototype`, which in turn has none.
-  if (prototype === Object.prototype || prototype === null || Object.getPrototypeOf(prototype) === null) {
+  if (prototype === null || Object.getPrototypeOf(prototype) === null) {
     return encodeDocument(walk, value as Source, depth, relaxed)
   }
-  if (prototype === Date.prototype) return encodeDate(value as Date, relaxed)
   const instance = value as Source
   const type = instance["_bsontype"]
   if (typeof type === "string") return encodeBson(walk, instance, type, depth, relaxed)
@@ -196,6 +210,24 @@ const encodePattern = (pattern: unknown, options: unknown): Json => {
 
 const damaged = (type: string): Failure => unsupported(`a damaged ${type}`, "make it anew with the npm package bson")
 
+const numberOf = ({ value }: { readonly value: unknown }): number => {
+  if (typeof value !== "number") throw damaged("Double")
+  return value
+}
+
+const encodeInt32 = (value: number, relaxed: boolean): Json => {
+  if ((value | 0) !== value) throw damaged("Int32")
+  return relaxed ? value | 0 : { $numberInt: String(value | 0) }
+}
+
+const encodeLong = ({ high, low, unsigned }: { readonly [K in keyof Long]?: unknown }, relaxed: boolean): Json => {
+  if (typeof low !== "number" || typeof high !== "number") throw damaged("Long")
+  if (unsigned === true && high < 0) {
+    throw unsupported("an unsigned Long beyond int64", "wrap it in Decimal128, or send it as a string")
+  }
+  return encodeInt64(low, high, relaxed)
+}
+
 const hexText = /^[0-9a-fA-F]{24}$/
 
 /** By the name in `_bsontype` alone: a program may hold values of a second copy of bson. */
@@ -203,26 +235,16 @@ const encodeBson = (walk: Walk, value: Source, type: string, depth: number, rela
   switch (type) {
     case "ObjectId":
     case "ObjectID": {
-      if (value instanceof ObjectId) return { $oid: value.toHexString() }
       const hex = String(value)
       if (!hexText.test(hex)) throw damaged(type)
       return { $oid: hex }
     }
-    case "Int32": {
-      const number = Number(value)
-      if ((number | 0) !== number) throw damaged(type)
-      return relaxed ? number | 0 : { $numberInt: String(number | 0) }
-    }
+    case "Int32":
+      return encodeInt32(Number(value), relaxed)
     case "Double":
       return encodeDouble(Number(value), relaxed)
-    case "Long": {
-      const { low, high, unsigned } = value
-      if (typeof low !== "number" || typeof high !== "number") throw damaged(type)
-      if (unsigned === true && high < 0) {
-        throw unsupported("an unsigned Long beyond int64", "wrap it in Decimal128, or send it as a string")
-      }
-      return encodeInt64(low, high, relaxed)
-    }
+    case "Long":
+      return encodeLong(value, relaxed)
     case "Decimal128": {
       const { bytes } = value
       if (!(bytes instanceof Uint8Array) || bytes.length !== 16) throw damaged(type)
