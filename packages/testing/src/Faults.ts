@@ -120,7 +120,7 @@ export const html: Fault = answer({
 /**
  * The server runs the request; the body ends early, and nothing says so.
  *
- * @param options.bytes how much of the body arrives; half of it by default
+ * @param options.bytes how much of the body arrives; half of it by default, which is for bodies that end
  *
  * ```ts
  * import { Faults } from "@effect-realm/testing"
@@ -136,7 +136,7 @@ export const truncate = (options?: { readonly bytes?: number }): Fault => ({
 /**
  * The server runs the request; the connection breaks within the body.
  *
- * @param options.bytes how much of the body arrives; half of it by default
+ * @param options.bytes how much of the body arrives; half of it by default, which is for bodies that end
  *
  * ```ts
  * import { Faults } from "@effect-realm/testing"
@@ -311,16 +311,37 @@ const broken = (
 const headersOf = (response: HttpClientResponse.HttpClientResponse): { readonly [name: string]: string } =>
   Object.fromEntries(Object.entries(response.headers).filter(([name]) => name !== "content-length"))
 
+type Body = Stream.Stream<Uint8Array, HttpClientError.HttpClientError>
+
 const halfOf = (
+  response: HttpClientResponse.HttpClientResponse
+): Effect.Effect<Body, HttpClientError.HttpClientError> =>
+  Effect.map(
+    response.arrayBuffer,
+    (body) => Stream.make(new Uint8Array(body).slice(0, Math.floor(body.byteLength / 2)))
+  )
+
+/** The beginning of a body. So many bytes of it are passed on as they arrive, for there are bodies without an end. */
+const beginningOf = (
   response: HttpClientResponse.HttpClientResponse,
   bytes: number | undefined
-): Effect.Effect<Uint8Array, HttpClientError.HttpClientError> =>
-  Effect.map(response.arrayBuffer, (body) => new Uint8Array(body).slice(0, bytes ?? Math.floor(body.byteLength / 2)))
+): Effect.Effect<Body, HttpClientError.HttpClientError> =>
+  bytes === undefined ? halfOf(response) : Effect.sync(() => {
+    let left = bytes
+    return response.stream.pipe(
+      Stream.map((chunk) => {
+        const passed = chunk.subarray(0, left)
+        left -= passed.byteLength
+        return passed
+      }),
+      Stream.takeUntil(() => left === 0)
+    )
+  })
 
 const withBody = (
   request: HttpClientRequest.HttpClientRequest,
   response: HttpClientResponse.HttpClientResponse,
-  body: Stream.Stream<Uint8Array, HttpClientError.HttpClientError>
+  body: Body
 ): HttpClientResponse.HttpClientResponse =>
   HttpServerResponse.toClientResponse(
     HttpServerResponse.stream(body, { status: response.status, headers: headersOf(response) }),
@@ -359,26 +380,23 @@ const apply = (fault: Fault, send: Send, request: HttpClientRequest.HttpClientRe
       return Effect.flatMap(
         send,
         (response) =>
-          Effect.map(halfOf(response, fault.bytes), (half) => withBody(request, response, Stream.make(half)))
+          Effect.map(beginningOf(response, fault.bytes), (beginning) => withBody(request, response, beginning))
       )
     case "BreakOff":
       return Effect.flatMap(send, (response) =>
-        Effect.map(halfOf(response, fault.bytes), (half) =>
+        Effect.map(beginningOf(response, fault.bytes), (beginning) =>
           withBody(
             request,
             response,
-            Stream.concat(
-              Stream.make(half),
-              Stream.fail(broken(request, "The connection broke within the body", plan))
-            )
+            Stream.concat(beginning, Stream.fail(broken(request, "The connection broke within the body", plan)))
           )))
     case "StallBody":
       return Effect.flatMap(
         send,
         (response) =>
           Effect.map(
-            halfOf(response, undefined),
-            (half) => withBody(request, response, Stream.concat(Stream.make(half), Stream.never))
+            halfOf(response),
+            (half) => withBody(request, response, Stream.concat(half, Stream.never))
           )
       )
     case "StallHeaders":
