@@ -1,5 +1,13 @@
 import { RealmFunction, StreamEvent } from "@effect-realm/protocol"
-import { AppDefinition, Database, FunctionGroup, Listener, Mail, type RealmServer } from "@effect-realm/server"
+import {
+  AppDefinition,
+  Database,
+  FunctionGroup,
+  Listener,
+  Mail,
+  type RealmServer,
+  Sessions
+} from "@effect-realm/server"
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -81,7 +89,8 @@ const listening = (issuers: RealmServer.Options["issuers"] = {}) =>
 
 interface Surroundings {
   readonly people: Database.Collection
-  readonly run: <A, E>(effect: Effect.Effect<A, E>) => Promise<A>
+  readonly orders: Database.Collection
+  readonly run: <A, E>(effect: Effect.Effect<A, E, Sessions.Sessions>) => Promise<A>
 }
 
 /** realm-web as published, against a server on a socket. The server's clock is the test's; realm-web looks at none. */
@@ -92,10 +101,11 @@ const withApp = (
   Effect.gen(function*() {
     const database = yield* Database.Database
     const baseUrl = yield* Listener.origin
-    const context = yield* Effect.context()
+    const context = yield* Effect.context<Sessions.Sessions>()
     yield* Effect.promise(() =>
       use(new App({ id: "shop-abcde", baseUrl }), {
         people: database.collection({ database: "shop", collection: "people" }),
+        orders: database.collection({ database: "shop", collection: "orders" }),
         run: Effect.runPromiseWith(context)
       })
     )
@@ -472,6 +482,85 @@ it.effect("realm-web reads and writes documents with every operation it has, beh
     const absent = await refused(user.mongoClient("elsewhere").db("shop").collection("orders").find())
     assert.deepStrictEqual([absent.statusCode, absent.errorCode], [404, "ServiceNotFound"])
     assert.strictEqual(user.state, UserState.Active)
+  }))
+
+it.effect("realm-web watches a collection, documents of it, and events by a filter, behind the rules", () =>
+  withApp(async (app, { orders: stored, run }) => {
+    const user = await app.logIn(anonymous())
+    const owner = user.id
+    const orders = user.mongoClient("mongodb-atlas").db("shop").collection<{ _id: number; owner: string; n: number }>(
+      "orders"
+    )
+    /** It does not tell when a watch is open: what is written until the first event comes tells. */
+    const open = async (events: ReturnType<typeof orders.watch>, write: (n: number) => Promise<unknown> = insert) => {
+      const opened = events.next().then(({ done }) => done === false)
+      const turn = () => new Promise<false>((resolve) => setImmediate(() => resolve(false)))
+      let n = 1000 * ++opens
+      do await write(n++)
+      while (!await Promise.race([opened, turn()]))
+      return {
+        close: () => events.return(undefined),
+        /** The next event about one of the documents below 1000. */
+        next: async () => {
+          for (;;) {
+            const { value } = await events.next()
+            if (value.documentKey._id < 1000) return value
+          }
+        }
+      }
+    }
+    let opens = 0
+    const insert = (_id: number) => run(stored.insertOne({ _id, owner, n: 0 }))
+
+    const all = await open(orders.watch())
+    await run(stored.insertMany([{ _id: 1, owner: "somebody else", n: 1 }, { _id: 2, owner, n: 2 }]))
+    await orders.updateOne({ _id: 2 }, { $set: { n: 3 } })
+    await run(stored.replaceOne({ _id: 2 }, { owner, n: 4 }))
+    await orders.deleteOne({ _id: 2 })
+    const [inserted, updated, replaced, deleted] = [
+      await all.next(),
+      await all.next(),
+      await all.next(),
+      await all.next()
+    ]
+    assert.deepInclude(inserted, {
+      operationType: "insert",
+      ns: { db: "shop", coll: "orders" },
+      documentKey: { _id: 2 },
+      fullDocument: { _id: 2, owner, n: 2 }
+    })
+    assert.isString(inserted._id._data)
+    assert.deepInclude(updated, {
+      operationType: "update",
+      fullDocument: { _id: 2, owner, n: 3 },
+      updateDescription: { updatedFields: { n: 3 }, removedFields: [], truncatedArrays: [] }
+    })
+    assert.deepInclude(replaced, { operationType: "replace", fullDocument: { _id: 2, owner, n: 4 } })
+    assert.deepInclude(deleted, { operationType: "delete", documentKey: { _id: 2 } })
+    await all.close()
+
+    await insert(5)
+    const some = await open(orders.watch({ ids: [5, 6] }), () => run(stored.updateOne({ _id: 5 }, { $inc: { n: 1 } })))
+    const large = await open(orders.watch({ filter: { "fullDocument.n": { $gte: 0 }, operationType: "insert" } }))
+    await run(stored.insertMany([{ _id: 7, owner, n: -1 }, { _id: 6, owner, n: 1 }]))
+    for (;;) {
+      const { documentKey } = await some.next()
+      if (documentKey._id === 6) break
+      assert.strictEqual(documentKey._id, 5)
+    }
+    assert.strictEqual((await large.next()).documentKey._id, 6)
+    await large.close()
+
+    const closed = user.mongoClient("mongodb-atlas").db("shop").collection("elsewhere").watch()
+    const refusal = await refused(closed.next())
+    assert.deepStrictEqual([refusal.statusCode, refusal.errorCode], [403, "NoMatchingRuleFound"])
+
+    // It knows no more than the words of an error that comes later.
+    await run(Sessions.Sessions.use((sessions) => sessions.endAll(user.id)))
+    await insert(8)
+    const ended: unknown = await some.next().catch((error: unknown) => error)
+    assert.instanceOf(ended, Error)
+    assert.propertyVal(ended, "code", "InvalidSession")
   }))
 
 it.effect("realm-web reads a stream, and stops it", () =>

@@ -38,7 +38,9 @@ const brief = (event: ChangeEvent.ChangeEvent<Order, number>): string => {
     case "Replace":
       return `${event._tag} ${event.fullDocument._id}: ${event.fullDocument.n}`
     case "Update":
-      return `Update ${Option.match(event.fullDocument, { onNone: () => "gone", onSome: ({ _id, n }) => `${_id}: ${n}` })}`
+      return `Update ${
+        Option.match(event.fullDocument, { onNone: () => "gone", onSome: ({ _id, n }) => `${_id}: ${n}` })
+      }`
     case "Delete":
       return `Delete ${event.documentKey._id}`
     default:
@@ -88,7 +90,9 @@ const watched = (user: User.User, options?: Collection.WatchOptions<number>) =>
   Stream.map(Collection.watch(User.mongoClient(user).db("shop").collection("orders", Order), options), brief)
 
 /** Writes that are told by these events. */
-const writes: ReadonlyArray<readonly [(stored: Database.Collection) => Effect.Effect<unknown, Database.DatabaseError>, string]> = [
+const writes: ReadonlyArray<
+  readonly [(stored: Database.Collection) => Effect.Effect<unknown, Database.DatabaseError>, string]
+> = [
   [(stored) => stored.insertOne({ _id: 1, n: 1 }), "Insert 1: 1"],
   [(stored) => stored.insertOne({ _id: 2, n: 2 }), "Insert 2: 2"],
   [(stored) => stored.updateOne({ _id: 1 }, { $inc: { n: 10 } }), "Update 1: 11"],
@@ -164,13 +168,22 @@ describe("Collection.watch against the server", { timeout: 30_000 }, () => {
         const told: Array<string> = []
         for (const [index, [write]] of writes.entries()) {
           yield* write(server.stored)
-          if (index % 3 === 0) told.push(...yield* next(index + 1 - told.length))
-          if (index % 2 === 0) continue
+          if (index % 3 === 0) {
+            told.push(...yield* next(index + 1 - told.length))
+          }
+          if (index % 2 === 0) {
+            continue
+          }
           yield* server.stop
           server = yield* start
         }
         told.push(...yield* next(writes.length - told.length))
-        assert.deepStrictEqual(told, writes.map(([, told]) => told))
+        assert.deepStrictEqual(
+          told,
+          writes.map(([, told]) =>
+            told
+          )
+        )
       }).pipe(Effect.provideService(HttpClient.HttpClient, client))
       yield* server.stop
     }).pipe(Effect.scoped, Effect.provide([FetchHttpClient.layer, TokenStore.layerMemory])))
