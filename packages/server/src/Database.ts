@@ -549,7 +549,10 @@ const make = (
     const sqlite = yield* Effect.acquireRelease(attempt(open), (opened) =>
       // what the checkpoint could not move is still in the log, and read from there at the next start
       Effect.catch(attempt(() => close(opened)), (error) => Effect.logWarning("closing the database", error.message)))
-    const engine = yield* attempt(() => new SqliteEngine(sqlite, filename, retentionOf(options)))
+    const engine = yield* Effect.acquireRelease(
+      attempt(() => new SqliteEngine(sqlite, filename, retentionOf(options))),
+      (engine) => Effect.sync(() => engine.endWatches())
+    )
     return Database.of({
       collection: (namespace, options) =>
         makeCollection(engine, filename, namespace, options?.numbers ?? "native", options?.access ?? {})

@@ -5,7 +5,7 @@
 import { Database, type DatabaseError, layerFile, layerUrl } from "@effect-realm/server/Database"
 import type * as DatabaseModule from "@effect-realm/server/Database"
 import { assert, describe, it } from "@effect/vitest"
-import { Arbitrary, Effect, Option, type Scope, Stream } from "effect"
+import { Arbitrary, Context, Effect, Exit, Fiber, Layer, Option, Scope, Stream } from "effect"
 import * as TestClock from "effect/testing/TestClock"
 import * as fs from "node:fs"
 import { tmpdir } from "node:os"
@@ -259,6 +259,18 @@ describe("retention", { timeout: 60_000 }, () => {
 })
 
 describe("waking", () => {
+  it.effect("a watch that outlives its database fails, and does not wait for ever", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const database = Context.get(yield* Layer.buildWithScope(layerUrl("memory:"), scope), Database)
+      const pull = yield* Stream.toPull(database.collection({ database: "app", collection: "notes" }).watch())
+      yield* pull
+      const waiting = yield* Effect.forkChild(Effect.flip(pull), { startImmediately: true })
+      yield* Scope.close(scope, Exit.void)
+      const error = yield* Fiber.join(waiting)
+      assert.ok(error._tag === "DatabaseError" && error.reason._tag === "Unavailable")
+    }))
+
   it.live("a write wakes those who wait for its collection, each once and after it, and nobody else", () =>
     Effect.gen(function*() {
       const engine = new SqliteEngine(openMemory(), ":memory:", { maxAge: 1000, maxBytes: 1_000_000 })

@@ -4,7 +4,7 @@
  */
 import type * as Schema from "effect/Schema"
 import type * as DataSource from "../../DataSource.ts"
-import { encode, type Fields, getField, isFields, setField } from "../engine/bsonValue.ts"
+import { type Fields, getField, isFields, isIdentical, setField } from "../engine/bsonValue.ts"
 import * as Expression from "./ruleExpression.ts"
 
 type Compiled = Expression.Compiled
@@ -136,11 +136,6 @@ const reachesField = (
 // Writing
 // -----------------------------------------------------------------------------
 
-// Byte by byte, for 1 and 1.0 are equal to a query and yet not the same value.
-const isSame = (left: unknown, right: unknown): boolean =>
-  left === right ||
-  (left !== undefined && right !== undefined && Buffer.compare(encode({ value: left }), encode({ value: right })) === 0)
-
 const nestedFields = (value: unknown): Fields | undefined =>
   value === undefined ? {} : isFields(value) ? value : undefined
 
@@ -155,7 +150,7 @@ const permitsFields = (
 ): boolean => {
   for (const name of new Set([...Object.keys(before), ...Object.keys(after)])) {
     const [was, is] = [getField(before, name), getField(after, name)]
-    if (isSame(was, is)) continue
+    if (isIdentical(was, is)) continue
     // A document comes and goes with its identifier, and keeps it in between.
     if (isTop && name === "_id" && !named.has(name)) continue
     const rule = named.get(name) ?? others

@@ -194,6 +194,25 @@ export const native = (value: unknown): unknown => {
   return fields
 }
 
+/** Whether two values in exact form are the same, to the type of each number and the order of all fields. */
+export const isIdentical = (left: unknown, right: unknown): boolean => {
+  if (left === right) return true
+  if (typeof left !== "object" || typeof right !== "object" || left === null || right === null) return false
+  if (isArray(left)) {
+    return isArray(right) && left.length === right.length &&
+      left.every((element, index) => isIdentical(element, right[index]))
+  }
+  if (isFields(left)) {
+    if (!isFields(right)) return false
+    const [names, others] = [Object.keys(left), Object.keys(right)]
+    return names.length === others.length &&
+      names.every((name, index) => name === others[index] && isIdentical(left[name], right[name]))
+  }
+  if (left.constructor !== right.constructor) return false
+  if (left instanceof Int32 && right instanceof Int32) return left.value === right.value
+  return Buffer.compare(serialize({ "": left }), serialize({ "": right })) === 0
+}
+
 /** MongoDB's order of types; values of different ranks never compare by content. */
 export const rank = {
   minKey: 1,

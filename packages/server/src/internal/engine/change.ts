@@ -2,6 +2,7 @@
  * One change of a document, as it is recorded: the bytes before and after it.
  */
 import { decode, type Fields } from "./bsonValue.ts"
+import { describeUpdate, type UpdateDescription } from "./updateDescription.ts"
 
 export type ChangeKind = "insert" | "update" | "replace" | "delete"
 
@@ -25,6 +26,7 @@ export class Change {
   readonly #images: Images
   #before: Fields | undefined
   #after: Fields | undefined
+  #description: UpdateDescription | undefined
 
   constructor(place: { readonly sequence: number; readonly time: number }, kind: ChangeKind, images: Images) {
     this.sequence = place.sequence
@@ -41,5 +43,10 @@ export class Change {
 
   get after(): Fields | undefined {
     return this.#after ??= this.#images.after && decode(this.#images.after)
+  }
+
+  /** What is different after it. */
+  get description(): UpdateDescription {
+    return this.#description ??= describeUpdate(this.before ?? {}, this.after ?? {})
   }
 }

@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS change_feeds (
   since INTEGER NOT NULL
 );
 CREATE TABLE IF NOT EXISTS change_terms (
-  number INTEGER PRIMARY KEY AUTOINCREMENT,
+  number INTEGER PRIMARY KEY,
   term TEXT NOT NULL UNIQUE,
   start INTEGER NOT NULL
 );`
@@ -61,6 +61,7 @@ export class ChangeLog {
   readonly #oldestFirst: StatementSync
   readonly #remove: StatementSync
   readonly #setSince: StatementSync
+  readonly #recorded: StatementSync
   #sequence: number
   #end: number
   /** Never goes back, so that what is older comes first. */
@@ -70,6 +71,7 @@ export class ChangeLog {
   #staged: Array<() => void> = []
   #committed: Mark
   readonly #woken = new Turns()
+  #isClosed = false
 
   constructor(database: DatabaseSync, retention: Retention) {
     this.#database = database
@@ -83,6 +85,9 @@ export class ChangeLog {
     this.#oldestFirst = database.prepare("SELECT sequence, collection, time, start FROM changes ORDER BY sequence")
     this.#remove = database.prepare("DELETE FROM changes WHERE sequence <= ?")
     this.#setSince = database.prepare("UPDATE change_feeds SET since = max(since, ?) WHERE collection = ?")
+    this.#recorded = database.prepare(
+      "SELECT since, (SELECT max(sequence) FROM changes WHERE collection = ?1) AS head FROM change_feeds WHERE collection = ?1"
+    )
     const last = database.prepare(
       "SELECT sequence, time, start, coalesce(length(before), 0) + coalesce(length(after), 0) AS images FROM changes " +
         "ORDER BY sequence DESC LIMIT 1"
@@ -113,9 +118,7 @@ export class ChangeLog {
 
   /** The feed of a collection that the file says is recorded. */
   reopen(name: string, collection: number): ChangeFeed | undefined {
-    const row = this.#database.prepare(
-      "SELECT since, (SELECT max(sequence) FROM changes WHERE collection = ?1) AS head FROM change_feeds WHERE collection = ?1"
-    ).get(collection)
+    const row = this.#recorded.get(collection)
     if (row === undefined) return undefined
     this.#terms.current(this.#sequence)
     const feed = this.#feed(name)
@@ -261,7 +264,14 @@ export class ChangeLog {
     }
   }
 
+  /** Lets those who wait find out that nothing will follow. */
+  close(): void {
+    this.#isClosed = true
+    for (const feed of this.#feeds.values()) this.#woken.add(feed.takeWaiting())
+  }
+
   #read(feed: ChangeFeed, after: number, namespace: string): ReadonlyArray<Change> {
+    if (this.#isClosed) throw new Error("it was closed")
     const { collection } = feed
     if (collection === undefined || feed.head <= after) return []
     const recent = this.#recent.after(collection, after)

@@ -1,10 +1,10 @@
 /**
  * A change as one caller sees it: the difference of what he would have found before and after it.
  */
-import type { Fields } from "./bsonValue.ts"
+import { type Fields, isIdentical } from "./bsonValue.ts"
 import type { Change } from "./change.ts"
 import { type Access, view } from "./documentSearch.ts"
-import { describeUpdate, isIdentical, type UpdateDescription } from "./updateDescription.ts"
+import { describeUpdate, type UpdateDescription } from "./updateDescription.ts"
 
 export type SeenChange =
   | { readonly kind: "insert"; readonly after: Fields }
@@ -23,8 +23,8 @@ export const viewChange = (access: Access, change: Change): SeenChange | undefin
   const after = change.after && view(access, change.after)
   if (before === undefined) return after && { kind: "insert", after }
   if (after === undefined) return { kind: "delete", before }
-  if (access.see !== undefined && isIdentical(before, after)) return undefined
-  return change.kind === "replace"
-    ? { kind: "replace", before, after }
-    : { kind: "update", before, after, description: describeUpdate(before, after) }
+  const seesAll = before === change.before && after === change.after
+  if (!seesAll && isIdentical(before, after)) return undefined
+  if (change.kind === "replace") return { kind: "replace", before, after }
+  return { kind: "update", before, after, description: seesAll ? change.description : describeUpdate(before, after) }
 }

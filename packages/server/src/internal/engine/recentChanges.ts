@@ -8,8 +8,8 @@ interface Recent {
   readonly change: Change
 }
 
-const maxCount = 1024
-const maxBytes = 16 * 1024 * 1024
+const maxCount = 512
+const maxBytes = 4 * 1024 * 1024
 
 export class RecentChanges {
   /** In their order; all that were recorded after `#after`. */

@@ -221,6 +221,11 @@ export class SqliteEngine {
     collection.recorder = (kind, images) => this.#log.append(feed, collection.id, kind, images)
   }
 
+  /** Ends all watches: the database is about to be closed. */
+  endWatches(): void {
+    this.#log.close()
+  }
+
   /** Watches a collection, which need not be there yet, from now on or after a token. */
   watch(namespace: Namespace, resumeAfter: unknown, now: number): ChangeCursor {
     const name = this.#name(namespace)

@@ -1,21 +1,12 @@
 /**
  * What is different in a document after a change: what MongoDB calls the description of an update.
  */
-import { serialize } from "bson"
-import { type Fields, isArray, isFields, setField } from "./bsonValue.ts"
+import { type Fields, isArray, isFields, isIdentical, setField } from "./bsonValue.ts"
 
 export interface UpdateDescription {
   readonly updatedFields: Fields
   readonly removedFields: Array<string>
   readonly truncatedArrays: Array<{ readonly field: string; readonly newSize: number }>
-}
-
-/** Whether two values are the same to the type of each number and the order of each field. */
-export const isIdentical = (left: unknown, right: unknown): boolean => {
-  if (typeof left !== "object" || typeof right !== "object" || left === null || right === null) {
-    return left === right
-  }
-  return Buffer.compare(serialize({ "": left }), serialize({ "": right })) === 0
 }
 
 /** Whether a name can stand in a path: one with a dot would be read as two. */
