@@ -156,7 +156,8 @@ export const layerMemory: Layer.Layer<TokenStore> = /* @__PURE__ */ Layer.sync(T
 
 /**
  * Sessions in a `KeyValueStore`: a directory, `localStorage`, a table. They survive the process; one process at a time
- * may use the store, since a key-value store has neither compare-and-set nor locks. Tokens are written as plain text.
+ * may use the store, since a key-value store has neither compare-and-set nor locks. Tokens are written as plain text. A
+ * record of a newer version of this library fails with `NewerVersion` and is left as it is.
  *
  * ```ts
  * import { TokenStore } from "@effect-realm/client"

@@ -341,3 +341,61 @@ describe("TokenStore over a key-value store with a damaged record", () => {
       }).pipe(Effect.provide(open))
     }).pipe(Effect.provide(Layer.fresh(KeyValueStore.layerMemory))))
 })
+
+describe("TokenStore over a key-value store with a record of a newer version", () => {
+  const newer = JSON.stringify({ version: 2, record: { everything: "else" } })
+
+  /** Runs a test for a fresh store of three users, one record of which a newer version has written. */
+  const withNewer = <A, E>(
+    record: string,
+    test: (disk: KeyValueStore.KeyValueStore) => Effect.Effect<A, E, TokenStore.TokenStore>
+  ) =>
+    Effect.gen(function*() {
+      const disk = yield* KeyValueStore.KeyValueStore
+      const open = Layer.provide(TokenStore.layerKeyValueStore, Layer.succeed(KeyValueStore.KeyValueStore, disk))
+      yield* Effect.provide(Effect.andThen(before, changes.logIn(ann)), Layer.fresh(open))
+      yield* disk.set(record, newer)
+      yield* Effect.provide(test(disk), Layer.fresh(open))
+      assert.strictEqual(yield* disk.get(record), newer, "it is left as it is")
+    }).pipe(Effect.provide(Layer.fresh(KeyValueStore.layerMemory)), Effect.provide(Logger.layer([])))
+
+  const logInAnew = (key: TokenStore.SessionKey) =>
+    TokenStore.TokenStore.use(({ commit }) =>
+      commit(key, {
+        expected: 0,
+        session: Option.some(session(key, "anew")),
+        event: { _tag: "LoggedIn", providerType: "local-userpass" },
+        makeCurrent: true
+      })
+    )
+
+  it.effect("of a user: that user fails typed, also when logging in, and all others go on", () =>
+    withNewer(sessionRecord("ann"), () =>
+      Effect.gen(function*() {
+        const { app, get, users } = yield* TokenStore.TokenStore
+        for (const attempt of [Effect.asVoid(get(ann)), Effect.asVoid(logInAnew(ann))]) {
+          const { reason } = yield* Effect.flip(attempt)
+          assert.deepStrictEqual(reason, { _tag: "NewerVersion", key: sessionRecord("ann"), version: 2 })
+        }
+        assert.deepStrictEqual(yield* users(appId), ["cleo", "bob"])
+        assert.deepStrictEqual((yield* app(appId)).currentUser, Option.some("bob"))
+        assert.isTrue(Option.isSome(yield* changes.refresh(bob)))
+      })))
+
+  it.effect("of an app: nobody logs in any more, and who is logged in goes on", () =>
+    withNewer(appRecord, () =>
+      Effect.gen(function*() {
+        assert.strictEqual((yield* Effect.flip(logInAnew(user("dan")))).reason._tag, "NewerVersion")
+        assert.isTrue(Option.isSome(yield* changes.refresh(bob)))
+      })))
+
+  it.effect("of a page: its users are listed no more, yet go on, and new ones are listed", () =>
+    withNewer(pageRecord(0), () =>
+      Effect.gen(function*() {
+        const { users } = yield* TokenStore.TokenStore
+        assert.isTrue(Option.isSome(yield* changes.refresh(bob)))
+        yield* changes.logIn(user("dan"))
+        yield* changes.remove(bob)
+        assert.deepStrictEqual(yield* users(appId), ["dan"])
+      })))
+})

@@ -75,6 +75,9 @@ const sessionKey = ({ appId, userId }: SessionKey): string =>
 
 const isDamaged = (error: TokenStoreError): boolean => error.reason._tag === "Damaged"
 
+/** Whether it is about one record, which costs itself alone (law 11). */
+const isOfRecord = (error: TokenStoreError): boolean => isDamaged(error) || error.reason._tag === "NewerVersion"
+
 const make = (tables: Tables): Primitives => {
   const changes = Changes.make<UserEvent>()
   const withUser = Locks.make()
@@ -90,7 +93,12 @@ const make = (tables: Tables): Primitives => {
 
   const get: Primitives["get"] = (key) => Effect.map(stored(key), Option.map((stored) => stored.session))
 
+  /** The record of a user among others: none when it cannot be read. */
   const readable = (key: SessionKey): Effect.Effect<Option.Option<StoredSession>, TokenStoreError> =>
+    Effect.catchIf(stored(key), isOfRecord, () => Effect.succeedNone)
+
+  /** The record that a commit changes: none when it may be replaced. One of a newer version may not. */
+  const replaceable = (key: SessionKey): Effect.Effect<Option.Option<StoredSession>, TokenStoreError> =>
     Effect.catchIf(stored(key), isDamaged, () => Effect.succeedNone)
 
   const pageKey = (appId: string, page: number): string => `${encodeURIComponent(appId)}/${page}`
@@ -100,7 +108,7 @@ const make = (tables: Tables): Primitives => {
 
   /** The sessions that a page lists; none when the page cannot be read. */
   const listed = Effect.fnUntraced(function*(appId: string, index: number) {
-    const ids = yield* Effect.catchIf(page(appId, index), isDamaged, () => Effect.succeed<Page>([]))
+    const ids = yield* Effect.catchIf(page(appId, index), isOfRecord, () => Effect.succeed<Page>([]))
     const sessions: Array<Session> = []
     for (const userId of ids) {
       const stored = yield* readable({ appId, userId })
@@ -114,7 +122,7 @@ const make = (tables: Tables): Primitives => {
   const rebuilt = Effect.fnUntraced(function*(appId: string): Effect.fn.Return<AppRecord, TokenStoreError> {
     const sessions: Array<Session> = []
     let pages = 0
-    while (yield* Effect.catchIf(exists(pageKey(appId, pages)), isDamaged, () => Effect.succeed(true))) {
+    while (yield* Effect.catchIf(exists(pageKey(appId, pages)), isOfRecord, () => Effect.succeed(true))) {
       sessions.push(...yield* listed(appId, pages))
       pages++
     }
@@ -165,7 +173,7 @@ const make = (tables: Tables): Primitives => {
   const list = Effect.fnUntraced(function*(app: AppRecord, { appId, userId }: SessionKey) {
     const last = Math.max(0, app.pages - 1)
     // A page that cannot be read is full: what is in it stays as it is.
-    const ids = yield* Effect.catchIf(page(appId, last), isDamaged, () => Effect.succeed(undefined))
+    const ids = yield* Effect.catchIf(page(appId, last), isOfRecord, () => Effect.succeed(undefined))
     const present = ids?.filter((id) => id !== userId)
     const fits = present !== undefined && present.length < pageSize
     const index = fits ? last : last + 1
@@ -232,7 +240,7 @@ const make = (tables: Tables): Primitives => {
   const commit: Primitives["commit"] = (key, commit) => {
     const write = Effect.gen(function*(): Effect.fn.Return<Outcome, TokenStoreError> {
       if (commit.since !== undefined && departures.hasLeft(sessionKey(key), commit.since)) return { _tag: "Left" }
-      const before = yield* readable(key)
+      const before = yield* replaceable(key)
       const generation = Option.match(before, { onNone: () => 0, onSome: (stored) => stored.session.generation })
       if (generation !== commit.expected) return { _tag: "MovedOn" }
       const committed = Option.isSome(commit.session)
@@ -323,22 +331,30 @@ const memoryTable = <A>(): Table<A> => {
 /** Tables in memory. */
 export const memory = (): Primitives => make({ sessions: memoryTable(), apps: memoryTable(), pages: memoryTable() })
 
+/** The version of what is written here. A record of a later one is left alone. */
+const version = 1
+
+const decodeVersion = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Struct({ version: Schema.Finite })))
+
 const textTable = <A>(
   store: KeyValueStore.KeyValueStore,
   name: string,
   schema: Schema.Codec<A, unknown>,
   reported: Set<string>
 ): Table<A> => {
-  const json = Schema.fromJsonString(schema)
-  const decode = Schema.decodeUnknownEffect(json)
+  const json = Schema.fromJsonString(Schema.Struct({ version: Schema.Literal(version), record: schema }))
+  const decode = Schema.decodeUnknownOption(json)
   const encode = Schema.encodeEffect(json)
   const path = (key: string): string => `effect-realm/${name}/${key}`
   const unavailable = (error: KeyValueStore.KeyValueStoreError): TokenStoreError =>
     new TokenStoreError({ reason: { _tag: "Unavailable", detail: error.message, cause: error } })
   // A schema error quotes what it refused, which may be a token: the key says enough.
-  const damaged = (key: string): Effect.Effect<never, TokenStoreError> => {
+  const unreadable = (key: string, text: string): Effect.Effect<never, TokenStoreError> => {
+    const written = Option.getOrUndefined(decodeVersion(text))?.version ?? version
     const error = new TokenStoreError({
-      reason: { _tag: "Damaged", key: path(key), detail: "it is not a record of this version" }
+      reason: written > version
+        ? { _tag: "NewerVersion", key: path(key), version: written }
+        : { _tag: "Damaged", key: path(key), detail: "it is not a record of this version" }
     })
     if (reported.has(path(key))) return Effect.fail(error)
     reported.add(path(key))
@@ -349,12 +365,15 @@ const textTable = <A>(
       Effect.flatMap(Effect.mapError(store.get(path(key)), unavailable), (text) =>
         text === undefined
           ? Effect.succeedNone
-          : Effect.matchEffect(decode(text), {
-            onSuccess: Effect.succeedSome,
-            onFailure: () => damaged(key)
+          : Option.match(decode(text), {
+            onNone: () => unreadable(key, text),
+            onSome: ({ record }) => Effect.succeedSome(record)
           })),
-    set: (key, value) =>
-      Effect.flatMap(Effect.orDie(encode(value)), (text) => Effect.mapError(store.set(path(key), text), unavailable)),
+    set: (key, record) =>
+      Effect.flatMap(
+        Effect.orDie(encode({ version, record })),
+        (text) => Effect.mapError(store.set(path(key), text), unavailable)
+      ),
     remove: (key) => Effect.asVoid(Effect.mapError(store.remove(path(key)), unavailable))
   }
 }
