@@ -32,6 +32,7 @@ import { Tables } from "./contracts.ts"
 import * as MailShop from "./MailShop.ts"
 import * as Shop from "./Shop.ts"
 import * as Step from "./Step.ts"
+import * as TourDocuments from "./TourDocuments.ts"
 
 // -----------------------------------------------------------------------------
 // The stage
@@ -270,6 +271,8 @@ const firstLife = Effect.fnUntraced(function*(
     shows: value,
     events: ["CustomDataRefreshed"]
   })
+
+  yield* TourDocuments.steps(app, user)
 
   const { id: keyId, key } = yield* Step.run({
     title: "Make an API key for a program: its secret is shown once",

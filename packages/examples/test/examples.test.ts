@@ -11,6 +11,7 @@ import { callFunctions } from "../src/call-functions.ts"
 import { advice, handleErrors } from "../src/handle-errors.ts"
 import { logInThreeWays } from "../src/log-in.ts"
 import { runPipeline } from "../src/pipeline.ts"
+import { reviewTea } from "../src/reviews.ts"
 import * as Shop from "../src/Shop.ts"
 
 /** Runs an example as it runs by itself: against a shop of its own, over a socket. */
@@ -54,6 +55,16 @@ describe("the examples", () => {
         isOurs: true,
         at: "2030-05-01T12:00:00.000Z",
         answer: "the shop has 12 seats"
+      })
+    }), 30_000)
+
+  it.live("read, write and watch documents behind rules", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* onShop(reviewTea), {
+        best: 5,
+        watched: [4, 5],
+        refused: "update not permitted",
+        averages: [{ _id: "cake", stars: 5 }, { _id: "tea", stars: 5 }]
       })
     }), 30_000)
 
