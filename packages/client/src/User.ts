@@ -826,8 +826,8 @@ export const refreshProfile = (
  * email address has to be registered and confirmed, and must not have logged in by itself. Linking the same identity
  * again changes nothing and succeeds.
  *
- * Fails with `SessionError.InvalidSession` when the identity belongs to another user, with `AuthError` when the
- * credentials are wrong. A link that fails changes nothing here.
+ * Fails with `AuthError` when the credentials are wrong or the identity belongs to another user, which App Services told by
+ * `SessionError.InvalidSession`. A link that fails changes nothing here.
  *
  * ```ts
  * import { User } from "@effect-realm/client"

@@ -137,13 +137,16 @@ export class Accounts extends Context.Service<Accounts, {
   readonly authenticateAs: (userId: string, identity: Identity) => Effect.Effect<User | undefined, DatabaseError>
   /**
    * Adds an identity to a user, at the end. Adding one that the user already has changes nothing. Fails with
-   * `InvalidSession` when another user owns it, and with an unnamed 500 when it is a second email address
-   * (protocol section 3.5).
+   * `AuthError` when another user owns it, with `InvalidSession` when the user is gone, and with an unnamed 500 when it is a
+   * second email address (protocol section 3.5).
    */
   readonly link: (
     userId: string,
     identity: Identity
-  ) => Effect.Effect<User, RealmError.SessionError | RealmError.UnknownServiceError | DatabaseError>
+  ) => Effect.Effect<
+    User,
+    RealmError.AuthError | RealmError.SessionError | RealmError.UnknownServiceError | DatabaseError
+  >
   /**
    * Takes an identity from its owner, if it has one, for good: an identity of this id must not come back. A `server` user
    * without any identity left is deleted.
@@ -173,6 +176,10 @@ const decodeStored = Schema.decodeUnknownEffect(Schema.toType(Stored))
 
 // A document of ours that does not fit was not written by us: nothing a caller could do about it.
 const decode = (document: unknown): Effect.Effect<User> => Effect.orDie(Effect.map(decodeStored(document), fromStored))
+
+// In no words that an old client takes for those of an expired token: it would refresh and link again without end.
+const ofSomebodyElse = (): RealmError.AuthError =>
+  RealmError.make("AuthError", "unauthorized: the identity belongs to another user")
 
 /**
  * The users in the collection `users` of a database.
@@ -289,7 +296,7 @@ export const layer = (options: { readonly database: string }): Layer.Layer<Accou
           Effect.catchReason(
             "DatabaseError",
             "DuplicateKey",
-            () => Effect.fail(RealmError.make("InvalidSession", "unauthorized"))
+            () => Effect.fail(ofSomebodyElse())
           )
         )
         const user = yield* get(userId)
@@ -300,7 +307,7 @@ export const layer = (options: { readonly database: string }): Layer.Layer<Accou
           // Owned by somebody else, or merely one email address too many: the former is the graver answer.
           return yield* (yield* owner(identity)) === undefined
             ? new RealmError.UnknownServiceError({ detail: "unauthorized", status: 500 })
-            : RealmError.make("InvalidSession", "unauthorized")
+            : ofSomebodyElse()
         }
         return user
       })

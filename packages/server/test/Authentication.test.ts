@@ -255,7 +255,7 @@ describe("links", () => {
       yield* Wire.register("second@example.com")
       const before = yield* Wire.profile(ann.access_token)
       const token = ann.access_token
-      const unauthorized = [401, "InvalidSession", "unauthorized"] as const
+      const unauthorized = [401, "AuthError", "unauthorized: the identity belongs to another user"] as const
       assert.deepStrictEqual(Wire.refusal(yield* Wire.logInFunction("bob", { token })), unauthorized)
       assert.deepStrictEqual(
         Wire.refusal(yield* Wire.logInEmail("bob@example.com", "correct horse", { token })),

@@ -128,7 +128,7 @@ describe("the client's OAuth against a server and a provider", () => {
         const guest = yield* App.logIn(app, Credentials.anonymous())
         const taken = yield* OAuth.startLink(guest, options)
         const conflict = yield* Effect.flip(OAuth.parse(yield* open(taken.url), taken.pending))
-        assert.strictEqual(conflict._tag === "SessionError" && conflict.reason._tag, "InvalidSession")
+        assert.strictEqual(conflict._tag === "AuthError" && conflict.reason._tag, "AuthError")
         const elsewhere = yield* Effect.flip(
           OAuth.startLink(guest, { ...options, redirectUri: "https://evil.example" })
         )

@@ -267,6 +267,19 @@ it.effect("realm-web that links with a wrong password is refused once, and does 
     assert.strictEqual(user.state, UserState.Active)
   }))
 
+it.effect("realm-web that links what is another user's is refused once, and does not try for ever", () =>
+  withApp(async (app) => {
+    const taken = Credentials.emailPassword("ann@example.com", "correct horse")
+    await app.emailPasswordAuth.registerUser({ email: "ann@example.com", password: "correct horse" })
+    await app.logIn(taken)
+    const user = await app.logIn(anonymous())
+    const before = user.accessToken
+    const error = await refused(user.linkCredentials(taken))
+    assert.deepStrictEqual([error.statusCode, error.errorCode], [401, "AuthError"])
+    assert.strictEqual(user.accessToken, before)
+    assert.strictEqual(user.state, UserState.Active)
+  }))
+
 it.effect("realm-web reads custom data, and what changed once it refreshes", () =>
   withApp(async (app, { people, run }) => {
     const user = await app.logIn(anonymous())

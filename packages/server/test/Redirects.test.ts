@@ -352,8 +352,8 @@ describe("a link by redirection", () => {
         )
         const open = (location: string) => Effect.promise(async () => fieldsOf((await browser.open(location)).url))
         assert.deepInclude(yield* open(yield* link), {
-          _baas_error: "unauthorized",
-          _baas_error_code: "InvalidSession"
+          _baas_error: "unauthorized: the identity belongs to another user",
+          _baas_error_code: "AuthError"
         })
         const { user } = yield* authentication.authorizeAccess(Redacted.make(access_token))
         assert.strictEqual(user.identities.length, 1)

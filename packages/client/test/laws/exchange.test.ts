@@ -268,7 +268,7 @@ describe("Law 2, three requests", () => {
     World.runs(30)
   )
 
-  it.effect("a link to somebody else's identity, a 401 InvalidSession, ends after one exchange", () =>
+  it.effect("a link to somebody else's identity, a 401 InvalidSession of App Services, ends after one exchange", () =>
     inWorld({}, ({ server }) =>
       Effect.gen(function*() {
         yield* World.logIn(server, "taken@model.test")
