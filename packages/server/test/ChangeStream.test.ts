@@ -288,7 +288,7 @@ describe("waking", () => {
       engine.insertOne(namespace(7), { _id: 1 }, {}, 0)
       engine.insertOne(namespace(7), { _id: 2 }, {}, 0)
       assert.strictEqual(woken[7], 0)
-      yield* Effect.promise(() => new Promise((done) => setImmediate(done))).pipe(Effect.repeat({ times: 9 }))
+      yield* Effect.promise(() => new Promise((done) => setImmediate(done))).pipe(Effect.repeat({ times: 19 }))
       assert.deepStrictEqual(woken, woken.map((_, index) => index === 7 ? 1 : 0))
       assert.strictEqual(together, 250)
       assert.deepStrictEqual(cursors[7]?.read().map(({ after }) => after?.["_id"]?.valueOf()), [1, 2])

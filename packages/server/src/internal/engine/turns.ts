@@ -1,7 +1,7 @@
 /**
  * Tasks that are done later, some in each turn of the event loop: many of them keep no other work waiting.
  */
-const tasksInTurn = 100
+const tasksInTurn = 20
 
 export class Turns {
   #tasks: Array<() => void> = []
