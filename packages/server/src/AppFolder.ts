@@ -9,6 +9,7 @@ import type * as PlatformError from "effect/PlatformError"
 import * as Schema from "effect/Schema"
 import type { AppDefinition } from "./AppDefinition.ts"
 import * as Reading from "./internal/appFolder/appReading.ts"
+import type { Files } from "./internal/appFolder/folderReader.ts"
 import * as FunctionPackageReading from "./internal/appFolder/functionPackageReading.ts"
 
 // -----------------------------------------------------------------------------
@@ -47,12 +48,10 @@ const FindingSchema = Schema.Struct({
  * Why a folder is no app to serve.
  *
  * - `NotAnAppFolder`: there is no such folder, or no app in it.
- * - `UnsupportedLayout`: an app in the layout of before 2021 (`config.json` or `stitch.json`), which this version does not read.
  * - `Invalid`: an app with errors; `findings` has them and the warnings.
  */
 export const AppFolderErrorReason = Schema.TaggedUnion({
   NotAnAppFolder: { detail: Schema.String },
-  UnsupportedLayout: { file: Schema.String },
   Invalid: { findings: Schema.Array(FindingSchema) }
 })
 
@@ -85,9 +84,6 @@ export class AppFolderError extends Schema.TaggedError<AppFolderError>("@effect-
     switch (reason._tag) {
       case "NotAnAppFolder":
         return `${this.directory} is not an exported app: ${reason.detail}`
-      case "UnsupportedLayout":
-        return `${this.directory} is an app in an older layout (${reason.file}), which this version cannot read yet. ` +
-          "Move it to the layout of 2021: root_config.json, auth/, functions/config.json."
       case "Invalid": {
         const errors = reason.findings.filter((finding) => finding.severity === "error")
         return [`${this.directory} has ${errors.length === 1 ? "an error" : `${errors.length} errors`}:`]
@@ -116,12 +112,9 @@ export const format = (finding: Finding): string =>
 // Reading the folder
 // -----------------------------------------------------------------------------
 
-const roots = ["root_config.json", "realm_config.json"]
-const legacyRoots = ["config.json", "stitch.json"]
-
 const readFolder = Effect.fnUntraced(function*(
   directory: string
-): Effect.fn.Return<Reading.Files, AppFolderError, FileSystem.FileSystem | Path.Path> {
+): Effect.fn.Return<Files, AppFolderError, FileSystem.FileSystem | Path.Path> {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
   const notAnApp = (detail: string) => new AppFolderError({ directory, reason: { _tag: "NotAnAppFolder", detail } })
@@ -150,13 +143,8 @@ const readFolder = Effect.fnUntraced(function*(
   })
   yield* Effect.mapError(list(""), (error) => notAnApp(error.message))
 
-  const root = roots.find((name) => paths.includes(name))
-  if (root === undefined) {
-    const file = legacyRoots.find((name) => paths.includes(name))
-    return yield* file === undefined
-      ? notAnApp("it has no root_config.json or realm_config.json")
-      : new AppFolderError({ directory, reason: { _tag: "UnsupportedLayout", file } })
-  }
+  const root = Reading.roots.find((name) => paths.includes(name))
+  if (root === undefined) return yield* notAnApp(`it has none of ${Reading.roots.join(", ")}`)
   const contents = yield* Effect.forEach(
     paths.filter(Reading.isRead),
     (file) => Effect.map(Effect.result(fs.readFileString(path.join(directory, file))), (text) => [file, text] as const),
@@ -173,10 +161,10 @@ const readFolder = Effect.fnUntraced(function*(
 const examine = (directory: string) => Effect.flatMap(readFolder(directory), Reading.read)
 
 /**
- * Loads an exported app (`root_config.json` or `realm_config.json`, format 20210101).
+ * Loads an exported app, in the layout since 2021 (`root_config.json` or `realm_config.json`) or the one before (`config.json` or
+ * `stitch.json`).
  *
- * Fails with `AppFolderError`: `NotAnAppFolder`, `UnsupportedLayout`, or `Invalid` with every finding when any of them is an
- * error. What is only left aside is in `warnings`.
+ * Fails with `AppFolderError`: `NotAnAppFolder`, or `Invalid` with every finding when any of them is an error. What is only left aside is in `warnings`.
  *
  * @param directory path of the folder that holds the root configuration
  *
@@ -204,7 +192,7 @@ export const load = Effect.fn("AppFolder.load")(function*(
 /**
  * Everything there is to say about an exported app, errors and warnings, by file and line.
  *
- * Fails with `AppFolderError` of reason `NotAnAppFolder` or `UnsupportedLayout`.
+ * Fails with `AppFolderError` of reason `NotAnAppFolder`.
  *
  * ```ts
  * import * as NodeServices from "@effect/platform-node/NodeServices"

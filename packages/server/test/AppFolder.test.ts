@@ -309,20 +309,166 @@ it.layer(NodeServices.layer)("AppFolder", (it) => {
       assert.strictEqual(absent.reason._tag, "NotAnAppFolder")
       assert.match(absent.message, /there is no such folder/)
       const empty = yield* Effect.flip(Effect.flatMap(folder({ "README.md": "x" }), AppFolder.load))
-      assert.match(empty.message, /no root_config.json or realm_config.json/)
+      assert.match(empty.message, /it has none of root_config.json, realm_config.json, config.json, stitch.json/)
       const file = yield* Effect.flip(
         Effect.flatMap(folder({ x: "" }), (directory) => AppFolder.load(`${directory}/x`))
       )
       assert.match(file.message, /it is a file/)
     }))
 
-  it.effect("the layouts of before 2021 are told apart from what is no app", () =>
+  it.effect("an app in the layout of before 2021 equals the same app in that of today", () =>
     Effect.gen(function*() {
-      for (const name of ["config.json", "stitch.json"]) {
-        const { message, reason } = yield* Effect.flip(Effect.flatMap(folder({ [name]: root }), AppFolder.load))
-        assert.deepStrictEqual(reason, { _tag: "UnsupportedLayout", file: name })
-        assert.match(message, /older layout/)
+      const rules = {
+        database: "shop",
+        collection: "orders",
+        roles: [{ name: "owner", apply_when: { owner: "%%user.id" }, read: true, insert: true, delete: true }]
       }
+      const schema = { bsonType: "object", title: "order" }
+      const values = { "values/prices.json": { id: "3", name: "prices", value: { tea: 4 } } }
+      const secrets = { googleSecret: "g" }
+      const { app, warnings } = yield* Effect.flatMap(
+        folder({
+          ...values,
+          "stitch.json": {
+            app_id: "shop-abcde",
+            config_version: 20_180_301,
+            name: "shop",
+            location: "US-VA",
+            deployment_model: "GLOBAL",
+            security: { allowed_request_origins: ["https://shop.example"] },
+            hosting: {},
+            sync: { state: "disabled" },
+            custom_user_data_config: {
+              enabled: true,
+              mongo_service_id: "5e0000000000000000000001",
+              database_name: "shop",
+              collection_name: "people",
+              user_id_field: "userId"
+            }
+          },
+          "auth_providers/anon-user.json": { id: "a1", name: "anon-user", type: "anon-user", disabled: false },
+          "auth_providers/api-key.json": { id: "a2", name: "api-key", type: "api-key", disabled: true },
+          "auth_providers/custom-function.json": {
+            id: "a3",
+            name: "custom-function",
+            type: "custom-function",
+            config: { authFunctionId: "5e0000000000000000000002" },
+            disabled: false
+          },
+          "auth_providers/oauth2-google.json": {
+            id: "a4",
+            name: "oauth2-google",
+            type: "oauth2-google",
+            config: { clientId: "google-id" },
+            secret_config: { clientSecret: "googleSecret" },
+            metadata_fields: [{ required: true, name: "email" }],
+            redirect_uris: ["https://shop.example/back"],
+            disabled: false
+          },
+          "secrets.json": { auth_providers: { "oauth2-google": { clientSecret: "g" } } },
+          "functions/login/config.json": { id: "5e0000000000000000000002", name: "login", private: true },
+          "functions/login/source.js": "exports = ({ id }) => id",
+          "functions/sum/config.json": { id: "f2", name: "sum", private: false, can_evaluate: {} },
+          "functions/sum/source.js": "exports = (a, b) => a + b",
+          "services/mongodb-atlas/config.json": {
+            id: "5e0000000000000000000001",
+            name: "mongodb-atlas",
+            type: "mongodb-atlas",
+            config: { clusterName: "Cluster0" },
+            version: 1
+          },
+          "services/mongodb-atlas/rules/shop.orders.json": { id: "r1", ...rules, schema, filters: [] },
+          "services/gcm/config.json": { id: "s2", name: "gcm", type: "gcm", config: { senderId: "1" } }
+        }),
+        AppFolder.load
+      )
+      assert.deepStrictEqual(warnings, [])
+      const today = yield* load({
+        ...values,
+        "root_config.json": { ...root, allowed_request_origins: ["https://shop.example"] },
+        "auth/providers.json": {
+          "anon-user": { name: "anon-user", type: "anon-user", disabled: false },
+          "api-key": { name: "api-key", type: "api-key", disabled: true },
+          "custom-function": {
+            name: "custom-function",
+            type: "custom-function",
+            config: { authFunctionName: "login" },
+            disabled: false
+          },
+          "oauth2-google": {
+            name: "oauth2-google",
+            type: "oauth2-google",
+            config: { clientId: "google-id" },
+            secret_config: { clientSecret: "googleSecret" },
+            metadata_fields: [{ required: true, name: "email" }],
+            redirect_uris: ["https://shop.example/back"],
+            disabled: false
+          }
+        },
+        "auth/custom_user_data.json": {
+          enabled: true,
+          mongo_service_name: "mongodb-atlas",
+          database_name: "shop",
+          collection_name: "people",
+          user_id_field: "userId"
+        },
+        "secrets.json": secrets,
+        "functions/config.json": [{ name: "login", private: true }, { name: "sum", can_evaluate: {} }],
+        "functions/login.js": "exports = ({ id }) => id",
+        "functions/sum.js": "exports = (a, b) => a + b",
+        "data_sources/mongodb-atlas/config.json": { name: "mongodb-atlas", type: "mongodb-atlas" },
+        "data_sources/mongodb-atlas/shop/orders/rules.json": rules,
+        "data_sources/mongodb-atlas/shop/orders/schema.json": schema,
+        "services/gcm/config.json": { name: "gcm", type: "gcm" }
+      })
+      assert.isTrue(Equal.equals(app, today.app))
+      yield* Effect.gen(function*() {
+        const { call } = yield* Functions.Functions
+        assert.deepStrictEqual(yield* call({ name: "sum", args: [1, 2], caller: Functions.server }), new Int32(3))
+      }).pipe(Effect.provide(Functions.layer(app, { workers: 1 })))
+    }))
+
+  it.effect("what is wrong with an app in the layout of before 2021, or not supported, is told by file and line", () =>
+    Effect.gen(function*() {
+      const findings = yield* Effect.flatMap(
+        folder({
+          "config.json": { app_id: "shop-abcde", name: "shop", config_version: 20_210_101, security: { x: 1 } },
+          "auth_providers/anon-user.json": { name: "anonymous", type: "anon-user", disabled: false },
+          "auth_providers/again.json": { name: "anon-user", type: "anon-user", disabled: false },
+          "auth_providers/mongodb-cloud.json": { name: "mongodb-cloud", type: "mongodb-cloud", disabled: false },
+          "auth_providers/custom-function.json": {
+            type: "custom-function",
+            config: { authFunctionId: "unknown" },
+            disabled: false
+          },
+          "functions/absent/config.json": { name: "absent" },
+          "functions/bare/source.js": "exports = () => 1",
+          "functions/broken/config.json": {
+            name: "broken",
+            private: "no",
+            can_evaluate: { "%%user.id": { "%regex": "a" } }
+          },
+          "functions/broken/source.js": "exports = (",
+          "services/twilio/config.json": { id: "1", name: "twilio", type: "twilio", config: {} },
+          "services/hook/incoming_webhooks/a/source.js": "exports = () => 1",
+          "triggers/t.json": { id: "2", name: "t", type: "AUTHENTICATION" }
+        }),
+        AppFolder.check
+      )
+      assert.deepStrictEqual(findings.map(AppFolder.format), [
+        "auth_providers/anon-user.json:1: error: There is another file for the provider \"anon-user\"",
+        "auth_providers/custom-function.json:3: error: Missing key (authFunctionName)",
+        "auth_providers/mongodb-cloud.json:1: warning: The provider \"mongodb-cloud\" is not supported yet: log-ins with it are refused",
+        "config.json:4: error: Expected config_version 20180301 or 20200603, got 20210101",
+        "config.json:6: warning: The field \"x\" is not supported and is ignored",
+        "functions/absent/config.json:1: error: There is no file functions/absent/source.js for this function",
+        "functions/broken/config.json:3: error: Expected boolean",
+        "functions/broken/config.json:4: error: the operator \"%regex\" is not supported",
+        "functions/broken/source.js:1: error: SyntaxError: Unexpected end of input",
+        "services/hook:1: warning: Services without a type are not supported: context.services.get finds none. Functions reach other servers by context.http",
+        "services/twilio/config.json:4: warning: Services of type \"twilio\" are not supported: context.services.get finds none. Functions reach other servers by context.http",
+        "triggers:1: warning: Triggers are not supported yet; it is ignored"
+      ])
     }))
 
   it.effect("a syntax error in JSON is told by its line", () =>
@@ -547,10 +693,10 @@ it.layer(NodeServices.layer)("AppFolder", (it) => {
       assert.deepStrictEqual(
         findings.map((line) => line.split(": ").slice(0, 2).join(" ")).filter((line) => line.includes("services")),
         [
-          "services:1 warning",
           "services/c/config.json:2 error",
           "services/d/config.json:1 warning",
-          "services/d/config.json:4 warning"
+          "services/d/config.json:4 warning",
+          "services/e/config.json:3 warning"
         ]
       )
     }))
@@ -576,7 +722,7 @@ it.layer(NodeServices.layer)("AppFolder", (it) => {
           "hosting:1 warning",
           "http_endpoints:1 warning",
           "log_forwarders:1 warning",
-          "services:1 warning",
+          "services/push:1 warning",
           "sync:1 warning",
           "triggers:1 warning"
         ]

@@ -3,34 +3,9 @@
  * (server sections 1.5 and 1.10).
  */
 import type * as Schema from "effect/Schema"
-import {
-  type ConfigFile,
-  type Finding,
-  items,
-  type Located,
-  member,
-  members,
-  type Place,
-  placeOf,
-  valueOf
-} from "./configFile.ts"
+import { items, type Located, member, members, placeOf, valueOf } from "./configFile.ts"
+import { type Fields, type FolderReader } from "./folderReader.ts"
 
-/** How a folder is read: see `appReading`. */
-export interface Reader {
-  readonly paths: ReadonlyArray<string>
-  readonly open: (path: string) => ConfigFile | undefined
-  readonly say: (severity: Finding["severity"], place: Place, message: string) => void
-  readonly placed: (path: ReadonlyArray<PropertyKey>, place: Place) => void
-  /** The members of an object under our names; those that are neither known nor in `silent` become warnings. */
-  readonly fieldsOf: (
-    object: Located,
-    path: ReadonlyArray<PropertyKey>,
-    known: { readonly [name: string]: { readonly as: string; readonly optional?: true } },
-    silent: ReadonlyArray<string>
-  ) => Fields
-}
-
-type Fields = { [name: string]: unknown }
 type Path = ReadonlyArray<string | number>
 
 const modern =
@@ -53,9 +28,9 @@ const grantsWriting = (role: Fields): boolean =>
  * The data sources of a folder, as options of an app, and the folders in `services/` that were read.
  */
 export const read = (
-  reader: Reader
+  reader: FolderReader
 ): { readonly dataSources: ReadonlyArray<Fields>; readonly services: ReadonlySet<string> } => {
-  const { fieldsOf, open, paths, placed, say } = reader
+  const { fieldsOf, files: { paths }, open, placed, say } = reader
   const dataSources: Array<Fields> = []
   const services = new Set<string>()
 
@@ -244,3 +219,17 @@ export const read = (
 
   return { dataSources, services }
 }
+
+/** The names of services by the ids that they had in the app which was exported: what refers to them may have no name. */
+export const idsOf = ({ files, open }: FolderReader): ReadonlyMap<string, string> =>
+  new Map(
+    files.paths.flatMap((path) => {
+      const [, name] = /^services\/([^/]+)\/config\.json$/.exec(path) ?? []
+      const config = name === undefined ? undefined : open(path)
+      const id = config === undefined ? undefined : member(config.root, "_id") ?? member(config.root, "id")
+      const named = config === undefined ? undefined : member(config.root, "name")
+      return id === undefined
+        ? []
+        : [[String(valueOf(id)), String(named === undefined ? name : valueOf(named))] as const]
+    })
+  )

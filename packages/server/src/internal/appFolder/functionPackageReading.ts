@@ -6,7 +6,8 @@ import type * as PlatformError from "effect/PlatformError"
 import * as Result from "effect/Result"
 import { packageName } from "../functions/functionPackages.ts"
 import { modules } from "../functions/functionSource.ts"
-import { type ConfigFile, type Finding, member, members, type Place, placeOf } from "./configFile.ts"
+import { member, members, placeOf } from "./configFile.ts"
+import { type FolderReader, top } from "./folderReader.ts"
 
 type Contents = ReadonlyMap<string, Result.Result<string, PlatformError.PlatformError>>
 
@@ -37,13 +38,6 @@ export const manifests = (contents: Contents): ReadonlyArray<string> => {
   return typeof names === "object" && names !== null ? Object.keys(names).filter(isName).map(manifestOf) : []
 }
 
-/** How a folder is read: see `appReading`. */
-export interface Reader {
-  readonly files: { readonly directory: string; readonly paths: ReadonlyArray<string>; readonly contents: Contents }
-  readonly open: (path: string) => ConfigFile | undefined
-  readonly say: (severity: Finding["severity"], place: Place, message: string) => void
-}
-
 // By what is written on it: what a package really answers to require is seen when a function does.
 const isEsModule = ({ exports, main, type }: { readonly [name: string]: unknown }): boolean =>
   type === "module" && !/cjs|commonjs|"require"/i.test(JSON.stringify([main, exports]))
@@ -52,9 +46,8 @@ const requires = /\brequire\(\s*(["'`])([^"'`\n]+)\1\s*\)/g
 
 /** The packages of a folder as an option of an app; nothing when it has none. */
 export const read = (
-  { files, open, say }: Reader
+  { files, open, say }: FolderReader
 ): { readonly folder: string; readonly names: ReadonlyArray<string> } | undefined => {
-  const top = (file: string): Place => ({ file, line: 1 })
   const archive = files.paths.find((path) => /^functions\/node_modules\.(tar|tgz|zip|gz|bz2|br|xz)/.test(path))
   if (archive !== undefined) {
     say(

@@ -2,11 +2,11 @@
  * Push services in the files of an exported app: `services/<name>/config.json` of type `gcm` (server sections 1.10 and 8.3).
  */
 import { member, placeOf, valueOf } from "./configFile.ts"
-import type { Reader } from "./dataSourceReading.ts"
+import type { FolderReader } from "./folderReader.ts"
 
 /** The push services of a folder, as options of an app, and the folders in `services/` that were read. */
 export const read = (
-  { fieldsOf, open, paths, say }: Reader
+  { fieldsOf, files: { paths }, open, say }: FolderReader
 ): {
   readonly pushServices: ReadonlyArray<{ readonly [name: string]: unknown }>
   readonly services: ReadonlySet<string>
