@@ -404,7 +404,7 @@ export const contract = <E>(name: string, layer: Layer.Layer<SessionStorage, E>)
     )
 
     law(
-      "lets a damaged record, or another user's, cost one user, whose next log-in replaces it",
+      "lets a damaged record, or one of another user or app, cost one user, whose next log-in replaces it",
       ([first, second], appId) =>
         Effect.gen(function*() {
           const ann = { appId, userId: "ann" }
@@ -412,7 +412,11 @@ export const contract = <E>(name: string, layer: Layer.Layer<SessionStorage, E>)
           yield* first.run(changes.logIn(bob))
           const { row } = yield* first.storage.read(bob)
           const others = yield* Option.getOrThrow(row).record
-          for (const record of ["", "{", "null", "[]", "{\"version\":1}", "<html>", others]) {
+          // The same user of another app, as one row may be copied to another.
+          const elsewhere = { appId: `${appId}, another`, userId: "ann" }
+          yield* first.run(changes.logIn(elsewhere))
+          const anotherApps = yield* Option.getOrThrow((yield* first.storage.read(elsewhere)).row).record
+          for (const record of ["", "{", "null", "[]", "{\"version\":1}", "<html>", others, anotherApps]) {
             const { row } = yield* first.storage.read(ann)
             const expected = Option.match(row, { onNone: () => 0, onSome: (row) => row.generation })
             yield* first.storage.write(ann, { ...write, expected, record: Option.some(record) })

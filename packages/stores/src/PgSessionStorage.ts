@@ -2,14 +2,14 @@
  * Sessions in a PostgreSQL database that processes share: like `SqlSessionStorage`, but told of changes by the database
  * (`LISTEN` and `NOTIFY`) instead of asking for them. Needs `@effect/sql-pg`.
  */
-import { TokenStoreError } from "@effect-realm/client/ClientError"
+import type { TokenStoreError } from "@effect-realm/client/ClientError"
 import { SessionStorage } from "@effect-realm/client/SessionStorage"
 import { PgClient } from "@effect/sql-pg/PgClient"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { SqlClient } from "effect/sql/SqlClient"
-import type { SqlError } from "effect/sql/SqlError"
 import { listening } from "./internal/doorbell.ts"
+import { unavailable } from "./internal/failure.ts"
 import * as Identifier from "./internal/identifier.ts"
 import * as SqlSessionStorage from "./SqlSessionStorage.ts"
 
@@ -19,15 +19,14 @@ import * as SqlSessionStorage from "./SqlSessionStorage.ts"
 
 const channel = "effect_realm_sessions"
 
-const unavailable = (error: SqlError): TokenStoreError =>
-  new TokenStoreError({
-    reason: { _tag: "Unavailable", detail: `the database tells of no changes: ${error.message}`, cause: error.reason }
-  })
-
 const make = Effect.gen(function*() {
   const client = yield* PgClient
   return yield* SqlSessionStorage.make({
-    news: yield* listening(client.listen(channel), ({ payload }) => Identifier.read(payload), unavailable),
+    news: yield* listening(
+      client.listen(channel),
+      ({ payload }) => Identifier.read(payload),
+      unavailable("the database tells of no changes")
+    ),
     notify: (sql, appId) => sql`pg_notify(${channel}, ${appId})`
   })
 })

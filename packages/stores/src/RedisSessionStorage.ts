@@ -2,7 +2,6 @@
  * Sessions in a Redis that processes share, through Effect's own `Redis` service: each change is one script, a lease ends
  * by the clock of Redis, and changes are read from a stream. All keys of an app are in one slot of a cluster.
  */
-import { TokenStoreError } from "@effect-realm/client/ClientError"
 import { type Page, type Row, SessionStorage } from "@effect-realm/client/SessionStorage"
 import type { Outcome, SessionKey } from "@effect-realm/client/TokenStore"
 import * as Duration from "effect/Duration"
@@ -12,6 +11,7 @@ import * as Option from "effect/Option"
 import * as Redis from "effect/persistence/Redis"
 import * as Stream from "effect/Stream"
 import { listening } from "./internal/doorbell.ts"
+import { unavailable } from "./internal/failure.ts"
 import * as Identifier from "./internal/identifier.ts"
 import * as Scripts from "./internal/redisScripts.ts"
 
@@ -19,13 +19,9 @@ import * as Scripts from "./internal/redisScripts.ts"
 // Constructors
 // -----------------------------------------------------------------------------
 
-const unavailable = (error: Redis.RedisError): TokenStoreError => {
-  const { cause } = error
-  const detail = cause instanceof Error ? cause.message : String(cause)
-  return new TokenStoreError({ reason: { _tag: "Unavailable", detail: `Redis says: ${detail}`, cause } })
-}
+const failed = unavailable("Redis says")
 
-const available = Effect.mapError(unavailable)
+const available = Effect.mapError(failed)
 
 const channel = "effect-realm:written"
 
@@ -113,7 +109,7 @@ const make = Effect.gen(function*() {
           hasMore
         }
       })),
-    news: yield* listening(redis.subscribe(channel), ({ message }) => Identifier.read(message), unavailable)
+    news: yield* listening(redis.subscribe(channel), ({ message }) => Identifier.read(message), failed)
   })
 })
 

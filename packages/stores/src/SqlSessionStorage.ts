@@ -2,7 +2,7 @@
  * Sessions in a SQL database that processes share: SQLite or PostgreSQL, through any `SqlClient` of Effect. Changes of
  * other processes are seen by asking for them; over PostgreSQL, `PgSessionStorage` is told of them instead.
  */
-import { TokenStoreError } from "@effect-realm/client/ClientError"
+import type { TokenStoreError } from "@effect-realm/client/ClientError"
 import { type Page, type Row, SessionStorage, type Write } from "@effect-realm/client/SessionStorage"
 import type { Outcome, SessionKey } from "@effect-realm/client/TokenStore"
 import * as Data from "effect/Data"
@@ -14,6 +14,7 @@ import { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import type { Fragment } from "effect/sql/Statement"
 import * as Stream from "effect/Stream"
+import { unavailable } from "./internal/failure.ts"
 import * as Identifier from "./internal/identifier.ts"
 import * as Migrations from "./internal/sqlMigrations.ts"
 
@@ -53,10 +54,7 @@ type Joined<Columns> = AppColumns & { readonly [Name in keyof Columns]: Columns[
 // Constructors
 // -----------------------------------------------------------------------------
 
-const unavailable = (error: SqlError): TokenStoreError =>
-  new TokenStoreError({
-    reason: { _tag: "Unavailable", detail: `the database says: ${error.message}`, cause: error.reason }
-  })
+const available = Effect.mapError(unavailable("the database says"))
 
 const pageSize = 256
 const kept = 2048
@@ -109,8 +107,6 @@ export const make = Effect.fnUntraced(function*(
     pg: () => sql.literal("CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)"),
     orElse: () => sql.literal("CAST(unixepoch('subsec') * 1000 AS integer)")
   })
-
-  const available = Effect.mapError(unavailable)
 
   /** Takes the app's next number, and with it the app's lock until the transaction ends. */
   const next = (appId: string, anonymousUser: Option.Option<string>, deviceId: Option.Option<string>) =>

@@ -10,6 +10,7 @@ import { SqlClient } from "effect/sql/SqlClient"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { inspect } from "node:util"
 import * as SessionStorageContract from "../../client/test/SessionStorage.contract.ts"
 import * as TokenStoreContract from "../../client/test/TokenStore.contract.ts"
 import * as PgSessionStorage from "../src/PgSessionStorage.ts"
@@ -67,13 +68,20 @@ describe.skipIf(!Postgres.isInstalled)("PgSessionStorage", () => {
     })
   )
 
-  it.live("fails typed when the password is wrong or nobody answers", () =>
+  it.live("says what PostgreSQL says when it lets nobody in, or is not there", () =>
     Effect.gen(function*() {
-      for (const wrong of [{ password: Redacted.make("wrong") }, { host: "/nowhere" }]) {
-        const layer = Layer.provide(PgSessionStorage.layer, PgClient.layer({ ...instance.config, ...wrong }))
-        const error = yield* Effect.flip(Effect.scoped(Layer.build(layer)))
-        assert.include(["SqlError", "TokenStoreError"], error._tag)
-        assert.notInclude(String(error), "wrong")
+      const refused = {
+        "password authentication failed for user \"tester\"": { password: Redacted.make("guessed") },
+        "password authentication failed for user \"stranger\"": { username: "stranger" },
+        "database \"nowhere\" does not exist": { database: "nowhere" },
+        "connect ENOENT /nowhere/.s.PGSQL.5432": { host: "/nowhere" }
+      }
+      for (const [words, wrong] of Object.entries(refused)) {
+        const error = yield* Effect.flip(Effect.scoped(Layer.build(at({ ...instance.config, ...wrong }))))
+        assert.isTrue(error._tag === "TokenStoreError" && error.reason._tag === "Unavailable")
+        assert.include(error.message, words)
+        assert.include(error.message, "Check the storage behind it, then try again.")
+        assert.notInclude(inspect(error, { depth: 10 }), "guessed")
       }
     }))
 })

@@ -8,6 +8,7 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import * as Redis from "effect/persistence/Redis"
+import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as SessionStorageContract from "../../client/test/SessionStorage.contract.ts"
 import * as TokenStoreContract from "../../client/test/TokenStore.contract.ts"
@@ -112,6 +113,34 @@ describe.skipIf(!Instance.isInstalled)("RedisSessionStorage", () => {
 })
 
 describe.skipIf(!Instance.isInstalled)("RedisSessionStorage", () => {
+  it.live("overwrites nothing when Redis is full or lets nobody in any more, says so, and goes on after it", () =>
+    Effect.gen(function*() {
+      const instance = yield* Instance.make
+      const store = yield* open(instance)
+      const key = { appId: "shop", userId: "ann" }
+      const inStore = Effect.provideService(TokenStore.TokenStore, store)
+      const generation = TokenStoreContract.generation(key)
+      const send = yield* Effect.map(
+        Layer.build(connected(instance.path)),
+        (context) => Context.get(context, Redis.Redis).send
+      )
+      yield* inStore(TokenStoreContract.changes.logIn(key))
+
+      yield* send("CONFIG", "SET", "maxmemory", "1")
+      const full = yield* Effect.flip(inStore(TokenStoreContract.changes.refresh(key)))
+      assert.include(full.message, "The token store failed: Redis says: OOM command not allowed")
+      assert.strictEqual(yield* inStore(generation), 1)
+      yield* send("CONFIG", "SET", "maxmemory", "0")
+      yield* inStore(TokenStoreContract.changes.refresh(key))
+
+      yield* send("CONFIG", "SET", "requirepass", "another")
+      yield* send("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+      const refused = yield* Effect.flip(store.get(key))
+      assert.strictEqual(refused.reason._tag, "Unavailable")
+      yield* send("CONFIG", "SET", "requirepass", "")
+      yield* Effect.retry(inStore(TokenStoreContract.changes.logOut(key)), Schedule.spaced("20 millis"))
+    }).pipe(Effect.scoped, Effect.provide(Logger.layer([]))))
+
   outage(
     "Redis has crashed",
     Effect.map(Instance.make, ({ path, start, stop }) => ({ place: at(path), begin: stop, end: start }))

@@ -1,9 +1,12 @@
-import { TokenStore } from "@effect-realm/client"
+import { type Session, TokenStore } from "@effect-realm/client"
 import type { TokenStoreError } from "@effect-realm/client/ClientError"
 import type { SessionStorage } from "@effect-realm/client/SessionStorage"
 import { afterAll, assert, describe, it } from "@effect/vitest"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
 import { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
@@ -25,6 +28,8 @@ const file = () => join(directory, `${files++}.sqlite`)
 const shared = file()
 
 const layerSqlite = (filename: string) => Layer.provide(SqlSessionStorage.layer, SqliteClient.layer({ filename }))
+
+const tokensOf = ({ tokens }: Session.Session) => tokens && Redacted.value(tokens.accessToken)
 
 /** What a storage over a client that cannot be used fails with, as soon as it is made. */
 const refusal = (layer: Layer.Layer<SessionStorage, TokenStoreError | SqlError>) =>
@@ -75,6 +80,49 @@ describe("SqlSessionStorage over SQLite", () => {
         version: 7
       })
     }))
+
+  it.live("overwrites nothing when the disk is full, says so, and goes on when there is room", () =>
+    Effect.gen(function*() {
+      const sql = yield* SqlClient
+      const store = yield* TokenStore.TokenStore
+      const key = { appId: "shop", userId: "ann" }
+      yield* TokenStoreContract.changes.logIn(key)
+      const before = yield* store.get(key)
+      const [pages] = yield* sql<{ readonly page_count: number }>`PRAGMA page_count`
+      yield* sql`PRAGMA max_page_count = ${sql.literal(String(pages!.page_count))}`
+      const error = yield* Effect.flip(TokenStoreContract.changes.refresh(key, "x".repeat(100_000)))
+      assert.strictEqual(
+        error.message,
+        "The token store failed: the database says: database or disk is full. " +
+          "Check the storage behind it, then try again."
+      )
+      assert.deepStrictEqual(Option.map(yield* store.get(key), tokensOf), Option.map(before, tokensOf))
+      yield* sql`PRAGMA max_page_count = 1000000`
+      assert.isTrue(Option.isSome(yield* TokenStoreContract.changes.refresh(key, "x".repeat(100_000))))
+    }).pipe(
+      Effect.provide(Layer.suspend(() =>
+        Layer.provideMerge(
+          Layer.provide(TokenStore.layerStorage, SqlSessionStorage.layer),
+          SqliteClient.layer({ filename: file() })
+        )
+      ))
+    ))
+
+  it.live("leaves tables of somebody else alone that have the same name, and says so", () =>
+    Effect.gen(function*() {
+      const filename = file()
+      const foreign = Layer.build(SqliteClient.layer({ filename }))
+      const sql = Context.get(yield* foreign, SqlClient)
+      yield* sql`CREATE TABLE effect_realm_sessions (id integer, note text)`
+      yield* sql`INSERT INTO effect_realm_sessions VALUES (1, 'mine')`
+      const reason = yield* refusal(layerSqlite(filename))
+      assert.strictEqual(reason._tag, "Unavailable")
+      assert.include(
+        reason._tag === "Unavailable" && reason.detail,
+        "could not be made: table effect_realm_sessions already exists"
+      )
+      assert.deepStrictEqual({ ...(yield* sql`SELECT * FROM effect_realm_sessions`)[0] }, { id: 1, note: "mine" })
+    }).pipe(Effect.scoped))
 
   it.live("fails typed when the file is no database or its folder is not there, and changes nothing", () =>
     Effect.gen(function*() {

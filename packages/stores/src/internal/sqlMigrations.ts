@@ -3,6 +3,7 @@ import { TokenStoreError } from "@effect-realm/client/ClientError"
 import * as Effect from "effect/Effect"
 import * as Migrator from "effect/sql/Migrator"
 import { SqlClient } from "effect/sql/SqlClient"
+import { unavailable } from "./failure.ts"
 
 const table = "effect_realm_migrations"
 
@@ -57,10 +58,7 @@ const tables = Effect.gen(function*() {
 const migrations = { "0001_tables": tables }
 const version = Object.keys(migrations).length
 
-const unavailable = (error: { readonly message: string }): TokenStoreError =>
-  new TokenStoreError({
-    reason: { _tag: "Unavailable", detail: `the tables for sessions could not be made: ${error.message}`, cause: error }
-  })
+const failed = unavailable("the tables for sessions could not be made")
 
 /** Brings the tables up to date, or fails when a newer version did. Processes that start together do it once. */
 export const run: Effect.Effect<void, TokenStoreError, SqlClient> = Effect.gen(function*() {
@@ -68,12 +66,12 @@ export const run: Effect.Effect<void, TokenStoreError, SqlClient> = Effect.gen(f
   yield* sql.onDialectOrElse({
     pg: () => Effect.void,
     sqlite: () => Effect.void,
-    orElse: () => Effect.fail(unavailable({ message: "sessions can be kept in SQLite and PostgreSQL" }))
+    orElse: () => Effect.fail(failed({ message: "sessions can be kept in SQLite and PostgreSQL" }))
   })
-  yield* Effect.mapError(Migrator.make({})({ loader: Migrator.fromRecord(migrations), table }), unavailable)
+  yield* Effect.mapError(Migrator.make({})({ loader: Migrator.fromRecord(migrations), table }), failed)
   const [latest] = yield* Effect.mapError(
     sql<{ readonly version: number }>`SELECT max(migration_id) AS version FROM ${sql(table)}`,
-    unavailable
+    failed
   )
   const found = Number(latest?.version)
   if (found > version) {
