@@ -1,6 +1,7 @@
 /**
  * Sessions in a Redis that processes share, through Effect's own `Redis` service: each change is one script, a lease ends
- * by the clock of Redis, and changes are read from a stream. All keys of an app are in one slot of a cluster.
+ * by the clock of Redis, and changes are read from a stream. All keys of an app are in one slot of a cluster, to which
+ * `RedisCluster` connects.
  */
 import { type Page, type Row, SessionStorage } from "@effect-realm/client/SessionStorage"
 import type { Outcome, SessionKey } from "@effect-realm/client/TokenStore"

@@ -21,9 +21,10 @@ import { setBack } from "./setBack.ts"
 const connected = (path: string, database = 0) =>
   NodeRedis.layer({ disableOfflineQueue: true, database, socket: { path, tls: false } })
 
-const over = (instance: () => Instance.Redis, database = 0) => Layer.suspend(() => connected(instance().path, database))
+const over = (instance: () => Instance.Instance, database = 0) =>
+  Layer.suspend(() => connected(instance().path, database))
 
-const open = (instance: Instance.Redis) =>
+const open = (instance: Instance.Instance) =>
   Effect.map(
     Layer.build(Layer.fresh(
       TokenStore.layerStorage.pipe(
@@ -38,7 +39,7 @@ const at = (path: string) => Layer.provide(RedisSessionStorage.layer, connected(
 
 describe.skipIf(!Instance.isInstalled)("RedisSessionStorage", () => {
   const scope = Scope.makeUnsafe()
-  let instance: Instance.Redis
+  let instance: Instance.Instance
   beforeAll(async () => {
     instance = await Effect.runPromise(Scope.provide(Instance.make, scope))
   })
