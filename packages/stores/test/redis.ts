@@ -97,7 +97,7 @@ export const cluster: Effect.Effect<ReadonlyArray<Node>, never, Scope.Scope> = E
       const [port, bus] = [yield* freePort, yield* freePort]
       const server = yield* serve(() =>
         [
-          `--port ${port} --cluster-port ${bus} --bind 127.0.0.1 --cluster-enabled yes --cluster-node-timeout 1000`,
+          `--port ${port} --cluster-port ${bus} --bind 127.0.0.1 --cluster-enabled yes --cluster-node-timeout 10000`,
           // Slots of nodes that live are served while another is down.
           "--cluster-require-full-coverage no"
         ].flatMap((options) => options.split(" "))
