@@ -16,6 +16,7 @@ import * as ServerStart from "./ServerStart.ts"
 import * as SessionHeap from "./SessionHeap.ts"
 import type { Sizes } from "./Sizes.ts"
 import * as StoreSize from "./StoreSize.ts"
+import * as Watching from "./Watching.ts"
 
 /** The parts of the bench by name; each answers some rows. */
 export const parts: {
@@ -30,6 +31,7 @@ export const parts: {
   bundle: BundleSize.rows,
   functions: FunctionRuns.rows,
   documents: DocumentOperations.rows,
+  watch: Watching.rows,
   server: ServerLoad.rows,
   start: ServerStart.rows
 }

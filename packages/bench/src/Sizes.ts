@@ -20,6 +20,8 @@ export interface Sizes {
   readonly usersOfRealmWeb: number
   /** How many documents a collection holds. */
   readonly documents: { readonly few: number; readonly many: number }
+  /** How many watch a collection. */
+  readonly watchers: { readonly few: number; readonly some: number; readonly many: number }
 }
 
 export const full: Sizes = {
@@ -30,7 +32,8 @@ export const full: Sizes = {
   callers: 1000,
   users: { few: 10, some: 1000, many: 100_000 },
   usersOfRealmWeb: 400,
-  documents: { few: 1000, many: 100_000 }
+  documents: { few: 1000, many: 100_000 },
+  watchers: { few: 1, some: 100, many: 1000 }
 }
 
 export const tiny: Sizes = {
@@ -41,5 +44,6 @@ export const tiny: Sizes = {
   callers: 10,
   users: { few: 1, some: 2, many: 3 },
   usersOfRealmWeb: 3,
-  documents: { few: 10, many: 20 }
+  documents: { few: 10, many: 20 },
+  watchers: { few: 1, some: 2, many: 3 }
 }
