@@ -229,19 +229,23 @@ describe("Collection.watch against the server", { timeout: 30_000 }, () => {
       }
     }))
 
-  it.effect("ends when its user logs out", () =>
+  it.effect("ends at once when its user logs out, also where the server hears nothing of it", () =>
     Effect.gen(function*() {
-      const user = yield* RealmTest.anonymousUser
-      const stored = (yield* Database.Database).collection(orders)
-      const reading = yield* following(watched(user))
-      assert.deepStrictEqual(yield* reading.next(1), ["Opened"])
-      yield* User.logOut(user)
-      yield* stored.insertOne({ _id: 1, n: 1 })
-      const exit = yield* reading.end
-      const error = Exit.isFailure(exit) ? Option.getOrUndefined(Cause.findErrorOption(exit.cause)) : undefined
-      assert.strictEqual(error?._tag, "NotLoggedInError")
-      assert.deepStrictEqual(yield* reading.now, [])
-    }).pipe(Effect.scoped, Effect.provide(layer)))
+      for (const plan of [Faults.none, Faults.at({ endpoint: "deleteSession" }, Faults.dropBefore)]) {
+        yield* Effect.gen(function*() {
+          const user = yield* RealmTest.anonymousUser
+          const stored = (yield* Database.Database).collection(orders)
+          const reading = yield* following(watched(user))
+          assert.deepStrictEqual(yield* reading.next(1), ["Opened"])
+          yield* Effect.ignore(Faults.inject(plan)(User.logOut(user)))
+          yield* stored.insertOne({ _id: 1, n: 1 })
+          assert.deepStrictEqual(yield* reading.now, [])
+          const exit = yield* Fiber.await(reading.fiber)
+          const error = Exit.isFailure(exit) ? Option.getOrUndefined(Cause.findErrorOption(exit.cause)) : undefined
+          assert.strictEqual(error?._tag === "NotLoggedInError" && error.state, "LoggedOut")
+        }).pipe(Effect.scoped, Effect.provide(layer))
+      }
+    }))
 
   it.effect("goes by the custom data of now, whatever the token of its user says", () =>
     Effect.gen(function*() {

@@ -17,11 +17,14 @@ import * as Schedule from "effect/Schedule"
 import * as SchemaParser from "effect/SchemaParser"
 import * as Stream from "effect/Stream"
 import type { ChangeEvent } from "../ChangeEvent.ts"
-import { type InvalidResponseError, TransportError } from "../ClientError.ts"
-import type { TokenStore } from "../TokenStore.ts"
+import { type InvalidResponseError, NotLoggedInError, TransportError } from "../ClientError.ts"
+import { isLoggedIn, type Session } from "../Session.ts"
+import { TokenStore } from "../TokenStore.ts"
+import type { Snapshot, UserEvent } from "../UserEvent.ts"
 import * as Documents from "./documents.ts"
 import * as Guards from "./guards.ts"
 import * as Operation from "./operation.ts"
+import * as Sessions from "./session.ts"
 import * as StreamCalls from "./streamCalls.ts"
 
 export type WatchError = StreamCalls.StreamError | Ejson.EjsonError
@@ -104,6 +107,34 @@ const serverEnded = /* @__PURE__ */ new TransportError({
   route: Endpoint.streamFunction.path,
   reason: { _tag: "Unreachable", detail: "the server ended the stream" }
 })
+
+/** How a user has left, if he has. That the server has ended the session, it says itself. */
+const leftAs = (change: UserEvent | Snapshot<Option.Option<Session>>): NotLoggedInError["state"] | undefined => {
+  switch (change._tag) {
+    case "Snapshot":
+      return Option.isNone(change.state) ? "Removed" : isLoggedIn(change.state.value) ? undefined : "LoggedOut"
+    case "Removed":
+      return "Removed"
+    case "LoggedOut":
+      return change.reason === "SessionEnded" ? undefined : "LoggedOut"
+    default:
+      return undefined
+  }
+}
+
+/** Fails when the user leaves, here or in another process, also where the server cannot be told (law 5). */
+const departure = (user: Sessions.UserRef): Effect.Effect<never, NotLoggedInError, TokenStore> =>
+  Effect.flatMap(TokenStore, (store) =>
+    store.changes(Sessions.key(user)).pipe(
+      Stream.runForEach((change) => {
+        const state = leftAs(change)
+        return state === undefined ? Effect.void : Effect.fail(new NotLoggedInError({ userId: user.id, state }))
+      }),
+      // A store that was out of reach begins with what is there now.
+      Effect.retry({ while: (error) => error._tag === "TokenStoreError", schedule: defaultReconnect }),
+      Effect.catchTag("TokenStoreError", () => Effect.never),
+      Effect.andThen(Effect.never)
+    ))
 
 /** Pauses by a schedule, from its beginning again after each reset; fails when it ends. */
 const pausing = (schedule: Schedule.Schedule<unknown, WatchError>) => {
@@ -202,7 +233,10 @@ export const watch = <A>(
         if (failure === undefined) return connect(state)
         if (state.recovered) pause.reset()
         return Effect.andThen(pause.next(failure), connect(state))
-      })).pipe(Stream.flatMap((connection) => connection))
+      })).pipe(
+        Stream.flatMap((connection) => connection),
+        Stream.interruptWhen(departure(collection.user))
+      )
     }),
     { ...Documents.about(collection), endpoint: Endpoint.streamFunction }
   )
