@@ -245,19 +245,39 @@ export { findOneAndDelete, findOneAndReplace, findOneAndUpdate } from "./interna
  * again then what depends on the changes. A server that is not ours cannot, and is seen to be open by its first event.
  *
  * A document that does not fit the schema is told as `Mismatch`, and the stream goes on. It ends when it is interrupted, and
- * fails when the server refuses for good: the session has ended, the rules do not allow it, `resumeAfter` is too old
- * (`DataError`, reason `ChangeStreamHistoryLost`).
+ * fails when the user logs out (`NotLoggedInError`) or the server refuses for good: the session has ended, the rules do not
+ * allow it, `resumeAfter` is too old (`DataError`, reason `ChangeStreamHistoryLost`).
  *
- * ```ts no-run
+ * ```ts
  * import { Collection, User } from "@effect-realm/client"
- * import { Console, Effect, Schema, Stream } from "effect"
+ * import { AppDefinition } from "@effect-realm/server"
+ * import { RealmTest } from "@effect-realm/testing"
+ * import { Effect, Schema, Stream } from "effect"
  *
- * const Order = Schema.Struct({ _id: Schema.String, total: Schema.Int })
- * export const program = (user: User.User) =>
- *   User.mongoClient(user).db("shop").collection("orders", Order).pipe(
- *     Collection.watch({ filter: { operationType: "insert" } }),
- *     Stream.runForEach((event) => event._tag === "Insert" ? Console.log(event.fullDocument.total) : Effect.void)
+ * const Order = Schema.Struct({ _id: Schema.Int, total: Schema.Int })
+ * const program = Effect.gen(function*() {
+ *   const user = yield* RealmTest.anonymousUser
+ *   const orders = User.mongoClient(user).db("shop").collection("orders", Order)
+ *   return yield* orders.pipe(
+ *     Collection.watch({ filter: { "fullDocument.total": { $gte: 10 } } }),
+ *     Stream.tap((event) =>
+ *       event._tag === "Opened"
+ *         ? Collection.insertMany(orders, [{ _id: 1, total: 3 }, { _id: 2, total: 30 }])
+ *         : Effect.void
+ *     ),
+ *     Stream.flatMap((event) => event._tag === "Insert" ? Stream.succeed(event.fullDocument) : Stream.empty),
+ *     Stream.take(1),
+ *     Stream.runCollect
  *   )
+ * })
+ *
+ * const everything = { name: "everybody", applyWhen: {}, read: true, write: true, insert: true }
+ * const app = AppDefinition.make({
+ *   appId: "shop-abcde",
+ *   authProviders: { anonymous: {} },
+ *   dataSources: [{ defaultRule: { roles: [everything] } }]
+ * })
+ * await Effect.runPromise(Effect.provide(program, RealmTest.layer({ app }))) // => [{ _id: 2, total: 30 }]
  * ```
  */
 export const watch: {

@@ -21,7 +21,9 @@ const members = {
   "Credentials.": ["anonymous", "emailPassword", "function", "apiKey", "jwt", "google"],
   "": ["registerUser", "confirmUser", "resendConfirmationEmail", "retryCustomConfirmation", "resetPassword"]
     .concat(["sendResetPasswordEmail", "callResetPasswordFunction", "create", "fetch", "fetchAll", "delete", "enable"])
-    .concat(["disable", "register", "deregister", "find", "insertOne", "updateOne", "deleteMany", "aggregate", "watch"])
+    .concat(["disable", "register", "deregister", "find", "findOne", "count", "aggregate", "insertOne", "insertMany"])
+    .concat(["updateOne", "updateMany", "deleteOne", "deleteMany", "findOneAndUpdate", "findOneAndReplace"])
+    .concat(["findOneAndDelete", "watch"])
 }
 
 describe("the table from the Realm SDK", () => {
