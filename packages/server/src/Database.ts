@@ -3,28 +3,22 @@
  *
  * One service, whatever the engine. The embedded engine is a file, or memory, on `node:sqlite`.
  */
-import { ObjectId } from "bson"
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
-import * as Result from "effect/Result"
+import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { DatabaseSync } from "node:sqlite"
 import { fileURLToPath } from "node:url"
 import type { ChangeLogOptions, Watched, WatchOptions } from "./ChangeStream.ts"
+import type { Access } from "./DatabaseAccess.ts"
 import type { DatabaseError } from "./DatabaseError.ts"
-import { exactDocument, type Fields, native } from "./internal/engine/bsonValue.ts"
-import type { BulkOutcome } from "./internal/engine/bulkWrite.ts"
 import type { Retention } from "./internal/engine/changeLog.ts"
-import { changeStream, look } from "./internal/engine/changeStream.ts"
-import { type Access as EngineAccess, parseQuery } from "./internal/engine/documentSearch.ts"
-import type { UpdateOutcome } from "./internal/engine/documentWrites.ts"
+import * as EngineCollection from "./internal/engine/engineCollection.ts"
 import { failure } from "./internal/engine/failure.ts"
-import { type Explanation as EngineExplanation, type OneChange, SqliteEngine } from "./internal/engine/sqliteEngine.ts"
+import { SqliteEngine } from "./internal/engine/sqliteEngine.ts"
 import { close, openFile, openMemory, toDatabaseError } from "./internal/engine/sqliteFile.ts"
 
 export type {
@@ -39,6 +33,7 @@ export type {
   Watched,
   WatchOptions
 } from "./ChangeStream.ts"
+export type { Access, Change } from "./DatabaseAccess.ts"
 export { DatabaseError, DatabaseErrorReason } from "./DatabaseError.ts"
 
 /** A document: JavaScript values and the classes of `bson` 7. Fields that are `undefined` are not stored. */
@@ -154,91 +149,6 @@ export interface BulkWriteResult {
 export interface BulkWriteOptions {
   readonly ordered?: boolean | undefined
 }
-
-/** What a write is about to make of one document: an insertion has no `before`, a deletion no `after`. */
-export interface Change {
-  readonly before: Option.Option<Document>
-  readonly after: Option.Option<Document>
-}
-
-/**
- * What one caller may see of a collection and do to it. Every operation of a handle that was made with it goes through it;
- * what it refuses, the operation fails with, and nothing was changed then.
- *
- * All of it is asked within the operation, between the reading and the writing, so it answers at once and changes nothing. A
- * refusal that says what it lacks can be met by finding that out and asking again.
- *
- * @example
- * ```ts
- * import * as assert from "node:assert/strict"
- * import { Database } from "@effect-realm/server"
- * import * as Effect from "effect/Effect"
- * import * as Option from "effect/Option"
- * import * as Result from "effect/Result"
- *
- * const ann: Database.Access<"NotYours"> = {
- *   scope: { $or: [{ owner: "ann" }, { shared: true }] },
- *   see: ({ secret: _, ...document }) => Result.succeed(Option.some(document)),
- *   judge: ({ after, before }) =>
- *     [before, after].every((image) => Option.isNone(image) || image.value["owner"] === "ann")
- *       ? Result.void
- *       : Result.fail("NotYours")
- * }
- *
- * const program = Effect.gen(function*() {
- *   const database = yield* Database.Database
- *   const namespace = { database: "app", collection: "notes" }
- *   yield* database.collection(namespace).insertMany([
- *     { _id: 1, owner: "ann", secret: 7 },
- *     { _id: 2, owner: "bob", shared: true },
- *     { _id: 3, owner: "bob" }
- *   ])
- *   const notes = database.collection(namespace, { access: ann })
- *   assert.deepEqual(yield* notes.find({}), [{ _id: 1, owner: "ann" }, { _id: 2, owner: "bob", shared: true }])
- *   assert.equal(yield* notes.count({ secret: 7 }), 0)
- *   assert.equal(yield* Effect.flip(notes.deleteMany({})), "NotYours")
- * })
- *
- * await Effect.runPromise(Effect.provide(program, Database.layerMemory))
- * ```
- */
-export interface Access<Refusal> {
-  /** The documents that are there for him, as they are stored; an index may answer it. All of them when not set. */
-  readonly scope?: Filter | undefined
-  /**
-   * A stored document as he sees it: without the fields he does not, or none at all. Filters, sorts, projections and pipelines
-   * look at this and nothing else. It leaves fields out, `_id` never, and changes nothing else.
-   */
-  readonly see?: ((document: Document) => Result.Result<Option.Option<Document>, Refusal>) | undefined
-  /**
-   * Whether every document that he sees shows at a path what is stored there: then an index may answer a sort by the path, and
-   * any filter on it. It need not know of all such paths; of none when not set.
-   */
-  readonly shows?: ((path: string) => boolean) | undefined
-  /**
-   * Whether a document that was found may be updated or replaced at all, as far as that does not depend on what becomes of it.
-   * It is asked before: an update that cannot be applied would tell of fields that are not seen.
-   */
-  readonly reach?: ((document: Document) => Result.Result<void, Refusal>) | undefined
-  /** Whether a change may be written. It is asked about every document found, also one that stays as it is. */
-  readonly judge?: ((change: Change) => Result.Result<void, Refusal>) | undefined
-}
-
-/** What a file may be opened with, beside its name. */
-export interface FileOptions {
-  /**
-   * `"process"` (the default) keeps what was answered through any end of the process; `"power"` also through a loss of power, and
-   * waits for the disk at every write.
-   */
-  readonly durability?: "process" | "power" | undefined
-  /** How long the changes of watched collections are kept. */
-  readonly changes?: ChangeLogOptions | undefined
-}
-
-const retentionOf = ({ maxAge = "24 hours", maxBytes = 64 * 1024 * 1024 }: ChangeLogOptions): Retention => ({
-  maxAge: Duration.toMillis(maxAge),
-  maxBytes
-})
 
 /** What makes an index. */
 export interface IndexOptions {
@@ -399,144 +309,21 @@ export class Database extends Context.Service<Database, {
   ) => Collection<Refusal>
 }>()("@effect-realm/server/Database") {}
 
-/** The identifier that a filter asks for, when that is all it asks for. */
-const identifierOf = (filter: Filter): string | ObjectId | undefined => {
-  const { _id: id } = filter
-  return (typeof id === "string" || id instanceof ObjectId) && Object.keys(filter).length === 1 ? id : undefined
+/** What a file may be opened with, beside its name. */
+export interface FileOptions {
+  /**
+   * `"process"` (the default) keeps what was answered through any end of the process; `"power"` also through a loss of power, and
+   * waits for the disk at every write.
+   */
+  readonly durability?: "process" | "power" | undefined
+  /** How long the changes of watched collections are kept. */
+  readonly changes?: ChangeLogOptions | undefined
 }
 
-const explained = ({ index, ...counts }: EngineExplanation): Explanation => ({
-  index: Option.fromUndefinedOr(index),
-  ...counts
+const retentionOf = ({ maxAge = "24 hours", maxBytes = 64 * 1024 * 1024 }: ChangeLogOptions): Retention => ({
+  maxAge: Duration.toMillis(maxAge),
+  maxBytes
 })
-
-/** Thrown through the engine by an access that refuses; the refusal itself stays with the handle. */
-class Refused extends Error {}
-
-const makeCollection = <Refusal>(
-  engine: SqliteEngine,
-  filename: string,
-  namespace: Namespace,
-  numbers: Numbers,
-  allowed: Access<Refusal>
-): Collection<Refusal> => {
-  // an operation of the engine is synchronous, so that this is its own
-  let refusal: Option.Option<Refusal> = Option.none()
-  const permitted = <A>(result: Result.Result<A, Refusal>): A => {
-    if (Result.isSuccess(result)) return result.success
-    refusal = Option.some(result.failure)
-    throw new Refused()
-  }
-  const value = numbers === "exact" ? (exact: unknown): unknown => exact : native
-  // `native` makes of fields nothing but fields
-  const document = (fields: Fields): Document => value(fields) as Document
-  const optional = (fields: Fields | undefined): Option.Option<Document> =>
-    fields === undefined ? Option.none() : Option.some(document(fields))
-  const { judge, reach, scope, see, shows } = allowed
-  // what is seen of an exact document is exact
-  const fieldsOf = numbers === "exact" ? (seen: Document): Fields => seen : exactDocument
-  const makeAccess = (): EngineAccess => ({
-    scope: scope === undefined ? undefined : parseQuery(scope),
-    see: see && ((fields) => {
-      const whole = document(fields)
-      const seen = Option.getOrUndefined(permitted(see(whole)))
-      return seen === whole ? fields : seen && fieldsOf(seen)
-    }),
-    shows,
-    reach: reach && ((fields) => permitted(reach(document(fields)))),
-    judge: judge && ((before, after) => permitted(judge({ before: optional(before), after: optional(after) })))
-  })
-  let access: EngineAccess | undefined
-  const attempt = <A>(run: (access: EngineAccess) => A): Effect.Effect<A, DatabaseError | Refusal> =>
-    Effect.try({
-      try: () => run(access ??= makeAccess()),
-      catch: (error) =>
-        error instanceof Refused && Option.isSome(refusal) ? refusal.value : toDatabaseError(filename, error)
-    })
-  const timed = <A>(run: (now: number, access: EngineAccess) => A): Effect.Effect<A, DatabaseError | Refusal> =>
-    Effect.flatMap(Clock.currentTimeMillis, (now) => attempt((access) => run(now, access)))
-  const updated = (outcome: UpdateOutcome): UpdateResult => ({
-    matchedCount: outcome.matchedCount,
-    modifiedCount: outcome.modifiedCount,
-    upsertedId: outcome.upsertedId === undefined ? Option.none() : Option.some(value(outcome.upsertedId))
-  })
-  const identifiers = (ids: BulkWriteResult["insertedIds"]): BulkWriteResult["insertedIds"] =>
-    Object.fromEntries(Object.entries(ids).map(([index, id]) => [index, value(id)]))
-  const bulkWrite = (
-    operations: ReadonlyArray<BulkOperation>,
-    options: BulkWriteOptions
-  ): Effect.Effect<BulkOutcome, DatabaseError | Refusal> =>
-    timed((now, access) => engine.bulkWrite(namespace, operations, options.ordered !== false, access, now))
-  const findOneAnd = (
-    filter: Filter,
-    change: OneChange,
-    options: FindOneAndReplaceOptions
-  ): Effect.Effect<Option.Option<Document>, DatabaseError | Refusal> =>
-    timed((now, access) => optional(engine.findOneAnd(namespace, filter, change, { ...options, now }, access)))
-  return {
-    find: (filter, options = {}) =>
-      timed((now, access) => engine.find(namespace, filter, { ...options, now }, access).map(document)),
-    findOne: (filter, options = {}) =>
-      timed((now, access) => {
-        const id = identifierOf(filter)
-        return optional(
-          id !== undefined && Object.keys(options).length === 0
-            ? engine.findById(namespace, id, access)
-            : engine.find(namespace, filter, { ...options, limit: 1, now }, access)[0]
-        )
-      }),
-    insertOne: (inserted) =>
-      timed((now, access) => ({ insertedId: value(engine.insertOne(namespace, inserted, access, now)) })),
-    insertMany: (inserted, options = {}) =>
-      Effect.map(
-        bulkWrite(inserted.map((document) => ({ insertOne: { document } })), options),
-        ({ insertedIds }) => ({ insertedIds: Object.values(insertedIds).map(value) })
-      ),
-    updateOne: (filter, update, options = {}) =>
-      timed((now, access) =>
-        updated(engine.update(namespace, filter, update, { ...options, many: false, now }, access))
-      ),
-    updateMany: (filter, update, options = {}) =>
-      timed((now, access) =>
-        updated(engine.update(namespace, filter, update, { ...options, many: true, now }, access))
-      ),
-    replaceOne: (filter, replacement, options = {}) =>
-      timed((now, access) => updated(engine.replace(namespace, filter, replacement, { ...options, now }, access))),
-    deleteOne: (filter) =>
-      timed((now, access) => ({ deletedCount: engine.delete(namespace, filter, false, access, now) })),
-    deleteMany: (filter) =>
-      timed((now, access) => ({ deletedCount: engine.delete(namespace, filter, true, access, now) })),
-    findOneAndUpdate: (filter, update, options = {}) =>
-      findOneAnd(filter, { _tag: "Update", update, arrayFilters: options.arrayFilters }, options),
-    findOneAndReplace: (filter, replacement, options = {}) =>
-      findOneAnd(filter, { _tag: "Replace", replacement }, options),
-    findOneAndDelete: (filter, options = {}) => findOneAnd(filter, { _tag: "Delete" }, options),
-    bulkWrite: (operations, options = {}) =>
-      Effect.map(bulkWrite(operations, options), (outcome) => ({
-        ...outcome,
-        insertedIds: identifiers(outcome.insertedIds),
-        upsertedIds: identifiers(outcome.upsertedIds)
-      })),
-    count: (filter, options = {}) => attempt((access) => engine.count(namespace, filter, options, access)),
-    distinct: (path, filter = {}) => attempt((access) => engine.distinct(namespace, path, filter, access).map(value)),
-    createIndex: (keys, options = {}) =>
-      Effect.flatMap(Clock.currentTimeMillis, (now) =>
-        Effect.try({
-          try: () => engine.createIndex(namespace, keys, options, now),
-          catch: (error) => toDatabaseError(filename, error)
-        })),
-    aggregate: (pipeline) => timed((now, access) => engine.aggregate(namespace, pipeline, access, now).map(document)),
-    explain: (filter, options = {}) =>
-      attempt((access) => explained(engine.explain(namespace, filter, options, access))),
-    explainAggregate: (pipeline) =>
-      attempt((access) => explained(engine.explainAggregate(namespace, pipeline, access))),
-    watch: (options = {}) =>
-      changeStream(
-        timed((now) => engine.watch(namespace, options.resumeAfter, now)),
-        (cursor) => attempt((access) => look(cursor, { access, namespace, document, value }))
-      )
-  }
-}
 
 const make = (
   filename: string,
@@ -555,7 +342,7 @@ const make = (
     )
     return Database.of({
       collection: (namespace, options) =>
-        makeCollection(engine, filename, namespace, options?.numbers ?? "native", options?.access ?? {})
+        EngineCollection.make(engine, filename, namespace, options?.numbers ?? "native", options?.access ?? {})
     })
   })
 }
