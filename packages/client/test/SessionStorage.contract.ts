@@ -7,6 +7,8 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
@@ -16,6 +18,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { SessionStorage, type Write } from "../src/SessionStorage.ts"
 import { type AppState, layerStorage, type SessionKey, TokenStore, TokenStoreError } from "../src/TokenStore.ts"
+import * as User from "../src/User.ts"
 import type { Snapshot, UserEvent } from "../src/UserEvent.ts"
 import { changes, generation, session } from "./TokenStore.contract.ts"
 
@@ -112,6 +115,40 @@ export const contract = <E>(name: string, layer: Layer.Layer<SessionStorage, E>)
           assert.strictEqual(outcomes.filter((outcome) => outcome._tag === "MovedOn").length, 29)
         }
       }))
+
+    law(
+      "is asked once for a call on a token that lives: the row is read, nothing is written or leased",
+      ([first], appId) =>
+        Effect.gen(function*() {
+          const asked: Array<string> = []
+          const noted = Object.entries(first.storage).map(([name, ask]) => [
+            name,
+            (...args: ReadonlyArray<never>) => {
+              asked.push(name)
+              return Reflect.apply(ask, first.storage, args)
+            }
+          ])
+          const counting = Layer.succeed(SessionStorage, Object.fromEntries(noted))
+          const server = Layer.succeed(
+            HttpClient.HttpClient,
+            HttpClient.make((request) =>
+              Effect.succeed(HttpClientResponse.fromWeb(request, Response.json({ $numberInt: "3" })))
+            )
+          )
+          const user = User.make({ appId, baseUrl: "http://localhost", id: "ann" })
+          const receivedAt = yield* Clock.currentTimeMillis
+          const { tokens, ...rest } = session({ appId, userId: "ann" })
+          yield* first.store.commit({ appId, userId: "ann" }, {
+            ...logIn({ appId, userId: "ann" }),
+            session: Option.some({ ...rest, tokens: { ...tokens!, receivedAt } })
+          })
+          const answer = yield* User.callFunction(user, "sum", [1, 2]).pipe(
+            Effect.provide([server, Layer.provide(layerStorage, counting)])
+          )
+          assert.strictEqual(answer, 3)
+          assert.deepStrictEqual(asked, ["read"])
+        })
+    )
 
     law(
       "counts everything of an app by one number, also when many users come at once",

@@ -51,6 +51,7 @@ describe.skipIf(!Postgres.isInstalled)("PgSessionStorage", () => {
   )
 
   const own = Layer.suspend(() => PgClient.layer({ ...instance.config, database: "own" }))
+  Tables.readsOnce(layerPg)
   setBack(Layer.provide(PgSessionStorage.layer, own), Effect.provide(Tables.empty, own))
 
   outage(

@@ -142,6 +142,24 @@ describe.skipIf(!Instance.isInstalled)("RedisSessionStorage", () => {
       yield* Effect.retry(inStore(TokenStoreContract.changes.logOut(key)), Schedule.spaced("20 millis"))
     }).pipe(Effect.scoped, Effect.provide(Logger.layer([]))))
 
+  it.live("is read in one round trip, which takes no lock and writes nothing", () =>
+    Effect.gen(function*() {
+      const instance = yield* Instance.make
+      const store = yield* open(instance)
+      const key = { appId: "shop", userId: "ann" }
+      yield* Effect.provideService(TokenStoreContract.changes.logIn(key), TokenStore.TokenStore, store)
+      yield* store.get(key)
+      const { send } = Context.get(yield* Layer.build(connected(instance.path)), Redis.Redis)
+      yield* send("CONFIG", "RESETSTAT")
+      yield* Effect.replicateEffect(store.get(key), 10)
+      const counts = String(yield* send("INFO", "commandstats")).matchAll(/^cmdstat_(\S+?):calls=(\d+)/gm)
+      const commands = Object.fromEntries(Array.from(counts, ([, name, calls]) => [name, Number(calls)]))
+      // The script is the round trip; the others are asked for by it.
+      const { evalsha, hget, time, ...others } = commands
+      assert.deepStrictEqual([evalsha, hget, time], [10, 20, 10])
+      assert.deepStrictEqual(Object.keys(others).filter((name) => !name.startsWith("config")), [])
+    }).pipe(Effect.scoped))
+
   outage(
     "Redis has crashed",
     Effect.map(Instance.make, ({ path, start, stop }) => ({ place: at(path), begin: stop, end: start }))

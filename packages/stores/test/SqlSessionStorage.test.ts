@@ -44,6 +44,7 @@ TokenStoreContract.contract(
 
 describe("SqlSessionStorage over SQLite", () => {
   const own = SqliteClient.layer({ filename: file() })
+  Tables.readsOnce(Layer.provide(SqlSessionStorage.layer, SqliteClient.layer({ filename: file() })))
   setBack(Layer.provide(SqlSessionStorage.layer, own), Effect.provide(Tables.empty, own))
 
   it.live("keeps its file, and the files beside it, from everyone but the owner", () =>

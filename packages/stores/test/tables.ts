@@ -1,6 +1,12 @@
 /** The tables of a SQL storage, as somebody else may change them. */
+import { TokenStore } from "@effect-realm/client"
+import type { SessionStorage } from "@effect-realm/client/SessionStorage"
+import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import { SqlClient } from "effect/sql/SqlClient"
+import * as Tracer from "effect/Tracer"
+import * as TokenStoreContract from "../../client/test/TokenStore.contract.ts"
 
 /** Sets the database back to when it had no session at all. */
 export const empty = Effect.gen(function*() {
@@ -9,3 +15,25 @@ export const empty = Effect.gen(function*() {
   yield* sql`DELETE FROM effect_realm_log`
   yield* sql`DELETE FROM effect_realm_apps`
 }).pipe((emptied) => Effect.flatMap(SqlClient, (sql) => sql.withTransaction(emptied)))
+
+/** Registers the law for a SQL storage. */
+export const readsOnce = <E>(layer: Layer.Layer<SessionStorage, E>): void => {
+  it.live("is read in one round trip, which takes no lock and writes nothing", () =>
+    Effect.gen(function*() {
+      const spans: Array<Tracer.Span> = []
+      const tracer = Tracer.make({
+        span: (options) => {
+          const span = new Tracer.NativeSpan(options)
+          spans.push(span)
+          return span
+        }
+      })
+      const key = { appId: "read once", userId: "ann" }
+      yield* TokenStoreContract.changes.logIn(key)
+      yield* Effect.withTracer(TokenStore.TokenStore.use((store) => store.get(key)), tracer)
+      const statements = spans.map((span) => String(span.attributes.get("db.query.text")))
+      assert.lengthOf(statements, 1)
+      assert.match(statements[0]!, /^\s*SELECT/)
+      assert.notMatch(statements[0]!, /FOR (NO KEY )?(UPDATE|SHARE)/)
+    }).pipe(Effect.provide(Layer.provide(TokenStore.layerStorage, layer))))
+}
