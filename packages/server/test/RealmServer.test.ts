@@ -339,10 +339,10 @@ describe("function calls", () => {
         arguments: [{ $oid: "no" }]
       }]
       for (const body of malformed) {
-        assertRefusal(yield* send(body), 400, undefined, "invalid function call request")
+        assertRefusal(yield* send(body), 400, undefined, /^invalid function call request/)
       }
       const tooMany = { name: "sum", arguments: [Array.from({ length: 500_000 }, () => 1)] }
-      assertRefusal(yield* send(tooMany), 400, undefined, "invalid function call request")
+      assertRefusal(yield* send(tooMany), 400, undefined, /^invalid function call request/)
       assertRefusal(
         yield* send({ name: "find", service: "mongodb-atlas", arguments: [] }),
         404,

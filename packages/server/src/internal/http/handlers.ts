@@ -322,7 +322,7 @@ const functions = ({ app, place, proxies }: Served) =>
                 yield* Effect.catchTag(
                   functions.callJson({ name: wanted.name, args: wanted.arguments, caller }),
                   "EjsonError",
-                  () => Effect.fail(invalidCall)
+                  invalidArguments
                 )
               )
               : yield* callService(wanted.service, wanted, caller)
@@ -376,13 +376,20 @@ const noHttp = RealmError.make(
 
 const invalidCall = new RealmError.UnknownServiceError({ detail: "invalid function call request", status: 400 })
 
+/** The words of the protocol, and after them what is wrong. */
+const invalidArguments = ({ message }: Ejson.EjsonError): Effect.Effect<never, RealmError.UnknownServiceError> =>
+  Effect.fail(new RealmError.UnknownServiceError({ detail: `${invalidCall.detail}: ${message}`, status: 400 }))
+
 const decodeArguments = (
   json: ReadonlyArray<unknown>
 ): Effect.Effect<ReadonlyArray<unknown>, RealmError.UnknownServiceError> =>
-  Effect.mapError(
+  Effect.catch(
     // A list decodes to a list.
-    Effect.map(Effect.fromResult(Ejson.decode(json, bodyOptions)), (args) => args as ReadonlyArray<unknown>),
-    () => invalidCall
+    Effect.map(
+      Effect.fromResult(Ejson.decode(json, { ...bodyOptions, root: "arguments" })),
+      (args) => args as ReadonlyArray<unknown>
+    ),
+    invalidArguments
   )
 
 const decodeCall = Schema.decodeUnknownOption(Schema.fromJsonString(Endpoint.FunctionCall))
