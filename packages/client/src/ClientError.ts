@@ -207,6 +207,8 @@ export class TokenStoreError
       Misconfigured: { detail: Schema.String },
       /** The place behind the store failed: a full disk, a missing permission, a closed storage. */
       Unavailable: { detail: Schema.String, cause: Schema.optionalKey(Schema.Defect()) },
+      /** What has to be kept takes more bytes than there is room for. Nothing was changed. */
+      TooLarge: { size: Schema.Finite, limit: Schema.Finite },
       /** The lease was held longer than its bound and given to another. */
       LeaseLost: { key: Schema.String }
     })
@@ -227,6 +229,9 @@ export class TokenStoreError
         return `The token store cannot be used as it is set up: ${this.reason.detail}.`
       case "Unavailable":
         return `The token store failed: ${this.reason.detail}. Check the storage behind it, then try again.`
+      case "TooLarge":
+        return `The sessions take ${this.reason.size} bytes where ${this.reason.limit} can be kept. Keep less in the ` +
+          "custom data of the user, log out other users, or take another store."
       case "LeaseLost":
         return `The lease on ${this.reason.key} ran out. Try again.`
     }
