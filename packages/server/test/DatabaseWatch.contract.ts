@@ -8,7 +8,7 @@ import { Double, EJSON, Int32, Long } from "bson"
 import { Arbitrary, Effect, Fiber, type Layer, Option, Pull, Result, type Scope, Stream } from "effect"
 import * as TestClock from "effect/testing/TestClock"
 import { arbitraryDocuments } from "./support/documents.ts"
-import { arbitraryHistory, halfSighted, replay } from "./support/replay.ts"
+import { arbitraryHistory, halfSighted, replay, replayLive } from "./support/replay.ts"
 
 type Collection<Refusal = never> = DatabaseModule.Collection<Refusal>
 type Watched = DatabaseModule.Watched
@@ -338,6 +338,17 @@ export const watchContract = (name: string, layer: Layer.Layer<Database, Databas
         isKnown = true
         const resumed = yield* open(asking, { resumeAfter: first.resumeToken })
         assert.deepStrictEqual((yield* resumed.event).documentKey, { _id: 2 })
+      }).pipe(Effect.provide(layer)))
+
+    it.effect("who follows while it is written is told everything once, whether he waits or is slower", () =>
+      Effect.gen(function*() {
+        let runs = 0
+        const result = yield* Arbitrary.checkEffect(
+          arbitraryHistory,
+          (history) => replayLive(history, { database: "app", collection: `history ${runs++}` }),
+          { runs: 40 }
+        )
+        assert.isUndefined(Arbitrary.formatCheckFailure(result))
       }).pipe(Effect.provide(layer)))
 
     for (const [who, access] of [["whoever sees everything", {}], ["whoever sees a part", halfSighted]] as const) {

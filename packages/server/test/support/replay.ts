@@ -5,7 +5,7 @@ import { Database, type DatabaseError } from "@effect-realm/server/Database"
 import type * as DatabaseModule from "@effect-realm/server/Database"
 import { assert } from "@effect/vitest"
 import { EJSON } from "bson"
-import { Arbitrary, Effect, Option, Result, Stream } from "effect"
+import { Arbitrary, Effect, Fiber, Option, Result, Stream } from "effect"
 import { among, arbitraryDocuments, arbitraryFilter, arbitraryValue, oneOf } from "./documents.ts"
 
 type Collection = DatabaseModule.Collection<string>
@@ -121,7 +121,7 @@ interface Copy {
 const text = (document: unknown): string => EJSON.stringify(document, { relaxed: false })
 
 /** The copy after a change, which has to fit the copy before it. */
-const replayed = ({ documents }: Copy, event: DatabaseModule.ChangeEvent): Copy => {
+const replayed = (documents: Copy["documents"], event: DatabaseModule.ChangeEvent): Copy => {
   const key = text(event.documentKey)
   const current = documents.get(key)
   const next = new Map(documents)
@@ -132,30 +132,67 @@ const replayed = ({ documents }: Copy, event: DatabaseModule.ChangeEvent): Copy 
   return { token: event.resumeToken, documents: next }
 }
 
-/** Follows a watch from a copy on until it is told of the document `until`, and returns the copies on the way. */
-const follow = (collection: Collection, from: Copy, until: unknown): Effect.Effect<
-  ReadonlyArray<Copy>,
-  DatabaseError | string
-> =>
-  Effect.map(
+const assertSame = (copy: Copy | undefined, found: ReadonlyArray<Document>): void =>
+  assert.deepStrictEqual([...copy?.documents.values() ?? []].map(text).toSorted(), found.map(text).toSorted())
+
+/**
+ * Follows a watch from a copy on, or from now and nothing, until it is told of the document `until`; returns the copies on
+ * the way.
+ */
+const follow = (
+  collection: Collection,
+  from: Copy | undefined,
+  until: unknown,
+  pause: Effect.Effect<unknown> = Effect.void
+): Effect.Effect<ReadonlyArray<Copy>, DatabaseError | string> =>
+  collection.watch({ resumeAfter: from?.token }).pipe(
+    Stream.tap(() => pause),
+    Stream.takeUntil((watched) =>
+      watched._tag === "Changed" && watched.event.operationType === "insert" && watched.event.documentKey._id === until
+    ),
     Stream.runFold(
-      Stream.takeUntil(
-        Stream.drop(collection.watch({ resumeAfter: from.token }), 1),
-        (watched) =>
-          watched._tag === "Changed" && watched.event.operationType === "insert" &&
-          watched.event.documentKey._id === until
-      ),
-      () => [from],
-      (copies: ReadonlyArray<Copy>, watched) => {
-        const last = copies.at(-1) ?? from
+      (): ReadonlyArray<Copy> => from === undefined ? [] : [from],
+      (copies, watched) => {
+        const last = copies.at(-1)?.documents ?? new Map<string, Document>()
         return [
           ...copies,
-          watched._tag === "Changed" ? replayed(last, watched.event) : { ...last, token: watched.resumeToken }
+          watched._tag === "Changed"
+            ? replayed(last, watched.event)
+            : { token: watched.resumeToken, documents: last }
         ]
       }
-    ),
-    (copies) => copies
+    )
   )
+
+/**
+ * Follows a collection while it is written, by readers who wait for each change and by slower ones. At the end the copy of
+ * each has to be what `find` answers him.
+ */
+export const replayLive = (
+  history: History,
+  namespace: DatabaseModule.Namespace
+): Effect.Effect<boolean, DatabaseError | string, Database> =>
+  Effect.gen(function*() {
+    const database = yield* Database
+    const whole = database.collection<string>(namespace, { numbers: "exact" })
+    const readers = [{}, halfSighted].flatMap((access) =>
+      [0, 1, 5].map((pauses) => ({ collection: database.collection(namespace, { numbers: "exact", access }), pauses }))
+    )
+    const following = yield* Effect.forEach(readers, ({ collection, pauses }) =>
+      Effect.forkChild(
+        follow(collection, undefined, "the end", Effect.repeat(Effect.yieldNow, { times: pauses })),
+        { startImmediately: true }
+      ))
+    for (const { back, writes } of history) {
+      for (const write of writes) yield* Effect.ignore(write(whole))
+      yield* Effect.repeat(Effect.yieldNow, { times: back })
+    }
+    yield* whole.insertOne({ _id: "the end", seen: true })
+    for (const [index, fiber] of following.entries()) {
+      assertSame((yield* Fiber.join(fiber)).at(-1), yield* readers[index]?.collection.find({}) ?? Effect.succeed([]))
+    }
+    return true
+  })
 
 /**
  * Replays a history over a copy: as each part of it is written, the copy has to be what `find` answers, and so from any
@@ -188,12 +225,7 @@ export const replay = <E>(
         yield* whole.insertOne({ _id: `part ${part}`, seen: true })
         const from = copies.at(-1 - back) ?? copies[0] ?? assert.fail("no copy")
         const followed = yield* follow(mine, from, `part ${part}`)
-        const last = followed.at(-1) ?? from
-        const found = yield* mine.find({}, { sort: { _id: 1 } })
-        assert.deepStrictEqual(
-          [...last.documents.values()].map(text).toSorted(),
-          found.map(text).toSorted()
-        )
+        assertSame(followed.at(-1), yield* mine.find({}))
         return followed
       }))
     }

@@ -11,11 +11,11 @@ export interface Images {
   readonly after: Uint8Array | undefined
 }
 
-// what a change takes in a file beside its documents
-const overhead = 64
+/** What a change takes in a file beside its documents, in bytes. */
+export const changeOverhead = 64
 
 /** The bytes that a change is counted with. */
-export const changeSize = (images: number): number => overhead + images
+export const changeSize = (images: number): number => changeOverhead + images
 
 export class Change {
   readonly sequence: number

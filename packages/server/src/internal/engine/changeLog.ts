@@ -3,7 +3,7 @@
  * while. The choices are explained in `docs/decisions/a-log-of-changes.md`.
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite"
-import { Change, type ChangeKind, changeSize, type Images } from "./change.ts"
+import { Change, type ChangeKind, changeOverhead, changeSize, type Images } from "./change.ts"
 import { ChangeCursor, ChangeFeed } from "./changeFeed.ts"
 import { failure } from "./failure.ts"
 import { RecentChanges } from "./recentChanges.ts"
@@ -192,16 +192,17 @@ export class ChangeLog {
     this.#staged.push(() => this.#feeds.delete(name))
   }
 
-  // All that is too much, and of what is too old a part: no write has to pay for a long silence before it.
+  // In portions, for a write should not pay for a long silence before it. As none of them is smaller than what was recorded,
+  // the log does not grow.
   #trim(): void {
     const { maxAge, maxBytes } = this.#retention
     let last = 0
-    let old = 2 * this.#pending.length + 100
+    let portion = 100 + (this.#end - this.#committed.end) / changeOverhead
     const since = new Map<number, number>()
     for (const row of this.#oldestFirst.iterate()) {
       const isTooMuch = this.#end - Number(row["start"]) > maxBytes
       const isTooOld = this.#time - Number(row["time"]) > maxAge
-      if (!isTooMuch && (!isTooOld || old-- === 0)) break
+      if (!(isTooMuch || isTooOld) || portion-- < 1) break
       last = Number(row["sequence"])
       since.set(Number(row["collection"]), last)
     }

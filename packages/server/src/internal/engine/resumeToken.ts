@@ -25,6 +25,9 @@ export const encodeToken = ({ collection, sequence, term }: Place): Fields => ({
   _data: term + collection + sequence.toString(16).padStart(digits, "0")
 })
 
+// tokens of openings before these are lost
+const maxTerms = 1000
+
 const invalid = (detail: string): Error => failure({ _tag: "InvalidResumeToken", detail })
 
 /** The place in the collection that a token stands for. */
@@ -52,7 +55,9 @@ export class Terms {
   current(sequence: number): string {
     if (this.#current !== undefined) return this.#current
     const term = randomBytes(8).toString("hex")
-    this.#database.prepare("INSERT INTO change_terms (term, start) VALUES (?, ?)").run(term, sequence)
+    const { lastInsertRowid } = this.#database.prepare("INSERT INTO change_terms (term, start) VALUES (?, ?)")
+      .run(term, sequence)
+    this.#database.prepare("DELETE FROM change_terms WHERE number <= ?").run(Number(lastInsertRowid) - maxTerms)
     return this.#current = term
   }
 
