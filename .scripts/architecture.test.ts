@@ -69,8 +69,12 @@ describe("the packages", () => {
     assert.deepStrictEqual(violations(inSrc.filter((one) => one.package === name), refused), [])
   })
 
-  it("import nothing of Node.js in protocol and client, which run in browsers too", () => {
-    const portable = inSrc.filter((one) => one.package === "protocol" || one.package === "client")
+  it("import nothing of Node.js in protocol, client and the stores of browsers, which run in browsers", () => {
+    const ofBrowsers =
+      /\/src\/(IndexedDb|LocalStorage|internal\/(indexedDb|localItems|tabs|web|writtenNumbers|doorbell))/
+    const portable = inSrc.filter(({ file, package: name }) =>
+      name === "protocol" || name === "client" || (name === "stores" && ofBrowsers.test(file))
+    )
     const refused = (specifier: string) => /^node:|^@effect\/platform-node/.test(specifier)
     assert.deepStrictEqual(violations(portable, refused), [])
   })

@@ -6,7 +6,8 @@ import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
-import type { Command, Options } from "./worker.ts"
+import type { Command } from "./commands.ts"
+import type { Options } from "./worker.ts"
 
 /** The program of the processes, ready to start. */
 export interface Program {
