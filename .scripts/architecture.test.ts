@@ -83,8 +83,9 @@ describe("the packages", () => {
     const refused = (specifier: string, { file }: Source) => {
       if (/^@effect-realm\/[^/]+\/(internal|src|dist)\//.test(specifier)) return true
       if (!specifier.startsWith(".")) return false
-      // An interface has one suite, also for those of its implementations that are in another package.
-      if (/\/test\/\w+\.contract\.ts$/.test(specifier) && file.includes("/test/")) return false
+      // An interface has one suite, also for those of its implementations that are in another package; and what tests run
+      // on, such as a browser, is set up in one place.
+      if (/\/test\/(\w+\.contract|support\/\w+)\.ts$/.test(specifier) && file.includes("/test/")) return false
       const target = new URL(specifier, `file:///${file}`).pathname.split("/")
       return target[1] !== "packages" || target[2] !== file.split("/")[1]
     }
