@@ -1,7 +1,6 @@
 /**
  * The program `effect-realm`: serve an exported app, say what of it could not be served, or look after its server keys.
  */
-import type * as RealmError from "@effect-realm/protocol/RealmError"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Argument from "effect/cli/Argument"
 import * as CliError from "effect/cli/CliError"
@@ -20,9 +19,11 @@ import * as Accounts from "./Accounts.ts"
 import * as ApiKeys from "./ApiKeys.ts"
 import * as AppFolder from "./AppFolder.ts"
 import * as Database from "./Database.ts"
-import type { DatabaseError } from "./DatabaseError.ts"
+import * as FunctionHttp from "./FunctionHttp.ts"
 import * as AppIds from "./internal/appIds.ts"
+import * as DatabaseUrl from "./internal/engine/databaseUrl.ts"
 import * as PublicUrl from "./internal/http/publicUrl.ts"
+import * as ServerKeys from "./internal/serverKeys.ts"
 import * as Listener from "./Listener.ts"
 import * as Mail from "./Mail.ts"
 import * as RealmServer from "./RealmServer.ts"
@@ -99,6 +100,26 @@ const proxiesOfEnvironment = Effect.mapError(
   () => failure("EFFECT_REALM_PROXIES is not a number of proxies. Set one between 0 and 16, or unset it.")
 )
 
+const httpHosts = Flag.String("http-hosts").pipe(
+  Flag.withDescription(
+    "Hosts that functions may reach, with commas between, such as *,127.0.0.1:8080; * is all public ones " +
+      "(EFFECT_REALM_HTTP_HOSTS, *)"
+  ),
+  Flag.withFallbackConfig(Config.String("EFFECT_REALM_HTTP_HOSTS")),
+  Flag.withDefault("*")
+)
+
+/** None, where nothing is between the commas: then functions reach nobody. */
+const hostsOf = (text: string): Effect.Effect<ReadonlyArray<string>, CliFailure> => {
+  const hosts = text.split(",").map((host) => host.trim()).filter((host) => host !== "")
+  const wrong = hosts.find((host) => !FunctionHttp.isHost(host))
+  return wrong === undefined ? Effect.succeed(hosts) : Effect.fail(
+    failure(
+      `${wrong} is not a host. Use names and addresses such as api.example, *.example or 127.0.0.1:8080, or * for all public hosts.`
+    )
+  )
+}
+
 const load = (directory: string) =>
   directory === ""
     ? Effect.fail(failure("The app folder is empty. Give the path of an app exported from App Services."))
@@ -150,7 +171,7 @@ const mailLayer = Effect.fnUntraced(function*(options: {
 
 const serve = makeCommand(
   "serve",
-  { folder, port, host, database, publicUrl, proxies, mailUrl, mailFrom },
+  { folder, port, host, database, publicUrl, proxies, httpHosts, mailUrl, mailFrom },
   Effect.fnUntraced(function*(options) {
     const loaded = yield* load(options.folder)
     yield* warn(loaded)
@@ -172,20 +193,26 @@ const serve = makeCommand(
     if (publicUrl !== undefined && !PublicUrl.isOrigin(publicUrl)) {
       return yield* failure(`${publicUrl} is not an origin. Use one such as https://realm.example, without a path.`)
     }
+    const allowedHosts = yield* hostsOf(options.httpHosts)
     const mail = yield* mailLayer(options)
     const server = Listener.layer({
       app: loaded.app,
       port,
       proxies,
+      http: { allowedHosts },
       ...(Option.isSome(options.host) ? { host: options.host.value } : undefined),
       ...(publicUrl === undefined ? undefined : { publicUrl })
     })
+    const place = DatabaseUrl.parse(options.database)
+    const withControl = place._tag === "File"
+      ? Layer.provideMerge(ServerKeys.layer({ appId: loaded.app.appId, filename: place.filename }), server)
+      : server
     return yield* Effect.gen(function*() {
       const origin = yield* Listener.origin
       yield* Console.log(`Serving ${loaded.app.appId} at ${publicUrl ?? origin}`)
       return yield* Effect.never
     }).pipe(
-      Effect.provide(Layer.provide(server, [Database.layerUrl(options.database), mail.layer])),
+      Effect.provide(Layer.provide(withControl, [Database.layerUrl(options.database), mail.layer])),
       Effect.mapError((error) => failure(error.message))
     )
   })
@@ -207,13 +234,10 @@ const check = makeCommand(
 
 const keyName = Argument.String("key").pipe(Argument.withDescription("Name or id of a key"))
 
-/** What is done to the keys of an app's own programs. */
+/** What is done to the keys of an app's own programs: in the database, or by the server that has it. */
 const withKeys = <A>(
   options: { readonly folder: string; readonly database: string },
-  use: (keys: ApiKeys.ApiKeys["Service"]) => Effect.Effect<
-    A,
-    RealmError.ApiKeyError | RealmError.RequestError | DatabaseError | CliFailure
-  >
+  use: (keys: ServerKeys.ServerKeys) => Effect.Effect<A, ServerKeys.ServerKeysError>
 ): Effect.Effect<A, CliFailure, FileSystem.FileSystem | Path.Path> =>
   Effect.gen(function*() {
     const { app } = yield* load(options.folder)
@@ -223,25 +247,22 @@ const withKeys = <A>(
     if (app.authProviders.apiKey?.enabled !== true) {
       yield* Console.error("warning: the app's api-key provider is not enabled: log-ins with keys are refused")
     }
-    const ids = AppIds.make(app.appId)
+    const { appId } = app
+    const ids = AppIds.make(appId)
     const keys = ApiKeys.layer(ids).pipe(
       Layer.provide(Sessions.layer(ids)),
       Layer.provide(Accounts.layer(ids)),
       Layer.provide(Database.layerUrl(options.database))
     )
-    return yield* ApiKeys.ApiKeys.use(use).pipe(
+    return yield* Effect.flatMap(ServerKeys.ofDatabase, use).pipe(
       Effect.provide(keys),
-      Effect.mapError((error) => {
-        if (error._tag === "CliFailure") return error
-        return failure(error._tag === "DatabaseError" ? error.message : `${error.reason.message}.`)
-      })
+      Effect.catchReason("DatabaseError", "Locked", ({ filename }, { message }) =>
+        ServerKeys.withServer({ appId, filename, otherwise: message }, use)),
+      Effect.mapError((error) =>
+        failure(error.message)
+      )
     )
   })
-
-const findKey = Effect.fnUntraced(function*(keys: ApiKeys.ApiKeys["Service"], wanted: string) {
-  const found = (yield* keys.list("server")).find(({ id, name }) => name === wanted || id === wanted)
-  return found ?? (yield* failure(`There is no server key "${wanted}". "keys list" shows those there are.`))
-})
 
 const createKey = makeCommand(
   "create",
@@ -249,7 +270,7 @@ const createKey = makeCommand(
   ({ name, ...options }) =>
     withKeys(options, (keys) =>
       Effect.gen(function*() {
-        const { id, key } = yield* keys.create("server", name)
+        const { id, key } = yield* keys.create(name)
         // The secret alone, for whoever passes it on; the rest is for the person at the keyboard.
         yield* Console.log(Redacted.value(key))
         yield* Console.error(`This is the key ${name}, with the id ${id}. It is not shown again.`)
@@ -261,7 +282,7 @@ const listKeys = makeCommand(
   { folder, database },
   (options) =>
     withKeys(options, (keys) =>
-      Effect.flatMap(keys.list("server"), (found) =>
+      Effect.flatMap(keys.list, (found) =>
         Effect.forEach(
           found,
           ({ disabled, id, name }) => Console.log(`${id}  ${disabled ? "disabled" : "enabled "}  ${name}`),
@@ -269,21 +290,13 @@ const listKeys = makeCommand(
         )))
 ).pipe(withDescription("List the keys by id, without their secrets"))
 
-const changeKey = (
-  verb: "enable" | "disable" | "delete",
-  description: string,
-  change: (keys: ApiKeys.ApiKeys["Service"], id: string) => Effect.Effect<void, RealmError.ApiKeyError | DatabaseError>
-) =>
+const changeKey = (change: ServerKeys.Change, description: string) =>
   makeCommand(
-    verb,
+    change,
     { folder, key: keyName, database },
     ({ key, ...options }) =>
       withKeys(options, (keys) =>
-        Effect.gen(function*() {
-          const { id, name } = yield* findKey(keys, key)
-          yield* change(keys, id)
-          yield* Console.log(`The key ${name} is ${verb}d.`)
-        }))
+        Effect.flatMap(keys.change(change, key), (name) => Console.log(`The key ${name} is ${change}d.`)))
   ).pipe(withDescription(description))
 
 const serverKeys = makeCommand("keys").pipe(
@@ -291,9 +304,9 @@ const serverKeys = makeCommand("keys").pipe(
   withSubcommands([
     createKey,
     listKeys,
-    changeKey("enable", "Let a disabled key log in again", (keys, id) => keys.setDisabled("server", id, false)),
-    changeKey("disable", "Refuse a key, and end its sessions", (keys, id) => keys.setDisabled("server", id, true)),
-    changeKey("delete", "Delete a key, its sessions and its user", (keys, id) => keys.remove("server", id))
+    changeKey("enable", "Let a disabled key log in again"),
+    changeKey("disable", "Refuse a key, and end its sessions"),
+    changeKey("delete", "Delete a key, its sessions and its user")
   ])
 )
 

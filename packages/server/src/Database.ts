@@ -11,11 +11,11 @@ import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { DatabaseSync } from "node:sqlite"
-import { fileURLToPath } from "node:url"
 import type { ChangeLogOptions, Watched, WatchOptions } from "./ChangeStream.ts"
 import type { Access } from "./DatabaseAccess.ts"
 import type { DatabaseError } from "./DatabaseError.ts"
 import type { Retention } from "./internal/engine/changeLog.ts"
+import * as DatabaseUrl from "./internal/engine/databaseUrl.ts"
 import * as EngineCollection from "./internal/engine/engineCollection.ts"
 import { failure } from "./internal/engine/failure.ts"
 import { SqliteEngine } from "./internal/engine/sqliteEngine.ts"
@@ -419,17 +419,17 @@ export const layerFile = (
  * assert.equal(error.reason._tag, "UnsupportedUrl")
  * ```
  */
-export const layerUrl = (url: string, options: FileOptions = {}): Layer.Layer<Database, DatabaseError> => {
-  // one letter is a drive of Windows
-  const scheme = /^([a-z][a-z0-9+.-]+):/i.exec(url)?.[1]?.toLowerCase()
-  if (scheme === undefined) return layerFile({ ...options, filename: url })
-  if (scheme === "memory") return options.changes === undefined ? layerMemory : inMemory(options.changes)
-  if (scheme !== "file") return Layer.effect(Database, failure({ _tag: "UnsupportedUrl", scheme }))
-  return Layer.unwrap(Effect.map(
-    Effect.try({
-      try: () => url.startsWith("file://") ? fileURLToPath(url) : url.slice("file:".length),
-      catch: (error) => toDatabaseError(url, error)
-    }),
-    (filename) => layerFile({ ...options, filename })
+export const layerUrl = (url: string, options: FileOptions = {}): Layer.Layer<Database, DatabaseError> =>
+  Layer.unwrap(Effect.map(
+    Effect.try({ try: () => DatabaseUrl.parse(url), catch: (error) => toDatabaseError(url, error) }),
+    (place): Layer.Layer<Database, DatabaseError> => {
+      switch (place._tag) {
+        case "Memory":
+          return options.changes === undefined ? layerMemory : inMemory(options.changes)
+        case "File":
+          return layerFile({ ...options, filename: place.filename })
+        case "Unsupported":
+          return Layer.effect(Database, failure({ _tag: "UnsupportedUrl", scheme: place.scheme }))
+      }
+    }
   ))
-}

@@ -58,6 +58,18 @@ const Host = Schema.String.check(
   })
 )
 
+/**
+ * Whether a text may be one of the hosts of {@link Options.allowedHosts}.
+ *
+ * ```ts
+ * import { FunctionHttp } from "@effect-realm/server"
+ *
+ * FunctionHttp.isHost("*.example:8080") // => true
+ * FunctionHttp.isHost("https://api.example") // => false
+ * ```
+ */
+export const isHost: (text: string) => boolean = Schema.is(Host)
+
 const OptionFields = Schema.Struct({
   allowedHosts: Schema.optionalKey(Schema.Array(Host)),
   timeLimit: Schema.optionalKey(TimeLimit),

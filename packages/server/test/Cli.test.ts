@@ -1,10 +1,12 @@
+import * as Database from "@effect-realm/server/Database"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { execFile, spawn } from "node:child_process"
-import { copyFile, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises"
+import { copyFile, mkdir, mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises"
+import { createServer, type Server } from "node:http"
 import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { SMTPServer } from "smtp-server"
 
@@ -202,6 +204,53 @@ describe("serve", () => {
     { timeout }
   )
 
+  it.live("lets functions reach the hosts that it is told of, and no others", () =>
+    Effect.gen(function*() {
+      const there = yield* Effect.acquireRelease(
+        Effect.promise(() =>
+          new Promise<Server>((resolve) => {
+            const server = createServer((_, response) => response.end("tea"))
+            server.listen(0, "127.0.0.1", () => resolve(server))
+          })
+        ),
+        (server) => Effect.promise(() => new Promise((resolve) => server.close(resolve)))
+      )
+      const { port } = there.address() as AddressInfo
+      const directory = yield* folder
+      yield* Effect.promise(async () => {
+        await mkdir(join(directory, "auth"))
+        await mkdir(join(directory, "functions"))
+        await writeFile(join(directory, "root_config.json"), JSON.stringify({ app_id: "shop-abcde", name: "shop" }))
+        await writeFile(
+          join(directory, "auth", "providers.json"),
+          JSON.stringify({ "anon-user": { name: "anon-user", type: "anon-user", disabled: false } })
+        )
+        await writeFile(
+          join(directory, "functions", "ask.js"),
+          `exports = (host) => context.http.get({ url: "http://" + host }).then(({ body }) => body.text(), ({ code }) => code)`
+        )
+      })
+      const serve = ["serve", directory, "--port", "0", "--database", "memory:"]
+      const { origin } = yield* start([...serve, "--http-hosts", `*.example, 127.0.0.1:${port}`])
+      const url = `${yield* origin}/api/client/v2.0/app/shop-abcde`
+      const post = (path: string, body: unknown, token = "") =>
+        Effect.promise(() =>
+          fetch(`${url}/${path}`, {
+            method: "POST",
+            headers: { "content-type": "application/json", authorization: `Bearer ${token}` },
+            body: JSON.stringify(body)
+          }).then((response) => response.json())
+        )
+      const { access_token: token } = yield* post("auth/providers/anon-user/login", {})
+      const ask = (host: string) => post("functions/call", { name: "ask", arguments: [host] }, token)
+      assert.strictEqual(yield* ask(`127.0.0.1:${port}`), "tea")
+      assert.strictEqual(yield* ask("127.0.0.1:1"), "NoMatchingRuleFound")
+      assertMessage(
+        yield* run([...serve, "--http-hosts", "https://api.example"]),
+        /https:\/\/api.example is not a host/
+      )
+    }), { timeout })
+
   it.live("says in one line what keeps it from starting", () =>
     Effect.gen(function*() {
       const directory = yield* folder
@@ -254,36 +303,35 @@ describe("serve", () => {
     }), { timeout })
 })
 
+/** What a server answers to a log-in with a key. */
+const logInWith = (origin: string, key: string) =>
+  Effect.promise(() =>
+    fetch(`${origin}/api/client/v2.0/app/shop-abcde/auth/providers/api-key/login`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ key })
+    })
+  ).pipe(Effect.map(({ status }) => status))
+
 describe("keys", () => {
   it.live(
-    "are made, shown once, listed, disabled, enabled and deleted, and the server heeds it",
+    "are made, listed, disabled, enabled and deleted, and open the server as long as they stand",
     () =>
       Effect.gen(function*() {
         const database = join(yield* folder, "app.db")
         const keys = (...args: ReadonlyArray<string>) => run(["keys", ...args, "--database", database])
         const created = yield* keys("create", shop, "nightly-report")
-        assert.strictEqual(created.code, 0, created.error)
-        assert.match(created.out, /^[A-Za-z0-9]{64}\n$/)
         const key = created.out.trim()
-        const id = /[0-9a-f]{24}/.exec(created.error)?.[0] ?? ""
         assert.notInclude(created.error, key)
-
-        /** What the server answers to a log-in, by a server that is started for it: one process has the file at a time. */
+        const id = /the id ([0-9a-f]{24})/.exec(created.error)?.[1]
+        assert.match(key, /^[A-Za-z0-9]{64}$/)
+        assert.match(created.error, /not shown again/)
         const logIn = Effect.scoped(Effect.gen(function*() {
           const { child, ended, origin } = yield* start(["serve", shop, "--port", "0", "--database", database])
-          const url = `${yield* origin}/api/client/v2.0/app/shop-abcde/auth/providers/api-key/login`
-          const response = yield* Effect.promise(() =>
-            fetch(url, {
-              method: "POST",
-              headers: { "content-type": "application/json" },
-              body: JSON.stringify({ key })
-            })
-          )
-          const held = yield* keys("list", shop)
+          const status = yield* logInWith(yield* origin, key)
           child.kill("SIGTERM")
           yield* ended
-          assertMessage(held, /is in use by another process/)
-          return response.status
+          return status
         }))
 
         assert.strictEqual(yield* logIn, 200)
@@ -294,9 +342,63 @@ describe("keys", () => {
         )
         assert.strictEqual(yield* logIn, 401)
         assert.strictEqual((yield* keys("list", shop)).out, `${id}  disabled  nightly-report\n`)
-        assert.strictEqual((yield* keys("enable", shop, id)).out, "The key nightly-report is enabled.\n")
-        assert.strictEqual((yield* keys("delete", shop, id)).out, "The key nightly-report is deleted.\n")
+        assert.strictEqual((yield* keys("enable", shop, id ?? "")).out, "The key nightly-report is enabled.\n")
+        assert.strictEqual((yield* keys("delete", shop, id ?? "")).out, "The key nightly-report is deleted.\n")
         assert.strictEqual((yield* keys("list", shop)).out, "")
+      }),
+    { timeout }
+  )
+
+  it.live("are looked after while the server runs, and what is done holds at once", () =>
+    Effect.gen(function*() {
+      const database = join(yield* folder, "app.db")
+      const keys = (...args: ReadonlyArray<string>) => run(["keys", ...args, "--database", database])
+      const serve = start(["serve", shop, "--port", "0", "--database", database])
+      yield* Effect.scoped(Effect.gen(function*() {
+        const { child, ended, origin } = yield* serve
+        const url = yield* origin
+        const socket = yield* Effect.promise(() => stat(`${database}-control`))
+        assert.strictEqual(socket.mode & 0o777, 0o600)
+        const { error, out } = yield* keys("create", shop, "nightly-report")
+        assert.match(error, /not shown again/)
+        const key = out.trim()
+        assert.strictEqual(yield* logInWith(url, key), 200)
+        assert.strictEqual(
+          (yield* keys("disable", shop, "nightly-report")).out,
+          "The key nightly-report is disabled.\n"
+        )
+        assert.strictEqual(yield* logInWith(url, key), 401)
+        assertMessage(yield* keys("create", shop, "nightly-report"), /API key with name already exists/)
+        const other = yield* keys("list", yield* mailApp({}))
+        assert.strictEqual(other.code, 1)
+        assert.match(other.error, /The server that has the database serves the app shop-abcde/)
+        // As a crash does: the socket stays behind.
+        child.kill("SIGKILL")
+        yield* ended
+      }))
+      yield* Effect.scoped(Effect.gen(function*() {
+        const { child, ended, origin } = yield* serve
+        yield* origin
+        assert.match((yield* keys("list", shop)).out, /^[0-9a-f]{24}  disabled  nightly-report\n$/)
+        child.kill("SIGTERM")
+        assert.strictEqual((yield* ended).code, 0)
+      }))
+      const left = yield* Effect.promise(() => readdir(dirname(database)))
+      assert.deepStrictEqual(left, ["app.db"])
+    }), { timeout })
+
+  it.live(
+    "say so when another process has the database, and is no server that can be asked",
+    () =>
+      Effect.gen(function*() {
+        const database = join(yield* folder, "app.db")
+        yield* Effect.gen(function*() {
+          yield* Database.Database
+          assertMessage(
+            yield* run(["keys", "list", shop, "--database", database]),
+            /is in use by another process/
+          )
+        }).pipe(Effect.provide(Database.layerFile({ filename: database })))
       }),
     { timeout }
   )
