@@ -227,6 +227,33 @@ describe("retention", { timeout: 60_000 }, () => {
       }))
     }))
 
+  for (const isInterrupted of [false, true]) {
+    it.effect(
+      `a collection is recorded ${isInterrupted ? "no longer" : "still"} when one who waited long ${
+        isInterrupted ? "was interrupted" : "still waits"
+      }`,
+      () =>
+        Effect.gen(function*() {
+          const filename = yield* newFile
+          yield* inFile(filename, { maxAge: "1 hour" })(Effect.gen(function*() {
+            yield* insert(0)
+            const collection = yield* notes
+            const waiting = yield* Effect.forkChild(Stream.runDrain(collection.watch()), { startImmediately: true })
+            yield* TestClock.adjust("2 hours")
+            yield* insert(1)
+            if (isInterrupted) yield* Fiber.interrupt(waiting)
+            yield* insert(2)
+            yield* TestClock.adjust("61 minutes")
+            yield* insert(3)
+          }))
+          const file = new DatabaseSync(filename, { readOnly: true })
+          const recorded = file.prepare("SELECT count(*) AS count FROM change_feeds").get()?.["count"]
+          file.close()
+          assert.strictEqual(recorded, isInterrupted ? 0 : 1)
+        })
+    )
+  }
+
   it.effect("a reader slower than that is told so, and no write waits for him", () =>
     Effect.gen(function*() {
       const run = inFile(yield* newFile, { maxBytes: 20_000 })

@@ -51,7 +51,7 @@ export class ChangeFeed {
     this.#idleSince = undefined
   }
 
-  /** For how long nobody has watched, as far as was asked before; not at all after the database was opened. */
+  /** For how long nobody has watched, counted from the first time this is asked after the last watch, or after an opening. */
   idleFor(now: number): number {
     return this.isWatched ? 0 : now - (this.#idleSince ??= now)
   }

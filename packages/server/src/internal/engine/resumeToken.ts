@@ -4,8 +4,7 @@
  */
 import { createHash, randomBytes } from "node:crypto"
 import type { DatabaseSync } from "node:sqlite"
-import type { Fields } from "./bsonValue.ts"
-import { isFields } from "./bsonValue.ts"
+import { type Fields, isFields } from "./bsonValue.ts"
 import { failure } from "./failure.ts"
 
 export interface Place {
