@@ -74,7 +74,24 @@ export class PendingLink
  */
 export type Pending = PendingLogIn | PendingLink
 
-/** The schema of {@link Pending}, for a page that both log-ins and links come back to. */
+/**
+ * The schema of {@link Pending}, for a page that both log-ins and links come back to.
+ *
+ * ```ts
+ * import { OAuth } from "@effect-realm/client"
+ * import { Schema } from "effect"
+ *
+ * const pending = new OAuth.PendingLink({
+ *   appId: "shop-abcde",
+ *   provider: "google",
+ *   redirectUri: "https://shop.example/signed-in",
+ *   state: "abc",
+ *   userId: "636aba021728b6c1c03db7f9"
+ * })
+ * const kept = JSON.stringify(pending)
+ * Schema.decodeUnknownSync(Schema.fromJsonString(OAuth.Pending))(kept) // => pending
+ * ```
+ */
 export const Pending: Schema.Union<readonly [typeof PendingLogIn, typeof PendingLink]> = Schema.Union([
   PendingLogIn,
   PendingLink
@@ -397,7 +414,7 @@ const aroundLogIn = Operation.make("OAuth.logIn")
  * import { App, OAuth } from "@effect-realm/client"
  * import { Effect } from "effect"
  *
- * // What a page runs that the browser has come back to.
+ * // What a page runs that the browser has come back to. What comes back is an `OAuth.ReturnedLogIn`.
  * const signedIn = (app: App.App, pending: OAuth.PendingLogIn, location: string) =>
  *   Effect.flatMap(OAuth.parse(location, pending), (returned) => OAuth.logIn(app, returned))
  * signedIn.length // => 3

@@ -11,6 +11,14 @@ const rows = page.split("\n")
   .map((line) => line.split("|").map((cell) => cell.trim()))
   .map(([, was = "", is = ""]) => ({ was, is }))
 
+/** The programs of the page, which run as tests of their own. */
+const programs = [...page.matchAll(/^```ts\n([\s\S]*?)^```/gm)].map(([, program = ""]) => program).join("\n")
+
+/** What the tables name of the library's modules. */
+const named = (text: string): ReadonlyArray<readonly [module: string, name: string]> =>
+  [...text.matchAll(/`(ApiKeys|App|Collection|Credentials|EmailPassword|OAuth|Policy|Push|TokenStore|User)\.(\w+)/g)]
+    .map(([, module = "", name = ""]) => [module, name])
+
 /** The members of the old classes, by the table that has to tell of them. */
 const members = {
   "app.": ["id", "logIn", "currentUser", "allUsers", "switchUser", "removeUser", "deleteUser", "emailPasswordAuth"]
@@ -37,11 +45,15 @@ describe("the table from the Realm SDK", () => {
   it("names only what is there, and says of the rest that it comes later or why there is no need for it", () => {
     const modules: Readonly<Record<string, object>> = { ...Client }
     for (const { is, was } of rows) {
-      const named = [...is.matchAll(/`(ApiKeys|App|Collection|Credentials|EmailPassword|TokenStore|User)\.(\w+)/g)]
-      for (const [, module = "", name = ""] of named) {
-        assert.property(modules[module], name, `${was} became ${is}`)
-      }
+      for (const [module, name] of named(is)) assert.property(modules[module], name, `${was} became ${is}`)
       assert.isTrue(is === "later" || is === "no" || is.includes("`") || is.startsWith("end the fiber"), was)
     }
+  })
+
+  it("shows each that it names in a program of the page", () => {
+    const missing = rows.flatMap(({ is }) => named(is))
+      .map(([module, name]) => `${module}.${name}`)
+      .filter((name) => !new RegExp(`\\b${name.replace(".", "\\.")}\\b`).test(programs))
+    assert.deepStrictEqual([...new Set(missing)], [])
   })
 })
