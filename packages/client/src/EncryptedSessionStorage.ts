@@ -130,7 +130,8 @@ export const make = Effect.fnUntraced(function*(
  * ```
  */
 export const layer = (options: Options): Layer.Layer<SessionStorage, TokenStoreError, SessionStorage> =>
-  Layer.effect(SessionStorage, Effect.flatMap(SessionStorage, (storage) => make(storage, options)))
+  // One for each place that it is provided with.
+  Layer.fresh(Layer.effect(SessionStorage, Effect.flatMap(SessionStorage, (storage) => make(storage, options))))
 
 /**
  * The same, its keys from the configuration: an environment variable, for instance.

@@ -191,9 +191,12 @@ export const layerKeyValueStore: Layer.Layer<TokenStore, never, KeyValueStore.Ke
  * await Effect.runPromise(Effect.provide(users, layer)) // => []
  * ```
  */
-export const layerStorage: Layer.Layer<TokenStore, never, SessionStorage> = /* @__PURE__ */ Layer.effect(
-  TokenStore,
-  /* @__PURE__ */ Effect.map(SessionStorage, (storage) => make(Shared.make(Patience.limited(storage), processId())))
+export const layerStorage: Layer.Layer<TokenStore, never, SessionStorage> = /* @__PURE__ */ Layer.fresh(
+  // Shared by name alone, a store within the reach of another would be that other one, over its place.
+  /* @__PURE__ */ Layer.effect(
+    TokenStore,
+    /* @__PURE__ */ Effect.map(SessionStorage, (storage) => make(Shared.make(Patience.limited(storage), processId())))
+  )
 )
 
 // Not by Effect's `Random`, which may be seeded: two processes must never be taken for one.

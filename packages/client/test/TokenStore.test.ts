@@ -45,6 +45,22 @@ contract("a key-value store in memory", over(KeyValueStore.layerMemory))
 contract("a key-value store of files", over(layerFiles), { runs: 10 })
 contract("a key-value store over a Storage", over(KeyValueStore.layerStorage(storage)))
 
+describe("TokenStore over a storage", () => {
+  it.effect("is the store of its own place, also within the reach of another one", () =>
+    Effect.gen(function*() {
+      const [outer, inner] = [SessionStorage.layerMemory, SessionStorage.layerMemory].map((place) =>
+        Layer.provide(TokenStore.layerStorage, Layer.fresh(place))
+      )
+      yield* Effect.gen(function*() {
+        yield* changes.logIn({ appId: "shop-abcde", userId: "ann" })
+        const users = TokenStore.TokenStore.use((store) => store.users("shop-abcde"))
+        assert.deepStrictEqual(yield* users, ["ann"])
+        assert.deepStrictEqual(yield* Effect.provide(users, inner!), [])
+        assert.deepStrictEqual(yield* Effect.provide(users, outer!), ["ann"], "the same layer is the same store")
+      }).pipe(Effect.provide(outer!))
+    }))
+})
+
 const appId = "shop-abcde"
 const user = (userId: string): TokenStore.SessionKey => ({ appId, userId })
 const [ann, bob, cleo] = [user("ann"), user("bob"), user("cleo")]

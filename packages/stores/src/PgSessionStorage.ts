@@ -53,7 +53,7 @@ const make = Effect.gen(function*() {
  * await Effect.runPromise(Effect.provide(App.allUsers(app), layer))
  * ```
  */
-export const layer: Layer.Layer<SessionStorage, TokenStoreError, PgClient | SqlClient> = Layer.effect(
-  SessionStorage,
-  make
+export const layer: Layer.Layer<SessionStorage, TokenStoreError, PgClient | SqlClient> = Layer.fresh(
+  // One for each that it is provided with.
+  Layer.effect(SessionStorage, make)
 )

@@ -138,4 +138,7 @@ const make = Effect.gen(function*() {
  * await Effect.runPromise(Effect.provide(App.allUsers(app), layer))
  * ```
  */
-export const layer: Layer.Layer<SessionStorage, never, Redis.Redis> = Layer.effect(SessionStorage, make)
+export const layer: Layer.Layer<SessionStorage, never, Redis.Redis> = Layer.fresh(
+  // One for each that it is provided with.
+  Layer.effect(SessionStorage, make)
+)

@@ -332,7 +332,8 @@ export const make = Effect.fnUntraced(function*(
 export const layerWith = (
   options: { readonly interval: Duration.Input }
 ): Layer.Layer<SessionStorage, TokenStoreError, SqlClient> =>
-  Layer.effect(SessionStorage, make({ news: () => Stream.tick(options.interval) }))
+  // One for each database that it is provided with.
+  Layer.fresh(Layer.effect(SessionStorage, make({ news: () => Stream.tick(options.interval) })))
 
 /**
  * Sessions in the database of the `SqlClient` that is there, which is asked for news twenty times a second.

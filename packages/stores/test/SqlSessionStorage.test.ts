@@ -58,6 +58,19 @@ describe("SqlSessionStorage over SQLite", () => {
       }))
     }))
 
+  it.live("is the storage of its own file, also within the reach of another one", () =>
+    Effect.gen(function*() {
+      const [outer, inner] = [file(), file()].map((filename) =>
+        Layer.provide(TokenStore.layerStorage, layerSqlite(filename))
+      )
+      yield* Effect.gen(function*() {
+        yield* TokenStoreContract.changes.logIn({ appId: "shop-abcde", userId: "ann" })
+        const users = TokenStore.TokenStore.use((store) => store.users("shop-abcde"))
+        assert.deepStrictEqual(yield* users, ["ann"])
+        assert.deepStrictEqual(yield* Effect.provide(users, inner!), [])
+      }).pipe(Effect.provide(outer!))
+    }))
+
   it.live("is made by processes that start together, once", () =>
     Effect.gen(function*() {
       const filename = file()
