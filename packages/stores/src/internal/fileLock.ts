@@ -10,6 +10,7 @@ import * as Semaphore from "effect/Semaphore"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { DatabaseSync } from "node:sqlite"
+import { setTimeout } from "node:timers/promises"
 
 export interface FileLock {
   /** Runs an effect that nobody else runs meanwhile, in this process or in another. */
@@ -17,6 +18,10 @@ export interface FileLock {
 }
 
 const patience = "5 seconds"
+
+// How long a process may have it again and again, and for how long it then leaves it alone, in milliseconds.
+const turn = 50
+const pause = 5
 
 const codeOf = (cause: unknown): unknown => cause instanceof Error && "errcode" in cause ? cause.errcode : undefined
 const busy = 5
@@ -59,16 +64,36 @@ export const make = (path: string, scope: Scope.Scope): FileLock => {
       },
       catch: failure(path)
     })
-    yield* Scope.addFinalizer(scope, Effect.sync(() => database.close()))
+    const close = Effect.sync(() => database.close())
     // Or each transaction would make a file beside it.
-    yield* patiently(() => database.exec("PRAGMA journal_mode = MEMORY"))
+    yield* Effect.onError(patiently(() => database.exec("PRAGMA journal_mode = MEMORY")), () => close)
+    yield* Scope.addFinalizer(scope, close)
     opened = database
     return database
   })
 
-  const begin = Effect.flatMap(open, (database) => patiently(() => void database.exec("BEGIN EXCLUSIVE")))
+  // Other processes look every two milliseconds whether it is free. One that does one thing after the other would have it
+  // whenever they look, so it leaves it alone now and then: by the clock of the machine, by which they wait.
+  const turnOf = { began: 0, ended: 0 }
+  const considerate = Effect.suspend(() => {
+    const now = performance.now()
+    if (now - turnOf.ended > pause) turnOf.began = now
+    if (now - turnOf.began < turn) return Effect.void
+    return Effect.andThen(
+      Effect.promise(() => setTimeout(pause)),
+      Effect.sync(() => void (turnOf.began = performance.now()))
+    )
+  })
+
+  const begin = Effect.flatMap(
+    Effect.andThen(considerate, open),
+    (database) => patiently(() => void database.exec("BEGIN EXCLUSIVE"))
+  )
   // One that cannot be ended is said by whoever begins the next.
-  const end = Effect.ignore(Effect.try(() => opened?.exec("ROLLBACK")))
+  const end = Effect.ignore(Effect.try(() => {
+    turnOf.ended = performance.now()
+    opened?.exec("ROLLBACK")
+  }))
 
   return { hold: (effect) => semaphore.withPermit(Effect.acquireUseRelease(begin, () => effect, () => end)) }
 }
