@@ -18,10 +18,12 @@ import * as Row from "./Row.ts"
 import type { Sizes } from "./Sizes.ts"
 import * as TemporaryFolder from "./TemporaryFolder.ts"
 
-/** Somebody who works on a collection; each operation answers what one cost, in microseconds, as the mean of so many. */
+type Operation = keyof Orders.Workload<unknown>
+
+/** Somebody who works on a collection; it answers what one operation cost, in microseconds, as the mean of so many. */
 interface Worker {
   readonly name: string
-  readonly cost: (operation: keyof Orders.Workload<unknown>, times: number) => Effect.Effect<number>
+  readonly cost: (operation: Operation, times: number, millis: number) => Effect.Effect<number>
 }
 
 const throughServer = Effect.fnUntraced(function*(
@@ -44,8 +46,8 @@ const throughServer = Effect.fnUntraced(function*(
     }, count)
     return {
       name,
-      cost: (operation, times) =>
-        Effect.promise(() => runtime.runPromise(Row.cost(Effect.suspend(work[operation]), times)))
+      cost: (operation, times, millis) =>
+        Effect.promise(() => runtime.runPromise(Row.cost(Effect.suspend(work[operation]), times, millis)))
     }
   }
 })
@@ -62,7 +64,7 @@ const engineAlone = Effect.fnUntraced(function*(count: number): Effect.fn.Return
   const work = Orders.workload<Effect.Effect<unknown, Database.DatabaseError>>(orders, count)
   return {
     name: "the embedded engine alone",
-    cost: (operation, times) => Effect.orDie(Row.cost(Effect.suspend(work[operation]), times))
+    cost: (operation, times, millis) => Effect.orDie(Row.cost(Effect.suspend(work[operation]), times, millis))
   }
 })
 
@@ -90,13 +92,13 @@ const mongoDb = Effect.fnUntraced(function*(url: string, count: number): Effect.
   }, count)
   return {
     name: "MongoDB by its driver",
-    cost: (operation, times) => Row.cost(Effect.promise(work[operation]), times)
+    cost: (operation, times, millis) => Row.cost(Effect.promise(work[operation]), times, millis)
   }
 })
 
 /** What is measured, how, and what does not depend on how many documents there are. */
 const measured: ReadonlyArray<{
-  readonly operation: keyof Orders.Workload<unknown>
+  readonly operation: Operation
   readonly name: string
   readonly byKey: boolean
   /** How many times as dear as `findOne` it is, about. */
@@ -137,7 +139,7 @@ export const rows = Effect.fnUntraced(function*(
     const times = Math.max(1, Math.round(Math.min(sizes.repetitions, 200) / weight))
     const measurement = ({ cost, name }: Worker, aim?: Row.Aim): Row.Measurement<never, never> => ({
       name,
-      sample: cost(operation, times),
+      sample: cost(operation, times, sizes.millis),
       ...(aim === undefined ? undefined : { aim })
     })
     return Row.measure(sizes.rounds, {

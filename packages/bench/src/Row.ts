@@ -111,15 +111,25 @@ export const rateOfPromise = async (
   return calls / (performance.now() - begin) * 1000
 }
 
-/** Runs an operation so many times, one after another, and answers how many microseconds each took. */
+/**
+ * Runs an operation so many times, one after another, and answers how many microseconds each took. After so many
+ * milliseconds as many as have run by then are enough: a sample of something slow has not to take for ever.
+ */
 export const cost = Effect.fnUntraced(function*<A, E, R>(
   operation: Effect.Effect<A, E, R>,
-  times: number
+  times: number,
+  millis = Infinity
 ): Effect.fn.Return<number, E, R> {
-  let left = times
+  let ran = 0
   const begin = performance.now()
-  yield* Effect.whileLoop({ while: () => left-- > 0, body: () => operation, step: () => {} })
-  return (performance.now() - begin) / times * 1000
+  yield* Effect.whileLoop({
+    while: () => ran < times && (ran === 0 || millis === Infinity || performance.now() - begin < millis),
+    body: () => operation,
+    step: () => {
+      ran++
+    }
+  })
+  return (performance.now() - begin) / ran * 1000
 })
 
 // -----------------------------------------------------------------------------
