@@ -103,6 +103,42 @@ const writes: ReadonlyArray<
   [(stored) => stored.deleteOne({ _id: 2 }), "Delete 2"]
 ]
 
+/** A server on a file, and a user of it who sees one address, whichever port it has. */
+const onFile = (changes?: Database.ChangeLogOptions) =>
+  Effect.gen(function*() {
+    const folder = yield* Effect.acquireRelease(
+      Effect.sync(() => mkdtempSync(join(tmpdir(), "realm-watch-"))),
+      (folder) => Effect.sync(() => rmSync(folder, { recursive: true }))
+    )
+    const start = Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const layer = Listener.layer({ app, passwords: { cost: 2 }, functions: { workers: 1 } }).pipe(
+        Layer.provideMerge(Database.layerFile({ filename: join(folder, "shop.db"), changes }))
+      )
+      const context = yield* Layer.buildWithMemoMap(layer, yield* Layer.makeMemoMap, scope)
+      return {
+        origin: yield* Effect.provideContext(Listener.origin, context),
+        stored: Context.get(context, Database.Database).collection(orders),
+        stop: Scope.close(scope, Exit.void)
+      }
+    })
+    let server = yield* start
+    yield* Effect.addFinalizer(() => server.stop)
+    const client = HttpClient.mapRequest(yield* HttpClient.HttpClient, (request) =>
+      HttpClientRequest.setUrl(request, request.url.replace("http://realm.test", server.origin)))
+    const realm = App.make({ id: "shop-abcde", baseUrl: "http://realm.test" })
+    return {
+      client,
+      user: yield* Effect.provideService(App.logIn(realm, Credentials.anonymous()), HttpClient.HttpClient, client),
+      stored: () =>
+        server.stored,
+      restart: Effect.gen(function*() {
+        yield* server.stop
+        server = yield* start
+      })
+    }
+  })
+
 describe("Collection.watch against the server", { timeout: 30_000 }, () => {
   it.effect("tells every change once and in order, whatever happens to its connections", () =>
     Effect.gen(function*() {
@@ -117,7 +153,7 @@ describe("Collection.watch against the server", { timeout: 30_000 }, () => {
       ]
       let connections = 0
       const runs = yield* Faults.explore(
-        { seeds: 25, rate: 0.9, limit: 12, faults, endpoint: "streamFunction" },
+        { seeds: 15, rate: 0.9, limit: 12, faults, endpoint: "streamFunction" },
         (plan) =>
           Effect.gen(function*() {
             const user = yield* RealmTest.anonymousUser
@@ -141,51 +177,82 @@ describe("Collection.watch against the server", { timeout: 30_000 }, () => {
 
   it.effect("goes on where it was when the server starts again, on the same file", () =>
     Effect.gen(function*() {
-      const folder = yield* Effect.acquireRelease(
-        Effect.sync(() => mkdtempSync(join(tmpdir(), "realm-watch-"))),
-        (folder) => Effect.sync(() => rmSync(folder, { recursive: true }))
+      const { client, restart, stored, user } = yield* onFile()
+      const { next } = yield* following(Stream.provideService(watched(user), HttpClient.HttpClient, client))
+      assert.deepStrictEqual(yield* next(1), ["Opened"])
+      const told: Array<string> = []
+      for (const [index, [write]] of writes.entries()) {
+        yield* write(stored())
+        if (index % 3 === 0) told.push(...yield* next(index + 1 - told.length))
+        if (index % 2 === 1) yield* restart
+      }
+      told.push(...yield* next(writes.length - told.length))
+      assert.deepStrictEqual(told, writes.map(([, told]) => told))
+    }).pipe(Effect.scoped, Effect.provide([FetchHttpClient.layer, TokenStore.layerMemory])))
+
+  it.effect("says so when the server remembers no longer what happened meanwhile, and goes on from there", () =>
+    Effect.gen(function*() {
+      const { client, restart, stored, user } = yield* onFile({ maxBytes: 10_000 })
+      const { next } = yield* following(Stream.provideService(watched(user), HttpClient.HttpClient, client))
+      assert.deepStrictEqual(yield* next(1), ["Opened"])
+      const text = "x".repeat(10_000)
+      yield* stored().insertOne({ _id: 1, n: 1 })
+      assert.deepStrictEqual(yield* next(1), ["Insert 1: 1"])
+      // Neither connection nor server, for a while.
+      yield* restart
+      for (let n = 2; n < 5; n++) yield* stored().updateOne({ _id: 1 }, { $set: { n, text } })
+      assert.deepStrictEqual(yield* next(1), ["Gap"])
+      yield* stored().updateOne({ _id: 1 }, { $set: { n: 5 } })
+      assert.deepStrictEqual(yield* next(1), ["Update 1: 5"])
+    }).pipe(Effect.scoped, Effect.provide([FetchHttpClient.layer, TokenStore.layerMemory])))
+
+  it.effect("leaves nothing behind in the server, however it ends", () =>
+    Effect.gen(function*() {
+      let open = 0
+      const counted = Layer.effect(
+        Database.Database,
+        Effect.map(Database.Database, (database) =>
+          Database.Database.of({
+            collection: (namespace, options) => {
+              const found = database.collection(namespace, options)
+              const begin = Effect.acquireRelease(Effect.sync(() => open++), () => Effect.sync(() => open--))
+              return {
+                ...found,
+                watch: (options) => Stream.unwrap(Effect.as(begin, found.watch(options)))
+              }
+            }
+          }))
+      ).pipe(Layer.provide(Database.layerMemory))
+      const server = Listener.layer({ app, passwords: { cost: 2 }, functions: { workers: 1 } }).pipe(
+        Layer.provideMerge(counted)
       )
-      const start = Effect.gen(function*() {
-        const scope = yield* Scope.make()
-        const server = Listener.layer({ app, passwords: { cost: 2 }, functions: { workers: 1 } }).pipe(
-          Layer.provideMerge(Database.layerFile({ filename: join(folder, "shop.db") }))
-        )
-        const context = yield* Layer.buildWithMemoMap(server, yield* Layer.makeMemoMap, scope)
-        return {
-          origin: yield* Effect.provideContext(Listener.origin, context),
-          stored: Context.get(context, Database.Database).collection(orders),
-          stop: Scope.close(scope, Exit.void)
-        }
-      })
-      let server = yield* start
-      const client = HttpClient.mapRequest(yield* HttpClient.HttpClient, (request) =>
-        HttpClientRequest.setUrl(request, request.url.replace("http://realm.test", server.origin)))
       yield* Effect.gen(function*() {
-        const realm = App.make({ id: "shop-abcde", baseUrl: "http://realm.test" })
-        const user = yield* App.logIn(realm, Credentials.anonymous())
-        const { next } = yield* following(watched(user))
-        assert.deepStrictEqual(yield* next(1), ["Opened"])
-        const told: Array<string> = []
-        for (const [index, [write]] of writes.entries()) {
-          yield* write(server.stored)
-          if (index % 3 === 0) {
-            told.push(...yield* next(index + 1 - told.length))
+        const realm = App.make({ id: "shop-abcde", baseUrl: yield* Listener.origin })
+        const ways: ReadonlyArray<
+          readonly [
+            string,
+            (
+              user: User.User,
+              fiber: Fiber.Fiber<unknown, unknown>
+            ) => Effect.Effect<unknown, unknown, Sessions.Sessions | HttpClient.HttpClient | TokenStore.TokenStore>
+          ]
+        > = [
+          ["interrupted", (_, fiber) => Fiber.interrupt(fiber)],
+          ["logged out", (user) => User.logOut(user)],
+          ["session ended", ({ id }) => Sessions.Sessions.use(({ endAll }) => endAll(id))]
+        ]
+        for (const [name, end] of ways) {
+          const user = yield* App.logIn(realm, Credentials.anonymous({ reuse: false }))
+          const { fiber, next } = yield* following(watched(user))
+          assert.deepStrictEqual(yield* next(1), ["Opened"])
+          assert.strictEqual(open, 1, name)
+          yield* end(user, fiber)
+          while (open > 0) {
+            yield* turns
+            yield* TestClock.adjust("1 second")
           }
-          if (index % 2 === 0) {
-            continue
-          }
-          yield* server.stop
-          server = yield* start
         }
-        told.push(...yield* next(writes.length - told.length))
-        assert.deepStrictEqual(
-          told,
-          writes.map(([, told]) =>
-            told
-          )
-        )
-      }).pipe(Effect.provideService(HttpClient.HttpClient, client))
-      yield* server.stop
+      }).pipe(Effect.provide(server))
     }).pipe(Effect.scoped, Effect.provide([FetchHttpClient.layer, TokenStore.layerMemory])))
 
   it.effect("ends typed, and tells nothing more, when its user may watch no longer", () =>
