@@ -14,13 +14,12 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
 import type { AppDefinition } from "./AppDefinition.ts"
-import { type Collection, Database, type Document, type Namespace, type ResumeToken } from "./Database.ts"
+import { Database, type Document, type Namespace, type ResumeToken } from "./Database.ts"
 import type { DatabaseError } from "./DatabaseError.ts"
 import type * as DataSource from "./DataSource.ts"
 import type { Caller, Functions } from "./Functions.ts"
@@ -366,11 +365,11 @@ export const make = (app: AppDefinition): Effect.Effect<Documents["Service"], ne
         if (operator !== undefined) return yield* notAllowed(operator)
         const changes = DocumentWatch.changes(wanted, {
           caller,
-          collection: (caller, ask): Result.Result<Collection<DocumentAccess.Refusal>, DocumentAccess.Unanswered> =>
-            Result.map(
-              DocumentAccess.make(rules, { ...scopeOf(caller), ask }),
-              (access) => database.collection(namespace, { numbers: "exact", access })
-            )
+          collection: (caller, ask) =>
+            database.collection(namespace, {
+              numbers: "exact",
+              access: DocumentAccess.watching(rules, { ...scopeOf(caller), ask })
+            })
         })
         // It is open once it says where it begins.
         const [first, rest] = yield* Stream.peel(

@@ -338,6 +338,20 @@ export const watchContract = (name: string, layer: Layer.Layer<Database, Databas
         isKnown = true
         const resumed = yield* open(asking, { resumeAfter: first.resumeToken })
         assert.deepStrictEqual((yield* resumed.event).documentKey, { _id: 2 })
+
+        // Also after what was not seen.
+        const blind: DatabaseModule.Access<string> = {
+          see: (document) => document["_id"] === 5 ? Result.fail("ask again") : Result.succeed(Option.none())
+        }
+        const { next } = yield* open(database.collection(namespace, { access: blind }))
+        yield* notes.insertMany([{ _id: 4 }, { _id: 5 }])
+        const passed = yield* next
+        assert.strictEqual(passed._tag, "Position")
+        assert.strictEqual(yield* Effect.flip(next), "ask again")
+        const { event: fifth } = yield* open(notes, {
+          resumeAfter: passed._tag === "Position" ? passed.resumeToken : undefined
+        })
+        assert.deepStrictEqual((yield* fifth).documentKey, { _id: 5 })
       }).pipe(Effect.provide(layer)))
 
     it.effect("who follows while it is written is told everything once, whether he waits or is slower", () =>

@@ -208,14 +208,17 @@ describe("Collection.watch against the server", { timeout: 30_000 }, () => {
 
   it.effect("leaves nothing behind in the server, however it ends", () =>
     Effect.gen(function*() {
-      let open = 0
+      const watches = { open: 0 }
       const counted = Layer.effect(
         Database.Database,
         Effect.map(Database.Database, (database) =>
           Database.Database.of({
             collection: (namespace, options) => {
               const found = database.collection(namespace, options)
-              const begin = Effect.acquireRelease(Effect.sync(() => open++), () => Effect.sync(() => open--))
+              const begin = Effect.acquireRelease(
+                Effect.sync(() => watches.open++),
+                () => Effect.sync(() => watches.open--)
+              )
               return {
                 ...found,
                 watch: (options) => Stream.unwrap(Effect.as(begin, found.watch(options)))
@@ -245,9 +248,9 @@ describe("Collection.watch against the server", { timeout: 30_000 }, () => {
           const user = yield* App.logIn(realm, Credentials.anonymous({ reuse: false }))
           const { fiber, next } = yield* following(watched(user))
           assert.deepStrictEqual(yield* next(1), ["Opened"])
-          assert.strictEqual(open, 1, name)
+          assert.strictEqual(watches.open, 1, name)
           yield* end(user, fiber)
-          while (open > 0) {
+          while (watches.open > 0) {
             yield* turns
             yield* TestClock.adjust("1 second")
           }

@@ -10,6 +10,7 @@ import type { Access, Document, Filter, Namespace } from "../../Database.ts"
 import type * as DataSource from "../../DataSource.ts"
 import type { Fields } from "../engine/bsonValue.ts"
 import { valueAt } from "../engine/documentPath.ts"
+import { parseQuery } from "../engine/documentSearch.ts"
 import { compileStoredFields } from "../engine/projection.ts"
 import type * as DocumentSchema from "./documentSchema.ts"
 import * as Role from "./role.ts"
@@ -109,6 +110,19 @@ export const make = (
   scope: Expression.Scope,
   touched: ReadonlyArray<ReadonlyArray<string>> = []
 ): Result.Result<Access<Refusal>, Unanswered> => asked(() => access(rules, scope, touched))
+
+/**
+ * The access of one user who watches, for as long as the rules see the same user in him. What a function answers may be
+ * another tomorrow, so filters that ask one are judged document by document, as roles are.
+ */
+export const watching = (rules: CompiledRules, scope: Expression.Scope): Access<Refusal> =>
+  rules.filters.every(({ applyWhen }) => applyWhen.functions.size === 0) ? access(rules, scope, []) : {
+    see: (document) =>
+      Result.flatMap(make(rules, scope), (now) =>
+        now.scope !== undefined && !parseQuery(now.scope).predicate(document)
+          ? Result.succeed(Option.none())
+          : now.see?.(document) ?? Result.succeed(Option.some(document)))
+  }
 
 const access = (
   rules: CompiledRules,

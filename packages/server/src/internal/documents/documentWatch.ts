@@ -6,8 +6,8 @@ import * as Ejson from "@effect-realm/protocol/Ejson"
 import * as MongoDBService from "@effect-realm/protocol/MongoDBService"
 import * as RealmError from "@effect-realm/protocol/RealmError"
 import * as StreamEvent from "@effect-realm/protocol/StreamEvent"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import type * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type * as Database from "../../Database.ts"
@@ -138,61 +138,57 @@ const makeTeller = ({ compact, resumeAfter }: Wanted, { predicate }: Query) => {
   }
 }
 
+/** For so many milliseconds the answer of a function holds, when there is nothing to tell meanwhile. */
+const lifeOfAnswers = 1000
+
 /**
  * The changes that are wanted, and places in between: the first one at once, later ones with a beat when nothing was told
  * since, so that a watch that is resumed has little to look at again.
  *
- * Before anything is told it is asked who the user is now. When the rules see another in him, or have asked functions
- * before there was something to tell, what was seen is seen anew.
+ * Before anything is told it is asked who the user is now. When the rules see another in him, what was seen for his former
+ * self is seen anew, from the last place on. Functions in rules are asked anew for whatever comes.
  *
  * @param options.caller whoever watches, as he is now; fails when he may watch no longer
- * @param options.collection the collection as he sees it, unless a rule asks a function first
+ * @param options.collection the collection as he sees it
  */
 export const changes = <E>(wanted: Wanted, options: {
   readonly caller: Effect.Effect<Caller, E>
-  readonly collection: (
-    caller: Caller,
-    ask: RuleFunctions.Ask
-  ) => Result.Result<Database.Collection<Refusal>, Unanswered>
+  readonly collection: (caller: Caller, ask: RuleFunctions.Ask) => Database.Collection<Refusal>
 }): Stream.Stream<Watched, E | DatabaseError | RealmError.DataError, Functions> =>
-  Stream.unwrap(Effect.map(parse(wanted.filter), (query) => {
-    const teller = makeTeller(wanted, query)
+  Stream.unwrap(Effect.gen(function*() {
+    const clock = yield* Clock.clockWith(Effect.succeed)
+    const teller = makeTeller(wanted, yield* parse(wanted.filter))
+
     let answers = RuleFunctions.makeAnswers()
-    /** Whether something has been looked at that has to be judged anew. */
-    let isWaiting = false
-
-    /** What one access sees, until that is outdated or lacks an answer. */
-    const seen = Stream.unwrap(Effect.gen(function*() {
-      const caller = yield* options.caller
-      const self = fingerprint(caller)
-      const collection = yield* RuleFunctions.settle(
-        caller,
-        (ask) => Effect.fromResult(options.collection(caller, ask)),
-        answers
-      )
-
-      const told = Effect.fnUntraced(function*(items: ReadonlyArray<Database.Watched | typeof beat>) {
-        const isOutdated = fingerprint(yield* options.caller) !== self
-        const isNews = items.some(teller.isNews)
-        if (isOutdated || (isNews && !isWaiting && !answers.isEmpty())) {
-          answers = RuleFunctions.makeAnswers()
-          isWaiting = isNews
-          return yield* Effect.fail(new Outdated())
-        }
-        if (isNews) isWaiting = false
-        return items.flatMap(teller.tell)
+    let answeredAt = 0
+    const ask: RuleFunctions.Ask = (name, args) => {
+      if (clock.currentTimeMillisUnsafe() - answeredAt > lifeOfAnswers) answers = RuleFunctions.makeAnswers()
+      return answers.ask(name, args)
+    }
+    const learn = (caller: Caller, question: Unanswered) =>
+      Effect.map(answers.learn(caller, question), () => {
+        answeredAt = clock.currentTimeMillisUnsafe()
       })
 
-      return collection.watch({ resumeAfter: teller.place() }).pipe(
+    /** What one access sees, until that is outdated or lacks an answer. */
+    const seen = Stream.unwrap(Effect.map(options.caller, (caller) => {
+      const self = fingerprint(caller)
+      return options.collection(caller, ask).watch({ resumeAfter: teller.place() }).pipe(
         Stream.merge(beats, { haltStrategy: "left" }),
         Stream.chunks,
-        Stream.mapEffect(told),
+        Stream.mapEffect((items) =>
+          Effect.flatMap(options.caller, (now) => {
+            if (fingerprint(now) !== self) return Effect.fail(new Outdated())
+            if (items.some(teller.isNews)) answers = RuleFunctions.makeAnswers()
+            return Effect.succeed(items.flatMap(teller.tell))
+          })
+        ),
         Stream.flattenIterable,
         Stream.catch((error) => {
           if (error instanceof Outdated) return Stream.empty
-          if (!(error instanceof Unanswered)) return Stream.fail(error)
-          isWaiting = true
-          return Stream.drain(Stream.fromEffect(answers.learn(caller, error)))
+          return error instanceof Unanswered
+            ? Stream.drain(Stream.fromEffect(learn(caller, error)))
+            : Stream.fail(error)
         })
       )
     }))

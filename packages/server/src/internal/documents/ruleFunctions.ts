@@ -23,7 +23,6 @@ const tooMany = RealmError.make(
 
 /** What functions have answered. */
 export interface Answers {
-  readonly isEmpty: () => boolean
   readonly ask: Ask
   /** Asks a function. Fails when that was too many. */
   readonly learn: (caller: Caller, question: Unanswered) => Effect.Effect<void, RealmError.DataError, Functions>
@@ -36,7 +35,6 @@ export interface Answers {
 export const makeAnswers = (): Answers => {
   const answers = new Map<string, Result.Result<unknown, void>>()
   return {
-    isEmpty: () => answers.size === 0,
     ask: (name, args) => {
       const answer = answers.get(keyOf(name, args))
       if (answer === undefined) throw new Unanswered(name, args)
@@ -56,16 +54,14 @@ export const makeAnswers = (): Answers => {
  * Does what `attempt` makes of the answers that are known, until it lacks none.
  *
  * @param caller whose rules are judged; the functions see him, and run without the limits on clients
- * @param answers those that are known; none by default
  */
 export const settle = <A, E, R>(
   caller: Caller,
-  attempt: (ask: Ask) => Effect.Effect<A, E | Unanswered, R>,
-  answers: Answers = makeAnswers()
+  attempt: (ask: Ask) => Effect.Effect<A, E | Unanswered, R>
 ): Effect.Effect<A, Exclude<E, Unanswered> | RealmError.DataError, R | Functions> => {
-  const { ask, learn } = answers
+  const { ask, learn } = makeAnswers()
   const loop: Effect.Effect<A, Exclude<E, Unanswered> | RealmError.DataError, R | Functions> = Effect.catch(
-    Effect.suspend(() => attempt(ask)),
+    attempt(ask),
     (error) =>
       error instanceof Unanswered
         ? Effect.andThen(learn(caller, error), loop)

@@ -5,6 +5,7 @@ import { Timestamp } from "bson"
 import * as Arr from "effect/Array"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import type { ChangeEvent, Watched } from "../../ChangeStream.ts"
 import type { Document, Namespace } from "../../Database.ts"
@@ -112,7 +113,12 @@ export const changeStream = <E>(
     })
     const next: Effect.Effect<Arr.NonEmptyReadonlyArray<Watched>, E> = Effect.gen(function*() {
       while (true) {
-        const { events, wentOn } = yield* look(cursor)
+        const looked = yield* Effect.result(look(cursor))
+        if (Result.isFailure(looked)) {
+          // Whoever mends what was refused need not look at what came before again.
+          return yield* cursor.told === cursor.position ? Effect.fail(looked.failure) : position
+        }
+        const { events, wentOn } = looked.success
         const now = yield* Clock.currentTimeMillis
         if (Arr.isReadonlyArrayNonEmpty(events)) {
           toldAt = now
