@@ -1,7 +1,7 @@
 /**
  * A user's life, step by step: a real client talks to the embedded server over a real socket.
  */
-import { ApiKeys, App, Credentials, EmailPassword, Push, TokenStore, User, type UserEvent } from "@effect-realm/client"
+import { App, Credentials, EmailPassword, Push, TokenStore, User, type UserEvent } from "@effect-realm/client"
 import { Endpoint } from "@effect-realm/protocol"
 import { Mail } from "@effect-realm/server"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
@@ -33,6 +33,8 @@ import * as MailShop from "./MailShop.ts"
 import * as Shop from "./Shop.ts"
 import * as Step from "./Step.ts"
 import * as TourDocuments from "./TourDocuments.ts"
+import * as TourPages from "./TourPages.ts"
+import * as TourPrograms from "./TourPrograms.ts"
 
 // -----------------------------------------------------------------------------
 // The stage
@@ -118,6 +120,9 @@ const Preferences = Schema.Struct({ favourite: Schema.String, cups: Schema.Int }
 
 const WhoAmI = Schema.Struct({ id: Schema.String, providers: Schema.Array(Schema.String) })
 
+/** What the supplier has. */
+const Stock = Schema.Struct({ item: Schema.String, left: Schema.Int })
+
 const value = (value: unknown): string => JSON.stringify(value)
 
 /** A refusal of the server by its tag and reason, in the server's words; any other error by its message. */
@@ -178,6 +183,30 @@ const firstLife = Effect.fnUntraced(function*(
     asked: `User.callFunction(user, "whoami", [], WhoAmI)`,
     does: User.callFunction(user, "whoami", [], WhoAmI).pipe(
       Effect.tap((answer) => Step.check(answer.id === user.id, `the server takes us for ${answer.id}`))
+    ),
+    shows: value
+  })
+
+  yield* Step.run({
+    title: "Call functions as methods, and one of a service by its name",
+    asked: `User.functions(user).greet("Ada")\n` +
+      `User.callServiceFunction(user, "mongodb-atlas", "count", [{ database, collection, query: {} }])`,
+    does: Effect.gen(function*() {
+      const greeting = yield* User.functions(user)["greet"]!("Ada")
+      yield* Step.check(String(greeting).includes("Ada"), `the greeting is ${value(greeting)}`)
+      const named = { database: "shop", collection: "reviews", query: {} }
+      const count = yield* User.callServiceFunction(user, "mongodb-atlas", "count", [named])
+      yield* Step.check(count === 0, `there are ${value(count)} reviews`)
+      return { greeting, count }
+    }),
+    shows: ({ count, greeting }) => `${value(greeting)}\n${value(count)}`
+  })
+
+  yield* Step.run({
+    title: "Call a function that asks another server, with a token that it signs itself",
+    asked: `User.callFunction(user, "restock", ["tea"])`,
+    does: User.callFunction(user, "restock", ["tea"], Stock).pipe(
+      Effect.tap(({ left }) => Step.check(left === 240, `${left} are left`))
     ),
     shows: value
   })
@@ -274,36 +303,10 @@ const firstLife = Effect.fnUntraced(function*(
 
   yield* TourDocuments.steps(app, user)
 
-  const { id: keyId, key } = yield* Step.run({
-    title: "Make an API key for a program: its secret is shown once",
-    asked: `ApiKeys.create(user, "nightly-report")`,
-    does: ApiKeys.create(user, "nightly-report"),
-    shows: ({ id, key, name }) => `Key ${name} with the id ${id} and the secret ${String(key)}`
-  })
+  yield* TourPrograms.steps(app, user)
 
-  // The program runs elsewhere, so it remembers its session in a store of its own.
+  // Who else logs in does so in a store of their own.
   const elsewhere = Layer.fresh(TokenStore.layerMemory)
-
-  yield* Step.run({
-    title: "Log in with the key, as the program does elsewhere: the same user",
-    asked: "App.logIn(app, Credentials.apiKey(key))",
-    does: App.logIn(app, Credentials.apiKey(key)).pipe(
-      Effect.flatMap((program) => User.callFunction(program, "whoami", [], WhoAmI)),
-      Effect.tap((answer) => Step.check(answer.id === user.id, `the server takes the program for ${answer.id}`)),
-      Effect.provide(elsewhere)
-    ),
-    shows: value
-  })
-
-  yield* Step.run({
-    title: "Delete the key: the program is refused at its next request",
-    asked: "ApiKeys.delete(user, id)\nApp.logIn(app, Credentials.apiKey(key))",
-    does: ApiKeys.delete(user, keyId).pipe(
-      Effect.andThen(Effect.flip(Effect.provide(App.logIn(app, Credentials.apiKey(key)), elsewhere))),
-      Effect.tap((error) => Step.check(error._tag === "AuthError", `the error is ${error._tag}: ${error.message}`))
-    ),
-    shows: refusal
-  })
 
   yield* Step.run({
     title: "Register this device for push messages, and take that back",
@@ -353,6 +356,8 @@ const firstLife = Effect.fnUntraced(function*(
     }).pipe(Effect.provide([MailShop.layer, elsewhere])),
     shows: (mails) => mails.map(({ subject, to }) => `A mail to ${to}: ${subject}`).join("\n")
   })
+
+  yield* TourPages.steps(app, user)
 
   const cardHolder = yield* Step.run({
     title: "Log in a second user by the app's own function",

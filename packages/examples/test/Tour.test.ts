@@ -63,6 +63,8 @@ const titles = [
   "Log in without an account",
   "Call a function, with int64 arguments",
   "Call a function whose result has a schema",
+  "Call functions as methods, and one of a service by its name",
+  "Call a function that asks another server, with a token that it signs itself",
   "Call a function that throws: the error has a type",
   "Call functions by contracts: arguments, results and the function's own errors are typed",
   "Read a function that streams, for as long as its values are wanted",
@@ -77,11 +79,15 @@ const titles = [
   "Watch a collection: changes come as they are made",
   "Change one document and get it, then remove all",
   "Make an API key for a program: its secret is shown once",
-  "Log in with the key, as the program does elsewhere: the same user",
+  "Log in with the key elsewhere, for as long as a job takes: the same user",
+  "Have the user of a whole program as a layer",
+  "Look at the keys, and switch one off and on again",
   "Delete the key: the program is refused at its next request",
   "Register this device for push messages, and take that back",
   "Log in with a token of the shop's own sign-on, which says who it is for",
   "In a shop that writes mails: register, confirm by the link, and set a new password by another",
+  "Take over who is logged in from a page that ran on realm-web",
+  "In a shop for people with an account elsewhere: out to the provider's page, and back",
   "Log in a second user by the app's own function",
   "Switch back to the first user",
   "Log in with a wrong password: nothing changes",
@@ -152,7 +158,7 @@ describe("npm start", () => {
       const temporary = yield* directory
       const tour = yield* start([temporary], { NO_COLOR: "1", TMPDIR: temporary })
       assert.strictEqual(yield* tour.exitCode, 1, tour.output())
-      assert.match(tour.output(), /is not an exported app: it has no root_config\.json/)
+      assert.match(tour.output(), /is not an exported app: it has none of root_config\.json/)
       assert.notInclude(tour.output(), "    at ")
     }), 60_000)
 })

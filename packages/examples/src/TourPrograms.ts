@@ -1,0 +1,74 @@
+/** The steps of the tour that are about programs which nobody sits in front of: their keys, and how long they are logged in. */
+import { ApiKeys, App, Credentials, TokenStore, User } from "@effect-realm/client"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Step from "./Step.ts"
+
+/** The user of a whole program. */
+class Reporter extends Context.Service<Reporter, User.User>()("@effect-realm/examples/Reporter") {}
+
+const refusal = (error: App.LogInError): string =>
+  error._tag === "AuthError" ? `${error._tag}, reason ${error.reason._tag}: ${error.reason.message}` : error.message
+
+/** Shows what a program does in the name of this user. */
+export const steps = Effect.fnUntraced(function*(app: App.App, user: User.User) {
+  const { id, key } = yield* Step.run({
+    title: "Make an API key for a program: its secret is shown once",
+    asked: `ApiKeys.create(user, "nightly-report")`,
+    does: ApiKeys.create(user, "nightly-report"),
+    shows: ({ id, key, name }) => `Key ${name} with the id ${id} and the secret ${String(key)}`
+  })
+  const credentials = Credentials.apiKey(key)
+
+  // The program runs elsewhere, so it remembers its session in a store of its own.
+  const elsewhere = Layer.fresh(TokenStore.layerMemory)
+
+  yield* Step.run({
+    title: "Log in with the key elsewhere, for as long as a job takes: the same user",
+    asked: "Effect.scoped(App.logInScoped(app, Credentials.apiKey(key)))",
+    does: Effect.gen(function*() {
+      const job = yield* Effect.scoped(Effect.tap(App.logInScoped(app, credentials), User.refresh))
+      yield* Step.check(job.id === user.id, `the server takes the job for ${job.id}`)
+      return yield* User.state(job)
+    }).pipe(
+      Effect.tap((state) => Step.check(state === "LoggedOut", `the state is ${state}`)),
+      Effect.provide(elsewhere)
+    ),
+    shows: (state) => `User ${user.id}, ${state} when the job has ended`
+  })
+
+  yield* Step.run({
+    title: "Have the user of a whole program as a layer",
+    asked: "App.layerUser(Reporter, app, Credentials.apiKey(key))",
+    does: Reporter.use(User.providerType).pipe(
+      Effect.tap((type) => Step.check(type === "api-key", `the provider is ${type}`)),
+      Effect.provide(Layer.provideMerge(App.layerUser(Reporter, app, credentials), elsewhere))
+    ),
+    shows: (type) => `Logged in by ${type}`
+  })
+
+  yield* Step.run({
+    title: "Look at the keys, and switch one off and on again",
+    asked: "ApiKeys.fetchAll(user)\nApiKeys.disable(user, id), ApiKeys.fetch(user, id), ApiKeys.enable(user, id)",
+    does: Effect.gen(function*() {
+      const names = (yield* ApiKeys.fetchAll(user)).map(({ name }) => name)
+      yield* ApiKeys.disable(user, id)
+      const { disabled } = yield* ApiKeys.fetch(user, id)
+      yield* ApiKeys.enable(user, id)
+      yield* Step.check(disabled && names.join() === "nightly-report", `the keys are ${names.join()}`)
+      return names
+    }),
+    shows: (names) => `${names.join(", ")}; it was off for a moment, which ended the sessions that it had opened`
+  })
+
+  yield* Step.run({
+    title: "Delete the key: the program is refused at its next request",
+    asked: "ApiKeys.delete(user, id)\nApp.logIn(app, Credentials.apiKey(key))",
+    does: ApiKeys.delete(user, id).pipe(
+      Effect.andThen(Effect.flip(Effect.provide(App.logIn(app, credentials), elsewhere))),
+      Effect.tap((error) => Step.check(error._tag === "AuthError", `the error is ${error._tag}: ${error.message}`))
+    ),
+    shows: refusal
+  })
+})
