@@ -31,9 +31,12 @@ const ObjectName = Schema.String.check(
   })
 )
 
-const RuleExpression = Schema.Json.check(
-  Schema.makeFilter((expression) => Expression.compile(expression).unsupported.map((found) => found.message))
-)
+const expressionOn = (subject: Expression.Subject) =>
+  Schema.Json.check(
+    Schema.makeFilter((expression) => Expression.compile(expression, subject).unsupported.map(({ message }) => message))
+  )
+
+const RuleExpression = expressionOn("call")
 
 // -----------------------------------------------------------------------------
 // Parts
@@ -92,6 +95,40 @@ const PushServiceFields = Schema.Struct({ name: ObjectName })
 export interface PushService {
   /** What clients and functions ask for, most often `gcm`. */
   readonly name: string
+}
+
+const HttpAction = Schema.Literals(["get", "post", "put", "patch", "delete", "head"])
+
+/** What an HTTP service is asked to do. */
+export type HttpAction = typeof HttpAction.Type
+
+const HttpServiceFields = Schema.Struct({
+  name: ObjectName,
+  rules: Schema.Array(
+    Schema.Struct({
+      name: Schema.NonEmptyString,
+      actions: Schema.Array(HttpAction),
+      when: expressionOn("action")
+    })
+  ).pipe(Schema.withConstructorDefault(defaultTo([])))
+})
+
+/** When clients may use an HTTP service. */
+export interface HttpRule {
+  readonly name: string
+  readonly actions: ReadonlyArray<HttpAction>
+  /** The rule expression that has to be fulfilled; `{}` always is. `%%args` is what the client has sent. */
+  readonly when: Schema.Json
+}
+
+/**
+ * A service that sends requests to other servers (`services/<name>/config.json` of type `http`). Clients may do what one of
+ * its rules allows; functions have it by `context.services.get`, without rules, as they have `context.http`.
+ */
+export interface HttpService {
+  /** What clients and functions ask for, most often `http`. */
+  readonly name: string
+  readonly rules: ReadonlyArray<HttpRule>
 }
 
 const AnonymousFields = Schema.Struct({ enabled: Switch(true) })
@@ -363,6 +400,7 @@ const Fields = Schema.Struct({
   customUserData: Schema.optionalKey(CustomUserDataFields),
   dataSources: Schema.Array(DataSource.Fields).pipe(Schema.withConstructorDefault(defaultTo([]))),
   pushServices: Schema.Array(PushServiceFields).pipe(Schema.withConstructorDefault(defaultTo([]))),
+  httpServices: Schema.Array(HttpServiceFields).pipe(Schema.withConstructorDefault(defaultTo([]))),
   packages: Schema.optionalKey(PackagesFields),
   functions: Schema.Array(FunctionFields).pipe(Schema.withConstructorDefault(defaultTo([]))),
   values: Schema.Array(ValueFields).pipe(Schema.withConstructorDefault(defaultTo([]))),
@@ -460,6 +498,12 @@ const consistent = (app: typeof Fields.Type): ReadonlyArray<Schema.FilterIssue> 
   return [
     ...duplicates(["dataSources"], app.dataSources),
     ...duplicates(["pushServices"], app.pushServices),
+    ...duplicates(["httpServices"], app.httpServices),
+    ...app.httpServices.flatMap(({ name }, index) =>
+      [...app.dataSources, ...app.pushServices].some((other) => other.name === name)
+        ? [{ path: ["httpServices", index, "name"], issue: `"${name}" is another service: names are unique` }]
+        : []
+    ),
     ...app.pushServices.flatMap(({ name }, index) =>
       name === "http" || app.dataSources.some((source) => source.name === name)
         ? [{ path: ["pushServices", index, "name"], issue: `"${name}" is another service: names are unique` }]
@@ -530,6 +574,8 @@ export interface Options {
   readonly dataSources?: ReadonlyArray<DataSource.DataSourceOptions>
   /** The services of push messages; none by default. */
   readonly pushServices?: ReadonlyArray<PushService>
+  /** The services by which clients send requests to other servers; none by default. */
+  readonly httpServices?: ReadonlyArray<Partial<HttpService> & Pick<HttpService, "name">>
   /** npm packages for functions; by default there are none. */
   readonly packages?: Packages
   readonly functions?: ReadonlyArray<Partial<AppFunction> & Pick<AppFunction, "name" | "source">>

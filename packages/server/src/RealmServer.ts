@@ -31,6 +31,7 @@ import * as DocumentStreams from "./internal/documents/documentStreams.ts"
 import * as AppFunctions from "./internal/functions/appFunctions.ts"
 import * as Executor from "./internal/functions/executor.ts"
 import * as GuardedHttpClient from "./internal/functions/guardedHttpClient.ts"
+import * as HttpServices from "./internal/functions/httpServices.ts"
 import * as PushService from "./internal/functions/pushService.ts"
 import * as Attempts from "./internal/http/attempts.ts"
 import * as Bearer from "./internal/http/bearer.ts"
@@ -283,9 +284,13 @@ const services = <E, R>(options: Options<E, R>, ids: AppIds.AppIds) => {
   const customUserData = CustomUserData.layer(app.customUserData)
   const documents = Documents.layer(app)
   const push = Layer.provide(Push.layer({ database: ids.database, services: app.pushServices }), accounts)
+  const httpServices = Layer.provideMerge(
+    HttpServices.layer(app),
+    Layer.provide(FunctionHttp.layer(options.http), options.httpClient ?? GuardedHttpClient.layer)
+  )
   // Whatever else functions may ask is merged in here, see `FunctionServices`.
   const functionServices = Layer.mergeAll(
-    Layer.provide(FunctionHttp.layer(options.http), options.httpClient ?? GuardedHttpClient.layer),
+    httpServices,
     Layer.provide(DocumentService.layer(app), documents),
     Layer.provide(PushService.layer(app), push)
   )
@@ -331,7 +336,7 @@ const services = <E, R>(options: Options<E, R>, ids: AppIds.AppIds) => {
       push,
       Tokens.layer(ids)
     )),
-    Layer.provideMerge(Layer.mergeAll(accounts, SigningKeys.layer, functions))
+    Layer.provideMerge(Layer.mergeAll(accounts, SigningKeys.layer, functions, httpServices))
   )
 }
 

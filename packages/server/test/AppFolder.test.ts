@@ -701,6 +701,40 @@ it.layer(NodeServices.layer)("AppFolder", (it) => {
       )
     }))
 
+  it.effect("HTTP services are read with their rules, and what is wrong with one is told by file and line", () =>
+    Effect.gen(function*() {
+      const config = { id: "1", name: "http", type: "http", config: {}, version: 1 }
+      const { app, warnings } = yield* load({
+        "services/http/config.json": config,
+        "services/http/rules/reads.json": {
+          id: "2",
+          name: "reads",
+          actions: ["get"],
+          when: { "%%user.type": "normal" }
+        }
+      })
+      assert.deepStrictEqual(warnings, [])
+      assert.deepStrictEqual(app.httpServices, [
+        { name: "http", rules: [{ name: "reads", actions: ["get"], when: { "%%user.type": "normal" } }] }
+      ])
+      assert.deepStrictEqual(
+        yield* check({
+          "services/a/config.json": { ...config, name: "a" },
+          "services/a/incoming_webhooks/w/config.json": {},
+          "services/b/config.json": { ...config, name: "b" },
+          "services/b/rules/r.json": { name: "r", actions: ["trace"], when: { "%%root": 1 } },
+          "services/b/rules/s.json": { name: "s", actions: ["get"] }
+        }),
+        [
+          "services/a/config.json:1: warning: The service has no rule: clients cannot use it, functions can",
+          "services/a/incoming_webhooks:1: warning: Webhooks are not supported yet; they are ignored",
+          "services/b/rules/r.json:3: error: Expected \"get\" | \"post\" | \"put\" | \"patch\" | \"delete\" | \"head\" (0)",
+          "services/b/rules/r.json:6: error: the expansion \"%%root\" is not supported here: use %%user, %%values, %%environment, %%request, %%args",
+          "services/b/rules/s.json:1: error: Missing key (when)"
+        ]
+      )
+    }))
+
   it.effect("each part that is left aside is one warning", () =>
     Effect.gen(function*() {
       const findings = yield* check({

@@ -220,7 +220,7 @@ describe("What a function finds", { timeout: 60_000 }, () => {
       assert.deepStrictEqual((yield* ask("mongodb-atlas", "findOne", asked)).body, null)
     }).pipe(Effect.provide(server)))
 
-  it.effect("is not for clients: the service http is refused with words for what to do", () =>
+  it.effect("is for functions alone: the service http is refused to clients of an app that has none", () =>
     Effect.gen(function*() {
       const { access_token: token } = yield* logIn
       const answer = yield* Wire.send("POST", `${Wire.appUrl}/functions/call`, {
@@ -230,7 +230,7 @@ describe("What a function finds", { timeout: 60_000 }, () => {
       assert.deepStrictEqual(Wire.refusal(answer), [
         404,
         "ServiceNotFound",
-        "service not found: 'http': clients send no requests through this server, functions do by context.http"
+        "service not found: 'http': the app has no HTTP service for clients; functions have context.http"
       ])
     }).pipe(Effect.provide(server)))
 })

@@ -13,6 +13,7 @@ import * as DataSourceReading from "./dataSourceReading.ts"
 import { type Fields, type Files, type FolderReader, make, top } from "./folderReader.ts"
 import * as FunctionPackageReading from "./functionPackageReading.ts"
 import * as FunctionReading from "./functionReading.ts"
+import * as HttpServiceReading from "./httpServiceReading.ts"
 import * as ProviderReading from "./providerReading.ts"
 import * as PushReading from "./pushReading.ts"
 
@@ -255,7 +256,8 @@ export const read = Effect.fnUntraced(function*(
   const values = readValues(reader, secrets)
   const { dataSources, services: databases } = DataSourceReading.read(reader)
   const { pushServices, services: pushes } = PushReading.read(reader)
-  tellLeftAside(reader, new Set([...databases, ...pushes]))
+  const { httpServices, services: servers } = HttpServiceReading.read(reader)
+  tellLeftAside(reader, new Set([...databases, ...pushes, ...servers]))
 
   const definition = {
     ...rootFields,
@@ -264,6 +266,7 @@ export const read = Effect.fnUntraced(function*(
     ...(customUserData === undefined ? undefined : { customUserData }),
     dataSources,
     pushServices,
+    httpServices,
     ...(packages === undefined ? undefined : { packages }),
     functions,
     values,

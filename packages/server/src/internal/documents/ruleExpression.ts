@@ -18,6 +18,8 @@ export interface Scope {
   readonly values: unknown
   readonly environment: unknown
   readonly request: unknown
+  /** Of an action of a service. */
+  readonly args?: unknown
   /** The answer of a function of the app; throws {@link FunctionFailed} when it failed. */
   readonly ask?: (name: string, args: ReadonlyArray<unknown>) => unknown
 }
@@ -37,10 +39,10 @@ export interface DocumentScope extends Scope {
 }
 
 /**
- * What an expression decides about: a call of a function (`can_evaluate`), a request to a collection (a filter, which may ask
- * functions), or a document.
+ * What an expression decides about: a call of a function (`can_evaluate`), an action of a service, which has arguments, a
+ * request to a collection (a filter, which may ask functions), or a document.
  */
-export type Subject = "call" | "request" | "document"
+export type Subject = "call" | "action" | "request" | "document"
 
 /** A part of an expression that cannot be evaluated, with the path to it. */
 export interface Unsupported {
@@ -80,7 +82,7 @@ const requestRoots = ["user", "values", "environment", "request"] as const
 const documentRoots = ["root", "prevRoot", "this", "prev"] as const
 
 /** The name of what an expansion reads from. */
-export type Root = typeof requestRoots[number] | typeof documentRoots[number]
+export type Root = typeof requestRoots[number] | typeof documentRoots[number] | "args"
 
 /** Whether an expression may come out differently for another document. */
 export const readsDocument = ({ reads }: Compiled): boolean => documentRoots.some((root) => reads.has(root))
@@ -177,7 +179,11 @@ const compiler = (subject: Subject, adjust: (value: unknown) => unknown = (value
     return () => undefined
   }
 
-  const roots: ReadonlyArray<Root> = subject === "document" ? [...requestRoots, ...documentRoots] : requestRoots
+  const roots: ReadonlyArray<Root> = subject === "document"
+    ? [...requestRoots, ...documentRoots]
+    : subject === "action"
+    ? [...requestRoots, "args"]
+    : requestRoots
 
   const readRoot = (root: Root, keys: ReadonlyArray<string>): Read => {
     reads.add(root)
@@ -201,7 +207,9 @@ const compiler = (subject: Subject, adjust: (value: unknown) => unknown = (value
   }
 
   const readFunction = (value: unknown, path: Path): Read => {
-    if (subject === "call") return refuseValue(path, "the operator \"%function\" is not supported here")
+    if (subject === "call" || subject === "action") {
+      return refuseValue(path, "the operator \"%function\" is not supported here")
+    }
     if (!isRecord(value) || typeof value["name"] !== "string") {
       return refuseValue(path, "\"%function\" needs the name of a function: { \"name\": …, \"arguments\": [ … ] }")
     }

@@ -27,6 +27,7 @@ import { Push } from "../../Push.ts"
 import { Sessions } from "../../Sessions.ts"
 import { maxNodes } from "../functions/argumentLimit.ts"
 import * as CallScope from "../functions/callScope.ts"
+import { HttpServices } from "../functions/httpServices.ts"
 import * as LogIns from "../providers/logIns.ts"
 import type { Served } from "../served.ts"
 import { Attempts } from "./attempts.ts"
@@ -274,6 +275,7 @@ const functions = ({ app, place, proxies }: Served) =>
     Effect.gen(function*() {
       const functions = yield* Functions
       const documents = yield* Documents
+      const httpServices = yield* HttpServices
       const sessions = yield* Sessions
       const customUserData = yield* CustomUserData
       const openService = yield* Streams.ServiceStreams
@@ -284,11 +286,14 @@ const functions = ({ app, place, proxies }: Served) =>
         { arguments: json, name }: typeof Endpoint.FunctionCall.Type,
         caller: Caller
       ) {
-        if (service === "http" && !app.dataSources.some((source) => source.name === service)) return yield* noHttp
+        const http = httpServices.get(service)
+        if (http === undefined && service === "http" && !app.dataSources.some((source) => source.name === service)) {
+          return yield* noHttp
+        }
         const args = yield* decodeArguments(json)
-        const result = yield* documents.call({ service, operation: name, args, caller }).pipe(
-          Effect.provideService(Functions, functions)
-        )
+        const result = yield* (http === undefined
+          ? documents.call({ service, operation: name, args, caller })
+          : http({ name, args, caller })).pipe(Effect.provideService(Functions, functions))
         const text = JSON.stringify(Ejson.encodeUnsafe(result))
         return text.length > maxResult ? yield* tooLarge : text
       })
@@ -371,7 +376,7 @@ const asked = ({ name, service }: typeof Endpoint.FunctionCall.Type): RequestInf
 /** Clients of old could send requests through the service that functions have as `context.http` (protocol section 10.2). */
 const noHttp = RealmError.make(
   "ServiceNotFound",
-  "service not found: 'http': clients send no requests through this server, functions do by context.http"
+  "service not found: 'http': the app has no HTTP service for clients; functions have context.http"
 )
 
 const invalidCall = new RealmError.UnknownServiceError({ detail: "invalid function call request", status: 400 })
