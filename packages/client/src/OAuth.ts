@@ -260,7 +260,8 @@ const withCookies = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, 
  * be sent by the browser that goes on to the URL (`FetchHttpClient`), which gets a cookie along.
  *
  * Fails with `AuthError.AuthProviderNotFound` when the app has no such provider, with `UnknownServiceError` or `AuthError`
- * when it does not know the page.
+ * when it does not know the page, and with `RequestError.Forbidden` when the page is of another origin than the server and the
+ * app lists no origins that may call it.
  *
  * ```ts
  * import { OAuth } from "@effect-realm/client"

@@ -273,6 +273,26 @@ describe("browsers", () => {
       }
     }).pipe(Effect.provide(Wire.layer())))
 
+  it.effect("may keep the cookie of a link and no other, wherever their page is from", () =>
+    Effect.gen(function*() {
+      const origin = "https://page.example"
+      const ask = (path: string, method: "GET" | "OPTIONS") =>
+        Effect.map(
+          Wire.send(method, `${Wire.appUrl}/auth/providers/${path}`, { headers: { origin } }),
+          ({ headers }) => [headers["access-control-allow-origin"], headers["access-control-allow-credentials"]]
+        )
+      for (const method of ["GET", "OPTIONS"] as const) {
+        for (const query of ["link=true", "state=abc&link=true&providerRedirectHeader=true"]) {
+          assert.deepStrictEqual(yield* ask(`oauth2-google/login?${query}`, method), [origin, "true"])
+        }
+        for (
+          const path of ["oauth2-google/login?state=link=true", "oauth2-google/login", "anon-user/login?link=true"]
+        ) {
+          assert.deepStrictEqual(yield* ask(path, method), ["*", undefined])
+        }
+      }
+    }).pipe(Effect.provide(Wire.layer())))
+
   it.effect("of other origins are refused once the app lists some", () =>
     Effect.gen(function*() {
       const ask = (origin: string, method: "GET" | "OPTIONS") =>

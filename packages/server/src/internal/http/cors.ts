@@ -22,26 +22,38 @@ const everyOrigin: Decision = { _tag: "Allowed", headers: { "access-control-allo
 /** For requests that no page of a browser has sent. */
 export const noOrigin: Decision = { _tag: "Allowed", headers: {} }
 
-/** What an app with these origins decides about a request; no origins means all of them. */
+const named = (origin: string): Decision => ({
+  _tag: "Allowed",
+  headers: {
+    "access-control-allow-origin": origin,
+    "access-control-allow-credentials": "true",
+    vary: "Origin",
+    ...exposed
+  }
+})
+
+/**
+ * What an app with these origins decides about a request; no origins means all of them.
+ *
+ * @param asksForCookie whether a request asks for a cookie too: no page reads an answer to it that says `*`
+ */
 export const make = (
-  allowedOrigins: ReadonlyArray<string>
+  allowedOrigins: ReadonlyArray<string>,
+  asksForCookie: (request: HttpServerRequest) => boolean
 ): (request: HttpServerRequest) => Decision => {
-  if (allowedOrigins.length === 0) return ({ headers }) => headers["origin"] === undefined ? noOrigin : everyOrigin
+  if (allowedOrigins.length === 0) {
+    return (request) => {
+      const { origin } = request.headers
+      return origin === undefined ? noOrigin : asksForCookie(request) ? named(origin) : everyOrigin
+    }
+  }
   const listed = new Set(allowedOrigins)
   const unnamed: Decision = { _tag: "Allowed", headers: { vary: "Origin" } }
   return ({ headers }) => {
     const { origin } = headers
     if (origin === undefined) return unnamed
     return listed.has(origin)
-      ? {
-        _tag: "Allowed",
-        headers: {
-          "access-control-allow-origin": origin,
-          "access-control-allow-credentials": "true",
-          vary: "Origin",
-          ...exposed
-        }
-      }
+      ? named(origin)
       : { _tag: "Refused", error: RealmError.make("DomainNotAllowed", "origin is not allowed by the app") }
   }
 }

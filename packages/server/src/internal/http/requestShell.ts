@@ -107,7 +107,7 @@ export const layer = (options: {
   readonly maxBodySize: number
 }): Layer.Layer<never, never, HttpRouter.HttpRouter> => {
   const { maxBodySize, place } = options
-  const decide = Cors.make(options.allowedOrigins)
+  const decide = Cors.make(options.allowedOrigins, Redirects.beginsLink)
   const limits = Context.make(MaxBodySize, ByteSize.bytes(maxBodySize))
 
   const recover = (cause: Cause.Cause<unknown>): Effect.Effect<Response, never, never> => {

@@ -190,6 +190,10 @@ const posted = (request: HttpServerRequest) =>
 export const isPosted = (request: HttpServerRequest): boolean =>
   request.method === "POST" && request.url.split("?")[0] === Endpoint.redirectBack.path
 
+/** Whether a request is a page's own that begins a link, or the question whether it may be sent. */
+export const beginsLink = ({ url }: HttpServerRequest): boolean =>
+  /\/oauth2-(?:google|facebook|apple)\/login\?(?:.*&)?link=true(?:&|$)/.test(url)
+
 /** The endpoints, and the route for Apple. */
 export const layer = (served: Served) => {
   const group = HttpApiBuilder.group(Api, "redirects", (handlers) =>
