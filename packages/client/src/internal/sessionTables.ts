@@ -18,6 +18,7 @@ import type { Snapshot, UserEvent } from "../UserEvent.ts"
 import * as Changes from "./changes.ts"
 import * as Departures from "./departures.ts"
 import * as Locks from "./locks.ts"
+import { unreadable } from "./unreadable.ts"
 
 /** A session, the page that lists its user, and the sequence of the last change of its app that it came with. */
 const StoredSession = Schema.Struct({ session: Session, page: Schema.Int, sequence: Schema.Int })
@@ -76,7 +77,7 @@ const sessionKey = ({ appId, userId }: SessionKey): string =>
 const isDamaged = (error: TokenStoreError): boolean => error.reason._tag === "Damaged"
 
 /** Whether it is about one record, which costs itself alone (law 11). */
-const isOfRecord = (error: TokenStoreError): boolean => isDamaged(error) || error.reason._tag === "NewerVersion"
+const isOfRecord = (error: TokenStoreError): boolean => error.reason._tag !== "Unavailable"
 
 const make = (tables: Tables): Primitives => {
   const changes = Changes.make<UserEvent>()
@@ -334,8 +335,6 @@ export const memory = (): Primitives => make({ sessions: memoryTable(), apps: me
 /** The version of what is written here. A record of a later one is left alone. */
 const version = 1
 
-const decodeVersion = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Struct({ version: Schema.Finite })))
-
 const textTable = <A>(
   store: KeyValueStore.KeyValueStore,
   name: string,
@@ -346,35 +345,32 @@ const textTable = <A>(
   const decode = Schema.decodeUnknownOption(json)
   const encode = Schema.encodeEffect(json)
   const path = (key: string): string => `effect-realm/${name}/${key}`
-  const unavailable = (error: KeyValueStore.KeyValueStoreError): TokenStoreError =>
-    new TokenStoreError({ reason: { _tag: "Unavailable", detail: error.message, cause: error } })
-  // A schema error quotes what it refused, which may be a token: the key says enough.
-  const unreadable = (key: string, text: string): Effect.Effect<never, TokenStoreError> => {
-    const written = Option.getOrUndefined(decodeVersion(text))?.version ?? version
-    const error = new TokenStoreError({
-      reason: written > version
-        ? { _tag: "NewerVersion", key: path(key), version: written }
-        : { _tag: "Damaged", key: path(key), detail: "it is not a record of this version" }
-    })
-    if (reported.has(path(key))) return Effect.fail(error)
-    reported.add(path(key))
-    return Effect.andThen(Effect.logWarning(error.message), Effect.fail(error))
+  // A store that is encrypted says itself what is wrong with a record.
+  const failure = (error: KeyValueStore.KeyValueStoreError): TokenStoreError =>
+    error.cause instanceof TokenStoreError
+      ? error.cause
+      : new TokenStoreError({ reason: { _tag: "Unavailable", detail: error.message, cause: error } })
+  const report = (error: TokenStoreError): Effect.Effect<void> => {
+    if (!isOfRecord(error) || reported.has(error.message)) return Effect.void
+    reported.add(error.message)
+    return Effect.logWarning(error.message)
   }
+  const get = (key: string): Effect.Effect<Option.Option<A>, TokenStoreError> =>
+    Effect.flatMap(Effect.mapError(store.get(path(key)), failure), (text) => {
+      if (text === undefined) return Effect.succeedNone
+      const found = decode(text)
+      return Option.isSome(found)
+        ? Effect.succeedSome(found.value.record)
+        : Effect.fail(unreadable(path(key), text, version, "it is not a record of this version"))
+    })
   return {
-    get: (key) =>
-      Effect.flatMap(Effect.mapError(store.get(path(key)), unavailable), (text) =>
-        text === undefined
-          ? Effect.succeedNone
-          : Option.match(decode(text), {
-            onNone: () => unreadable(key, text),
-            onSome: ({ record }) => Effect.succeedSome(record)
-          })),
+    get: (key) => Effect.tapError(get(key), report),
     set: (key, record) =>
       Effect.flatMap(
         Effect.orDie(encode({ version, record })),
-        (text) => Effect.mapError(store.set(path(key), text), unavailable)
+        (text) => Effect.mapError(store.set(path(key), text), failure)
       ),
-    remove: (key) => Effect.asVoid(Effect.mapError(store.remove(path(key)), unavailable))
+    remove: (key) => Effect.asVoid(Effect.mapError(store.remove(path(key)), failure))
   }
 }
 

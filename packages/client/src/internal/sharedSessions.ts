@@ -21,6 +21,7 @@ import type { AppState, Outcome, Primitives, SessionKey } from "../TokenStore.ts
 import type { Snapshot, Uncommitted, UserEvent } from "../UserEvent.ts"
 import * as Changes from "./changes.ts"
 import * as Locks from "./locks.ts"
+import { unreadable } from "./unreadable.ts"
 
 /** The version of what is written here. A record of a later one is left alone. */
 const version = 1
@@ -47,44 +48,23 @@ const nameOf = ({ appId, userId }: SessionKey): string =>
 type Written = Omit<Session, "generation" | "activation">
 
 // Times in a record count from its writing, which the place has timed: no two processes need clocks that agree (law 8).
-const Record = Schema.Struct({ version: Schema.Literal(version), session: Uncounted })
+const Record = Schema.fromJsonString(Schema.Struct({ version: Schema.Literal(version), session: Uncounted }))
 const decodeRecord = Schema.decodeUnknownOption(Record)
-const encodeRecord = Schema.encodeEffect(Schema.fromJsonString(Record))
-
-/** What is read of a record that is none of ours: its version, and its key when it is encrypted. */
-const decodeHead = Schema.decodeUnknownOption(
-  Schema.Struct({ version: Schema.Finite, keyId: Schema.optionalKey(Schema.String) })
-)
-
-const parse = Option.liftThrowable((text: string): unknown => JSON.parse(text))
-
-const damaged = (key: SessionKey): TokenStoreError =>
-  new TokenStoreError({ reason: { _tag: "Damaged", key: nameOf(key), detail: "it is not a record of this user" } })
+const encodeRecord = Schema.encodeEffect(Record)
 
 const moved = <S extends Written>(session: S, by: number): S =>
   session.tokens === undefined
     ? session
     : { ...session, tokens: { ...session.tokens, receivedAt: session.tokens.receivedAt + by } }
 
-/** The session of a record; a schema error would quote what it refused, which may be a token. */
 const decode = (key: SessionKey, row: Row, text: string): Effect.Effect<Session, TokenStoreError> => {
-  const json = parse(text)
-  const record = Option.flatMap(json, decodeRecord)
-  if (Option.isSome(record)) {
-    const { session } = record.value
-    const isOurs = session.appId === key.appId && session.userId === key.userId
-    if (!isOurs) return Effect.fail(damaged(key))
-    const counted = { ...session, generation: row.generation, activation: row.activation }
-    return Effect.map(Clock.currentTimeMillis, (now) => moved(counted, now - Duration.toMillis(row.age)))
+  const record = decodeRecord(text)
+  const isOurs = Option.exists(record, ({ session }) => session.appId === key.appId && session.userId === key.userId)
+  if (Option.isNone(record) || !isOurs) {
+    return Effect.fail(unreadable(nameOf(key), text, version, "it is not a record of this user"))
   }
-  const head = Option.getOrUndefined(Option.flatMap(json, decodeHead))
-  return Effect.fail(
-    head?.keyId !== undefined
-      ? new TokenStoreError({ reason: { _tag: "KeyMissing", key: nameOf(key), keyId: head.keyId } })
-      : head !== undefined && head.version > version
-      ? new TokenStoreError({ reason: { _tag: "NewerVersion", key: nameOf(key), version: head.version } })
-      : damaged(key)
-  )
+  const counted = { ...record.value.session, generation: row.generation, activation: row.activation }
+  return Effect.map(Clock.currentTimeMillis, (now) => moved(counted, now - Duration.toMillis(row.age)))
 }
 
 const encode = (session: Written): Effect.Effect<string> =>
