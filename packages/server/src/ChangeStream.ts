@@ -36,7 +36,7 @@ interface Told {
   /** The place right after this event. */
   readonly resumeToken: ResumeToken
   readonly namespace: Namespace
-  /** The second of the write, and a number that grows from change to change. */
+  /** When it was written: the second, and the millisecond in it counted from 1. Changes of one write have the same. */
   readonly clusterTime: Timestamp
   readonly documentKey: { readonly _id: unknown }
 }

@@ -122,7 +122,7 @@ describe("across openings", { timeout: 60_000 }, () => {
         return version
       }
       const before = new DatabaseSync(filename)
-      before.exec("DROP TABLE changes; DROP TABLE change_feeds; DROP TABLE change_terms; PRAGMA user_version = 1")
+      before.exec("DROP TABLE changes; DROP TABLE change_feeds; DROP TABLE log_terms; PRAGMA user_version = 1")
       before.close()
       const token = yield* run(here)
       assert.strictEqual(version(), 2)

@@ -67,6 +67,9 @@ const descriptions: ReadonlyArray<readonly [what: string, before: unknown, after
   ["an array that shrank", [1, 2, 3], [1], { truncatedArrays: [{ field: "v", newSize: 1 }] }],
   ["a field in an array", [{ a: 1 }, { a: 2 }, 3], [{ a: 1 }, { a: 5 }, 3], { updatedFields: { "v.1.a": 5 } }],
   ["an array whose first element went", [1, 2, 3, 4], [2, 3, 4], { updatedFields: { v: [2, 3, 4] } }],
+  ["fields that are added in another order than by updates", { a: 1 }, { a: 1, c: 2, b: 3 }, {
+    updatedFields: { v: { a: 1, c: 2, b: 3 } }
+  }],
   ["the order of fields", { a: 1, b: 2 }, { b: 2, a: 1 }, { updatedFields: { v: { b: 2, a: 1 } } }],
   // as a path it would be two fields
   ["a field whose name has a dot", { "a.b": 1, c: 1 }, { "a.b": 2, c: 1 }, {
@@ -245,11 +248,13 @@ export const watchContract = (name: string, layer: Layer.Layer<Database, Databas
         assert.isUndefined(Arbitrary.formatCheckFailure(result))
       }))
 
-    test("a token of another collection, and what is none, are refused", (notes) =>
+    test("a token of another collection, one that was made up, and what is none, are refused", (notes) =>
       Effect.gen(function*() {
         const database = yield* Database
         const { begin } = yield* open(database.collection({ database: "app", collection: "others" }))
-        for (const resumeAfter of [begin, {}, { _data: 1 }, { _data: "x" }]) {
+        const { begin: own } = yield* open(notes)
+        const madeUp = { _data: String(own["_data"]).replace(/.$/, (digit) => digit === "0" ? "1" : "0") }
+        for (const resumeAfter of [begin, {}, { _data: 1 }, { _data: "x" }, madeUp]) {
           assert.strictEqual(yield* reasonOf(open(notes, { resumeAfter })), "InvalidResumeToken")
         }
       }))

@@ -23,6 +23,8 @@ export class Change {
   readonly time: number
   readonly kind: ChangeKind
   readonly size: number
+  /** What resumes after it, once somebody has asked. */
+  token: Fields | undefined
   readonly #images: Images
   #before: Fields | undefined
   #after: Fields | undefined

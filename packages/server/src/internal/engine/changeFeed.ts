@@ -7,7 +7,7 @@ import type { Change } from "./change.ts"
 export class ChangeFeed {
   readonly name: string
   /** What stands for the collection in tokens. */
-  readonly key: string
+  readonly key: Uint8Array
   /** The collection in the log, once it is recorded. */
   collection: number | undefined
   /** All changes after this one are in the log. */
@@ -18,7 +18,7 @@ export class ChangeFeed {
   #idleSince: number | undefined
   readonly #waiting = new Set<() => void>()
 
-  constructor(name: string, key: string) {
+  constructor(name: string, key: Uint8Array) {
     this.name = name
     this.key = key
   }
@@ -94,9 +94,14 @@ export class ChangeCursor {
     feed.enter()
   }
 
-  /** What resumes after a change. */
-  token(sequence: number): Fields {
-    return this.#reading.token(sequence)
+  /** What resumes after the position. */
+  get token(): Fields {
+    return this.#reading.token(this.position)
+  }
+
+  /** What resumes after a change, sealed once for all who watch. */
+  tokenAfter(change: Change): Fields {
+    return change.token ??= this.#reading.token(change.sequence)
   }
 
   /** Some of the changes after the position; none while there are none. */

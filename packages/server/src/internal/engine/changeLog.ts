@@ -7,7 +7,7 @@ import { Change, type ChangeKind, changeOverhead, changeSize, type Images } from
 import { ChangeCursor, ChangeFeed } from "./changeFeed.ts"
 import { failure } from "./failure.ts"
 import { RecentChanges } from "./recentChanges.ts"
-import { collectionKey, decodeToken, encodeToken, Terms } from "./resumeToken.ts"
+import { collectionKey, Terms } from "./resumeToken.ts"
 import { Turns } from "./turns.ts"
 
 /** How much is kept: at most so many bytes, and nothing older than so many milliseconds. */
@@ -31,9 +31,10 @@ CREATE TABLE IF NOT EXISTS change_feeds (
   collection INTEGER PRIMARY KEY REFERENCES collections (id),
   since INTEGER NOT NULL
 );
-CREATE TABLE IF NOT EXISTS change_terms (
+CREATE TABLE IF NOT EXISTS log_terms (
   number INTEGER PRIMARY KEY,
-  term TEXT NOT NULL UNIQUE,
+  name TEXT NOT NULL UNIQUE,
+  key BLOB NOT NULL,
   start INTEGER NOT NULL
 );`
 
@@ -94,7 +95,7 @@ export class ChangeLog {
     ).get()
     const given = database.prepare(
       "SELECT coalesce((SELECT max(since) FROM change_feeds), 0) AS since, " +
-        "coalesce((SELECT max(start) FROM change_terms), 0) AS start"
+        "coalesce((SELECT max(start) FROM log_terms), 0) AS start"
     ).get()
     this.#sequence = Math.max(Number(last?.["sequence"] ?? 0), Number(given?.["since"]), Number(given?.["start"]))
     this.#end = last === undefined ? 0 : Number(last["start"]) + changeSize(Number(last["images"]))
@@ -120,7 +121,7 @@ export class ChangeLog {
   reopen(name: string, collection: number): ChangeFeed | undefined {
     const row = this.#recorded.get(collection)
     if (row === undefined) return undefined
-    this.#terms.current(this.#sequence)
+    this.#terms.begin(this.#sequence)
     const feed = this.#feed(name)
     feed.record(collection, Number(row["since"]), Number(row["head"] ?? row["since"]))
     return feed
@@ -239,23 +240,19 @@ export class ChangeLog {
 
   /** Begins to watch a collection: after a token, or from now on. It closes with the cursor. */
   open(name: string, namespace: string, resumeAfter: unknown): ChangeCursor {
-    const term = this.#terms.current(this.#sequence)
+    const term = this.#terms.begin(this.#sequence)
     const feed = this.#feed(name)
     const release = (): void => {
       if (!feed.isRecorded && !feed.isWatched) this.#feeds.delete(name)
     }
     try {
-      let position = this.#sequence
-      if (resumeAfter !== undefined) {
-        const place = decodeToken(resumeAfter, feed.key)
-        if (!this.#terms.holds(place, this.#sequence) || place.sequence < feed.since) {
-          throw failure({ _tag: "ChangeStreamHistoryLost", namespace })
-        }
-        position = place.sequence
-      }
+      const position = resumeAfter === undefined
+        ? this.#sequence
+        : this.#terms.place(resumeAfter, feed.key, this.#sequence)
+      if (position === undefined || position < feed.since) throw lost(namespace)
       return new ChangeCursor(feed, {
         position,
-        token: (sequence) => encodeToken({ term, collection: feed.key, sequence }),
+        token: (sequence) => term.token(feed.key, sequence),
         read: (after) => this.#read(feed, after, namespace),
         release
       })
@@ -277,7 +274,7 @@ export class ChangeLog {
     if (collection === undefined || feed.head <= after) return []
     const recent = this.#recent.after(collection, after)
     if (recent !== undefined) return recent.slice(0, pageCount)
-    if (after < feed.since) throw failure({ _tag: "ChangeStreamHistoryLost", namespace })
+    if (after < feed.since) throw lost(namespace)
     const page: Array<Change> = []
     let bytes = 0
     for (const row of this.#page.iterate(collection, after)) {
@@ -293,6 +290,8 @@ export class ChangeLog {
     return page
   }
 }
+
+const lost = (namespace: string): Error => failure({ _tag: "ChangeStreamHistoryLost", namespace })
 
 const kindOf = (kind: unknown): ChangeKind =>
   kind === "insert" || kind === "update" || kind === "replace" ? kind : "delete"

@@ -37,9 +37,10 @@ const toEvent = (
   const seen = viewChange(access, change)
   if (seen === undefined) return undefined
   const told = {
-    resumeToken: cursor.token(change.sequence),
+    resumeToken: cursor.tokenAfter(change),
     namespace,
-    clusterTime: new Timestamp({ t: Math.floor(change.time / 1000), i: change.sequence % 0x1_0000_0000 }),
+    // The number of the change would tell how much goes on out of sight.
+    clusterTime: new Timestamp({ t: Math.floor(change.time / 1000), i: change.time % 1000 + 1 }),
     documentKey: { _id: value((seen.kind === "delete" ? seen.before : seen.after)["_id"]) }
   }
   switch (seen.kind) {
@@ -109,7 +110,7 @@ export const changeStream = <E>(
     let toldAt = yield* Clock.currentTimeMillis
     const position = Effect.sync((): Arr.NonEmptyReadonlyArray<Watched> => {
       cursor.told = cursor.position
-      return [{ _tag: "Position", resumeToken: cursor.token(cursor.position) }]
+      return [{ _tag: "Position", resumeToken: cursor.token }]
     })
     const next: Effect.Effect<Arr.NonEmptyReadonlyArray<Watched>, E> = Effect.gen(function*() {
       while (true) {

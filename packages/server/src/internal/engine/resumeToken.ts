@@ -1,42 +1,47 @@
 /**
- * Places in the log of changes, as they are handed out: they hold for one collection, and as long as the log goes on from
- * there.
+ * Places in the log of changes, as they are handed out: sealed, so that nobody can make one up, good for one collection, and
+ * for as long as the log goes on from there.
  */
-import { createHash, randomBytes } from "node:crypto"
+import { createCipheriv, createDecipheriv, createHash, randomBytes } from "node:crypto"
 import type { DatabaseSync } from "node:sqlite"
 import { type Fields, isFields } from "./bsonValue.ts"
 import { failure } from "./failure.ts"
 
-export interface Place {
-  readonly term: string
-  /** The key of the collection. */
-  readonly collection: string
-  readonly sequence: number
+/** What stands for a collection in a token, whether it is there or not: half of a block. */
+export const collectionKey = (name: string): Uint8Array => createHash("sha256").update(name).digest().subarray(0, 8)
+
+// A token is one sealed block: there is no order of blocks to hide. The half of it that names the collection shows a wrong one.
+const cipher = "aes-128-ecb"
+
+/** One opening of the database. */
+class Term {
+  readonly name: string
+  readonly #key: Uint8Array
+
+  constructor(name: string, key: Uint8Array) {
+    this.name = name
+    this.#key = key
+  }
+
+  /** What resumes after a place in a collection. */
+  token(collection: Uint8Array, sequence: number): Fields {
+    const block = Buffer.alloc(16)
+    block.set(collection)
+    block.writeBigUInt64BE(BigInt(sequence), 8)
+    const sealed = createCipheriv(cipher, this.#key, null).setAutoPadding(false).update(block)
+    return { _data: this.name + sealed.toString("hex") }
+  }
+
+  open(sealed: string): { readonly collection: Buffer; readonly sequence: number } {
+    const block = createDecipheriv(cipher, this.#key, null).setAutoPadding(false).update(Buffer.from(sealed, "hex"))
+    return { collection: block.subarray(0, 8), sequence: Number(block.readBigUInt64BE(8)) }
+  }
 }
-
-/** What stands for a collection in a token, whether it is there or not. */
-export const collectionKey = (name: string): string => createHash("sha256").update(name).digest("hex").slice(0, 16)
-
-// 2^53 has 14 hexadecimal digits
-const digits = 14
-
-export const encodeToken = ({ collection, sequence, term }: Place): Fields => ({
-  _data: term + collection + sequence.toString(16).padStart(digits, "0")
-})
-
-// tokens of openings before these are lost
-const maxTerms = 1000
 
 const invalid = (detail: string): Error => failure({ _tag: "InvalidResumeToken", detail })
 
-/** The place in the collection that a token stands for. */
-export const decodeToken = (token: unknown, collection: string): Place => {
-  const data = isFields(token) ? token["_data"] : undefined
-  const [, term, owner, sequence] = /^([0-9a-f]{16})([0-9a-f]{16})([0-9a-f]{14})$/.exec(String(data)) ?? []
-  if (term === undefined || sequence === undefined) throw invalid("it is none of this database")
-  if (owner !== collection) throw invalid("it is of another collection")
-  return { term, collection, sequence: Number.parseInt(sequence, 16) }
-}
+// tokens of openings before these are lost
+const maxTerms = 1000
 
 /**
  * The terms of a log: one for each time the database was opened. A file that is put back from a copy, or lost its last writes
@@ -44,28 +49,34 @@ export const decodeToken = (token: unknown, collection: string): Place => {
  */
 export class Terms {
   readonly #database: DatabaseSync
-  #current: string | undefined
+  #current: Term | undefined
 
   constructor(database: DatabaseSync) {
     this.#database = database
   }
 
-  /** The term of this opening, which begins when it is asked for first: before anything else is recorded. */
-  current(sequence: number): string {
+  /** Begins the term of this opening, before anything else is recorded, unless it has begun. */
+  begin(sequence: number): Term {
     if (this.#current !== undefined) return this.#current
-    const term = randomBytes(8).toString("hex")
-    const { lastInsertRowid } = this.#database.prepare("INSERT INTO change_terms (term, start) VALUES (?, ?)")
-      .run(term, sequence)
-    this.#database.prepare("DELETE FROM change_terms WHERE number <= ?").run(Number(lastInsertRowid) - maxTerms)
+    const key = randomBytes(16)
+    const term = new Term(randomBytes(8).toString("hex"), key)
+    const { lastInsertRowid } = this.#database.prepare("INSERT INTO log_terms (name, key, start) VALUES (?, ?, ?)")
+      .run(term.name, key, sequence)
+    this.#database.prepare("DELETE FROM log_terms WHERE number <= ?").run(Number(lastInsertRowid) - maxTerms)
     return this.#current = term
   }
 
-  /** Whether a place of a term belongs to what the log holds now. */
-  holds({ sequence, term }: Place, head: number): boolean {
-    const row = this.#database.prepare("SELECT number FROM change_terms WHERE term = ?").get(term)
-    if (row === undefined) return false
-    const later = this.#database.prepare("SELECT min(start) AS start FROM change_terms WHERE number > ?")
+  /** The place in a collection that a token stands for; `undefined` when the log does not go on from there. */
+  place(token: unknown, collection: Uint8Array, head: number): number | undefined {
+    const data = isFields(token) ? token["_data"] : undefined
+    const [, name = "", sealed] = /^([0-9a-f]{16})([0-9a-f]{32})$/.exec(String(data)) ?? []
+    if (sealed === undefined) throw invalid("it is none of this database")
+    const row = this.#database.prepare("SELECT number, key FROM log_terms WHERE name = ?").get(name)
+    if (row === undefined || !(row["key"] instanceof Uint8Array)) return undefined
+    const place = new Term(name, row["key"]).open(sealed)
+    if (!place.collection.equals(collection)) throw invalid("it is none of this collection")
+    const later = this.#database.prepare("SELECT min(start) AS start FROM log_terms WHERE number > ?")
       .get(Number(row["number"]))?.["start"]
-    return sequence <= Math.min(head, typeof later === "number" ? later : head)
+    return place.sequence <= (typeof later === "number" ? Math.min(later, head) : head) ? place.sequence : undefined
   }
 }

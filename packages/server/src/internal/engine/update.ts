@@ -36,7 +36,8 @@ interface Step {
 // an index far past the end would fill the document with nulls
 const maxPadding = 10_000
 
-const compareSegments = (left: string, right: string): number =>
+/** The order in which updates add fields. */
+export const compareSegments = (left: string, right: string): number =>
   isPosition(left) && isPosition(right) ? Number(left) - Number(right) : left < right ? -1 : left > right ? 1 : 0
 
 const comparePaths = (left: Path, right: Path): number => {

@@ -2,6 +2,7 @@
  * What is different in a document after a change: what MongoDB calls the description of an update.
  */
 import { type Fields, isArray, isFields, isIdentical, setField } from "./bsonValue.ts"
+import { compareSegments } from "./update.ts"
 
 export interface UpdateDescription {
   readonly updatedFields: Fields
@@ -12,12 +13,13 @@ export interface UpdateDescription {
 /** Whether a name can stand in a path: one with a dot would be read as two. */
 const isSegment = (name: string): boolean => name !== "" && !name.includes(".") && !name.startsWith("$")
 
-/** Whether setting and removing fields of `before` one by one leads to `after`, also to its order. */
+/** Whether removing and setting single fields of `before` leads to `after`, also to its order. */
 const isReachable = (before: Fields, after: Fields): boolean => {
   const kept = Object.keys(before).filter((name) => Object.hasOwn(after, name))
-  const names = Object.keys(after)
-  return kept.every((name, index) => names[index] === name) &&
-    [...Object.keys(before), ...names].every(isSegment)
+  const added = Object.keys(after).filter((name) => !Object.hasOwn(before, name)).toSorted(compareSegments)
+  const reached = [...kept, ...added]
+  return Object.keys(after).every((name, index) => name === reached[index]) &&
+    [...Object.keys(before), ...added].every(isSegment)
 }
 
 const differences = (
