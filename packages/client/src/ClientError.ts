@@ -83,7 +83,9 @@ export class InvalidResponseError
       /** The beginning of its body, at most 200 characters; empty where a secret could be in it. */
       excerpt: Schema.String,
       /** What was wrong with it. */
-      detail: Schema.String
+      detail: Schema.String,
+      /** Milliseconds after which whoever answered wants to be asked again, when it said so (`Retry-After`). */
+      retryAfter: Schema.optionalKey(Schema.Finite)
     }
   )
 {

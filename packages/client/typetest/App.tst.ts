@@ -136,7 +136,13 @@ describe("errors", () => {
       "Unreachable" | "TimedOut" | "CircuitOpen" | "RateLimited"
     >()
     expect<ClientError.TokenStoreError["reason"]["_tag"]>().type.toBe<
-      "Damaged" | "NewerVersion" | "Unavailable" | "LeaseLost"
+      | "Damaged"
+      | "NewerVersion"
+      | "KeyMissing"
+      | "Misconfigured"
+      | "Unavailable"
+      | "TooLarge"
+      | "LeaseLost"
     >()
   })
 })

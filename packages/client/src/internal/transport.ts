@@ -402,10 +402,11 @@ const textOf = (
 export const invalid = (
   { method, path }: { readonly method: string; readonly path: string },
   detail: string,
-  { excerpt = "", headers = { "content-type": "application/json" }, status = 200 }: {
+  { excerpt = "", headers = { "content-type": "application/json" }, retryAfter, status = 200 }: {
     readonly status?: number
     readonly headers?: { readonly [name: string]: string | undefined }
     readonly excerpt?: string
+    readonly retryAfter?: number | undefined
   } = {}
 ): InvalidResponseError =>
   new InvalidResponseError({
@@ -414,7 +415,8 @@ export const invalid = (
     status,
     contentType: (headers["content-type"] ?? "").slice(0, longestContentType),
     excerpt,
-    detail
+    detail,
+    ...(retryAfter === undefined ? undefined : { retryAfter })
   })
 
 const payloadEncoder = (endpoint: AnyEndpoint): ((payload: unknown) => unknown) | undefined => {
@@ -467,6 +469,7 @@ const answerDecoder = (
       Effect.fail(invalid(endpoint, detail, {
         status,
         headers,
+        retryAfter,
         excerpt: secret && ok ? "" : excerptOf(input, text.slice(0, 16_384)).slice(0, excerptLength)
       }))
 

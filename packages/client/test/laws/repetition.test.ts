@@ -210,6 +210,10 @@ describe("Retry-After", () => {
         assert.isTrue(
           error._tag === "RequestError" && error.reason._tag === "TooManyRequests" && error.reason.retryAfter === 60_000
         )
+        // So does a proxy, whose page is no refusal of the protocol.
+        const page = Faults.answer({ status: 429, body: "<html>", headers: { "retry-after": "90" } })
+        const proxied = yield* Effect.flip(App.location(app).pipe(Faults.inject(Faults.at({}, page))))
+        assert.isTrue(proxied._tag === "InvalidResponseError" && proxied.retryAfter === 90_000)
       })))
 
   it.effect("that cannot be read is as none", () =>
