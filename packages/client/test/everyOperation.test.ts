@@ -7,7 +7,7 @@ import * as RealmFunction from "@effect-realm/protocol/RealmFunction"
 import * as StreamEvent from "@effect-realm/protocol/StreamEvent"
 import * as Faults from "@effect-realm/testing/Faults"
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Context, Effect, Exit, Layer, Metric, Option, Redacted, Schedule, Schema, Stream } from "effect"
+import { Context, Effect, Exit, Layer, Metric, Option, Redacted, Schedule, Schema, Stream } from "effect"
 import type { Scope } from "effect"
 import type { HttpClient } from "effect/http"
 import { TestClock } from "effect/testing"
@@ -249,9 +249,10 @@ const locals = rows.flatMap(({ name, operation }) =>
 // The server
 // -----------------------------------------------------------------------------
 
-/** What the functions of the MongoDB service answer, in Extended JSON. */
 const updated = { matchedCount: { $numberInt: "0" }, modifiedCount: { $numberInt: "0" } }
 const deleted = { deletedCount: { $numberInt: "0" } }
+
+/** What the functions of the MongoDB service answer, in Extended JSON. */
 const results = new Map<string, unknown>(Object.entries({
   find: [],
   aggregate: [],
@@ -300,7 +301,6 @@ const observe = (run: (given: Given) => unknown, plan: Faults.Plan = Faults.none
     // A registry of its own, so that nothing else is counted.
     return yield* Effect.gen(function*() {
       const orders = User.mongoClient(user).db("shop").collection("orders")
-      const start = yield* Clock.currentTimeMillis
       const result = run({ user, orders })
       const effect = Effect.isEffect(result)
         // The table says what it needs.
@@ -310,7 +310,6 @@ const observe = (run: (given: Given) => unknown, plan: Faults.Plan = Faults.none
       return {
         exit,
         error: Exit.isFailure(exit) ? Option.getOrUndefined(Exit.findErrorOption(exit)) : undefined,
-        time: (yield* Clock.currentTimeMillis) - start,
         sent: server.sent.slice(before),
         spans,
         own: spans.filter((span) => Spans.parentOf(span) === undefined),
