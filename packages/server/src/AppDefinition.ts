@@ -3,33 +3,15 @@
  * {@link make}, or read from an exported folder by the module `AppFolder`.
  */
 import * as Effect from "effect/Effect"
-import * as Redacted from "effect/Redacted"
+import type * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import * as AuthProvider from "./AuthProvider.ts"
 import * as DataSource from "./DataSource.ts"
+import { defaultTo, duplicates, FunctionName, ObjectName, Switch } from "./internal/definitionFields.ts"
 import * as Expression from "./internal/documents/ruleExpression.ts"
 import * as RuleReferences from "./internal/documents/ruleReferences.ts"
-import * as PublicUrl from "./internal/http/publicUrl.ts"
-import * as JsonWebToken from "./internal/providers/jsonWebToken.ts"
-import * as Metadata from "./internal/providers/metadata.ts"
-import * as OAuthAccount from "./internal/providers/oauthAccount.ts"
-
-const defaultTo = <A>(value: A): Effect.Effect<A> => Effect.succeed(value)
-
-const Switch = (initial: boolean) => Schema.Boolean.pipe(Schema.withConstructorDefault(defaultTo(initial)))
-
-/** The name of a function: its path below `functions/` without `.js`. */
-const FunctionName = Schema.String.check(
-  Schema.isPattern(/^[A-Za-z0-9_-]+(\/[A-Za-z0-9_-]+)*$/, {
-    expected: "a function name of letters, digits, \"_\" and \"-\", with \"/\" between folders"
-  })
-)
-
-const ObjectName = Schema.String.check(
-  Schema.isPattern(/^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/, {
-    expected: "a name of at most 64 letters, digits, \"_\" and \"-\" that begins with a letter or digit"
-  })
-)
+import * as ProviderProblems from "./internal/providers/providerProblems.ts"
 
 const expressionOn = (subject: Expression.Subject) =>
   Schema.Json.check(
@@ -131,203 +113,6 @@ export interface HttpService {
   readonly rules: ReadonlyArray<HttpRule>
 }
 
-const AnonymousFields = Schema.Struct({ enabled: Switch(true) })
-
-const ApiKeyFields = Schema.Struct({ enabled: Switch(true) })
-
-const EmailPasswordFields = Schema.Struct({
-  enabled: Switch(true),
-  autoConfirm: Switch(false),
-  emailConfirmationUrl: Schema.optionalKey(Schema.String),
-  confirmEmailSubject: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(256))),
-  runConfirmationFunction: Switch(false),
-  confirmationFunctionName: Schema.optionalKey(FunctionName),
-  resetPasswordUrl: Schema.optionalKey(Schema.String),
-  resetPasswordSubject: Schema.optionalKey(Schema.String.check(Schema.isMaxLength(256))),
-  runResetFunction: Switch(false),
-  resetFunctionName: Schema.optionalKey(FunctionName)
-})
-
-const CustomFunctionFields = Schema.Struct({ enabled: Switch(true), authFunctionName: FunctionName })
-
-const MetadataFieldFields = Schema.Struct({
-  name: Schema.String.check(
-    Schema.makeFilter((name) =>
-      Metadata.partsOf(name).includes("") ? "Expected a path such as \"user.email\", without empty parts" : undefined
-    )
-  ),
-  fieldName: Schema.optionalKey(Schema.String),
-  required: Switch(false)
-}).check(Schema.makeFilter((field) =>
-  /^(?!\$|__proto__$)[^\0]{1,63}$/.test(Metadata.nameOf(field))
-    ? undefined
-    : { path: ["fieldName"], issue: "Expected a name of 1 to 63 characters that does not begin with \"$\"" }
-))
-
-const ProviderUrl = Schema.String.check(
-  Schema.makeFilter((url) =>
-    PublicUrl.isSafe(url) ? undefined : "Expected a URL that begins with https://; http:// is for localhost only"
-  )
-)
-
-const CustomJwtFields = Schema.Struct({
-  enabled: Switch(true),
-  audience: Schema.Array(Schema.NonEmptyString).pipe(Schema.withConstructorDefault(defaultTo([]))),
-  requireAnyAudience: Switch(false),
-  signingAlgorithm: Schema.optionalKey(Schema.Literals(["HS256", "RS256"])),
-  signingKeys: Schema.Array(Schema.NonEmptyString).check(Schema.isMaxLength(3)).pipe(
-    Schema.withConstructorDefault(defaultTo([]))
-  ),
-  jwkUri: Schema.optionalKey(ProviderUrl),
-  metadataFields: Schema.Array(MetadataFieldFields).pipe(Schema.withConstructorDefault(defaultTo([])))
-})
-
-const AccountFieldFields = Schema.Struct({ name: Schema.Literals(OAuthAccount.fields), required: Switch(false) })
-
-const RedirectUri = Schema.String.check(
-  Schema.makeFilter((uri) =>
-    URL.canParse(uri) && !uri.includes("#") && !/^(?:javascript|data):/i.test(uri)
-      ? undefined
-      : "Expected the whole address of a page, without a fragment"
-  )
-)
-
-const Domain = Schema.String.check(
-  Schema.isPattern(/^[^@\s/]+$/, { expected: "a domain such as \"shop.example\", without \"@\"" })
-)
-
-const OAuthFields = Schema.Struct({
-  enabled: Switch(true),
-  clientId: Schema.NonEmptyString,
-  clientSecret: Schema.optionalKey(Schema.NonEmptyString),
-  metadataFields: Schema.Array(AccountFieldFields).pipe(
-    Schema.withConstructorDefault(defaultTo([
-      { name: "name" as const, required: false },
-      { name: "email" as const, required: false },
-      { name: "picture" as const, required: false }
-    ]))
-  ),
-  redirectUris: Schema.Array(RedirectUri).pipe(Schema.withConstructorDefault(defaultTo([]))),
-  domainRestrictions: Schema.Array(Domain).pipe(Schema.withConstructorDefault(defaultTo([])))
-})
-
-/** The provider `anon-user`. */
-export interface AnonymousProvider {
-  readonly enabled: boolean
-}
-
-/** The provider `api-key`: keys of users, and keys of the app's own programs. */
-export interface ApiKeyProvider {
-  readonly enabled: boolean
-}
-
-/** The provider `local-userpass`. One way to confirm and one to reset is in force: `autoConfirm`, then a function, then mail. */
-export interface EmailPasswordProvider {
-  readonly enabled: boolean
-  /** Users are confirmed the moment they register. */
-  readonly autoConfirm: boolean
-  /** Address of the page that confirmation mails link to. */
-  readonly emailConfirmationUrl?: string
-  readonly confirmEmailSubject?: string
-  readonly runConfirmationFunction: boolean
-  readonly confirmationFunctionName?: string
-  /** Address of the page that reset mails link to. */
-  readonly resetPasswordUrl?: string
-  readonly resetPasswordSubject?: string
-  readonly runResetFunction: boolean
-  readonly resetFunctionName?: string
-}
-
-/** The provider `custom-function`. */
-export interface CustomFunctionProvider {
-  readonly enabled: boolean
-  /** The function that turns a credential into an external id. */
-  readonly authFunctionName: string
-}
-
-/** What of a token becomes the data of its user (`metadata_fields`). */
-export interface MetadataField {
-  /** Path in the token: dots nest, as in `address.city`, and `\\.` is a dot in a name. */
-  readonly name: string
-  /** The key in the user's data, at most 63 characters; the last part of the path unless told otherwise. */
-  readonly fieldName?: string
-  /** A token without it is refused. */
-  readonly required: boolean
-}
-
-/** The provider `custom-token`: JSON Web Tokens of an issuer of your own. Either `signingKeys` or `jwkUri` has its keys. */
-export interface CustomJwtProvider {
-  readonly enabled: boolean
-  /** Whom a token has to be for, its `aud`; the app's id when there is none. */
-  readonly audience: ReadonlyArray<string>
-  /** One of the audiences is enough; otherwise a token has to be for all of them. */
-  readonly requireAnyAudience: boolean
-  /** Tokens of another algorithm are refused; `HS256` for keys of the app's own and `RS256` for a key set unless told otherwise. */
-  readonly signingAlgorithm?: "HS256" | "RS256"
-  /** Names of the secrets that are the keys, three at most: 32 to 512 characters for HS256, a public key in PEM for RS256. */
-  readonly signingKeys: ReadonlyArray<string>
-  /** Where the issuer publishes its key set (RFC 7517); its tokens have to name their key (`kid`). */
-  readonly jwkUri?: string
-  readonly metadataFields: ReadonlyArray<MetadataField>
-}
-
-/** What a provider such as Google can tell of an account, by the name it has in the data of the user. */
-export interface AccountField {
-  readonly name:
-    | "name"
-    | "first_name"
-    | "last_name"
-    | "picture"
-    | "email"
-    | "gender"
-    | "birthday"
-    | "min_age"
-    | "max_age"
-  /** An account without it is refused. */
-  readonly required: boolean
-}
-
-/** The providers `oauth2-google`, `oauth2-facebook` and `oauth2-apple`. */
-export interface OAuthProvider {
-  readonly enabled: boolean
-  /** The app as the provider knows it; Apple calls it services id or bundle id. */
-  readonly clientId: string
-  /** Name of the secret that proves the app to the provider. Needed for Facebook, for codes of Google, and for redirects. */
-  readonly clientSecret?: string
-  /** What is kept of the account, brought up to date at each log-in; name, email and picture unless told otherwise. */
-  readonly metadataFields: ReadonlyArray<AccountField>
-  /** The pages that a log-in by redirection may come back to, each exactly as they ask for it. */
-  readonly redirectUris: ReadonlyArray<string>
-  /** When there are any, an account needs a confirmed email address of one of these domains. */
-  readonly domainRestrictions: ReadonlyArray<string>
-}
-
-const ProviderFields = Schema.Struct({
-  anonymous: Schema.optionalKey(AnonymousFields),
-  apiKey: Schema.optionalKey(ApiKeyFields),
-  emailPassword: Schema.optionalKey(EmailPasswordFields),
-  customFunction: Schema.optionalKey(CustomFunctionFields),
-  customJwt: Schema.optionalKey(CustomJwtFields),
-  google: Schema.optionalKey(OAuthFields),
-  facebook: Schema.optionalKey(OAuthFields),
-  apple: Schema.optionalKey(OAuthFields),
-  unsupported: Schema.Array(Schema.String).pipe(Schema.withConstructorDefault(defaultTo([])))
-})
-
-/** The ways to log in (`auth/providers.json`); one that is missing or not enabled refuses every log-in. */
-export interface AuthProviders {
-  readonly anonymous?: AnonymousProvider
-  readonly apiKey?: ApiKeyProvider
-  readonly emailPassword?: EmailPasswordProvider
-  readonly customFunction?: CustomFunctionProvider
-  readonly customJwt?: CustomJwtProvider
-  readonly google?: OAuthProvider
-  readonly facebook?: OAuthProvider
-  readonly apple?: OAuthProvider
-  /** Providers the app has and this server does not serve yet, by their name on the wire. */
-  readonly unsupported: ReadonlyArray<string>
-}
-
 const CustomUserDataFields = Schema.Struct({
   enabled: Switch(true),
   serviceName: Schema.NonEmptyString.pipe(Schema.withConstructorDefault(defaultTo("mongodb-atlas"))),
@@ -396,7 +181,7 @@ const Fields = Schema.Struct({
   providerRegion: Schema.NonEmptyString.pipe(Schema.withConstructorDefault(defaultTo("aws-us-east-1"))),
   environment: EnvironmentFields.pipe(Schema.withConstructorDefault(defaultTo({ tag: "" as const, values: {} }))),
   allowedRequestOrigins: Schema.Array(Origin).pipe(Schema.withConstructorDefault(defaultTo([]))),
-  authProviders: ProviderFields.pipe(Schema.withConstructorDefault(defaultTo({ unsupported: [] }))),
+  authProviders: AuthProvider.Fields.pipe(Schema.withConstructorDefault(defaultTo({ unsupported: [] }))),
   customUserData: Schema.optionalKey(CustomUserDataFields),
   dataSources: Schema.Array(DataSource.Fields).pipe(Schema.withConstructorDefault(defaultTo([]))),
   pushServices: Schema.Array(PushServiceFields).pipe(Schema.withConstructorDefault(defaultTo([]))),
@@ -439,60 +224,6 @@ const functionReferences = (app: typeof Fields.Type): ReadonlyArray<NamedReferen
   ...RuleReferences.functions(app.dataSources)
 ]
 
-const problemsOfJwt = ({ authProviders, secrets }: typeof Fields.Type): ReadonlyArray<Schema.FilterIssue> => {
-  const provider = authProviders.customJwt
-  if (provider?.enabled !== true) return []
-  const { jwkUri, metadataFields, signingAlgorithm, signingKeys } = provider
-  const at = (...path: ReadonlyArray<PropertyKey>) => ["authProviders", "customJwt", ...path]
-  const algorithm = JsonWebToken.algorithmOf(provider)
-  return [
-    ...(jwkUri === undefined) === (signingKeys.length === 0)
-      ? [{ path: at("signingKeys"), issue: "Expected the names of one to three secrets, or a jwkUri in their place" }]
-      : [],
-    ...jwkUri !== undefined && signingAlgorithm === "HS256"
-      ? [{ path: at("signingAlgorithm"), issue: "Expected RS256: a key set has public keys only" }]
-      : [],
-    ...signingKeys.flatMap((name, index) => {
-      const secret = Object.hasOwn(secrets, name) ? secrets[name] : undefined
-      if (secret === undefined) return [{ path: at("signingKeys", index), issue: `The app has no secret "${name}"` }]
-      const key = JsonWebToken.keyOf(algorithm, Redacted.value(secret))
-      return typeof key === "string" ? [{ path: at("signingKeys", index), issue: `The secret "${name}": ${key}` }] : []
-    }),
-    ...duplicates(at("metadataFields"), metadataFields.map((field) => ({ name: Metadata.nameOf(field) })))
-  ]
-}
-
-const problemsOfOAuth = ({ authProviders, secrets }: typeof Fields.Type): ReadonlyArray<Schema.FilterIssue> =>
-  (["google", "facebook", "apple"] as const).flatMap((name) => {
-    const provider = authProviders[name]
-    if (provider?.enabled !== true) return []
-    const { clientSecret, metadataFields, redirectUris } = provider
-    const path = ["authProviders", name, "clientSecret"]
-    const needsSecret = name === "facebook" || redirectUris.length > 0
-    return [
-      ...clientSecret === undefined
-        ? needsSecret ? [{ path, issue: "Expected the name of the secret that proves the app to the provider" }] : []
-        : Object.hasOwn(secrets, clientSecret)
-        ? []
-        : [{ path, issue: `The app has no secret "${clientSecret}"` }],
-      ...duplicates(["authProviders", name, "metadataFields"], metadataFields)
-    ]
-  })
-
-const duplicates = (
-  path: ReadonlyArray<PropertyKey>,
-  items: ReadonlyArray<{ readonly name: string }>
-): ReadonlyArray<Schema.FilterIssue> => {
-  const seen = new Set<string>()
-  return items.flatMap(({ name }, index) => {
-    if (!seen.has(name)) {
-      seen.add(name)
-      return []
-    }
-    return [{ path: [...path, index, "name"], issue: `"${name}" is there twice: names are unique` }]
-  })
-}
-
 const consistent = (app: typeof Fields.Type): ReadonlyArray<Schema.FilterIssue> => {
   const functions = new Set(app.functions.map((definition) => definition.name))
   return [
@@ -511,8 +242,7 @@ const consistent = (app: typeof Fields.Type): ReadonlyArray<Schema.FilterIssue> 
     ),
     ...duplicates(["functions"], app.functions),
     ...duplicates(["values"], app.values),
-    ...problemsOfJwt(app),
-    ...problemsOfOAuth(app),
+    ...ProviderProblems.problems(app),
     ...functionReferences(app).flatMap(({ name, path }) =>
       name === undefined || functions.has(name)
         ? []
@@ -532,12 +262,6 @@ const consistent = (app: typeof Fields.Type): ReadonlyArray<Schema.FilterIssue> 
 
 const Checked = Fields.check(Schema.makeFilter(consistent))
 
-/** An {@link OAuthProvider} with everything optional but `clientId`. */
-export interface OAuthOptions extends Partial<Omit<OAuthProvider, "metadataFields">> {
-  readonly clientId: string
-  readonly metadataFields?: ReadonlyArray<Partial<AccountField> & Pick<AccountField, "name">>
-}
-
 /** What {@link make} takes: an {@link AppDefinition} with everything optional but `appId`. */
 export interface Options {
   /** The id clients use, such as `shop-abcde`. */
@@ -554,19 +278,8 @@ export interface Options {
   readonly environment?: Partial<Environment>
   /** Browser origins that may call; empty, the default, lets every origin call. */
   readonly allowedRequestOrigins?: ReadonlyArray<string>
-  readonly authProviders?: {
-    readonly anonymous?: Partial<AnonymousProvider>
-    readonly apiKey?: Partial<ApiKeyProvider>
-    readonly emailPassword?: Partial<EmailPasswordProvider>
-    readonly customFunction?: Partial<CustomFunctionProvider> & Pick<CustomFunctionProvider, "authFunctionName">
-    readonly customJwt?: Partial<Omit<CustomJwtProvider, "metadataFields">> & {
-      readonly metadataFields?: ReadonlyArray<Partial<MetadataField> & Pick<MetadataField, "name">>
-    }
-    readonly google?: OAuthOptions
-    readonly facebook?: OAuthOptions
-    readonly apple?: OAuthOptions
-    readonly unsupported?: ReadonlyArray<string>
-  }
+  /** The ways to log in; none by default. */
+  readonly authProviders?: AuthProvider.Options
   readonly customUserData?:
     & Partial<CustomUserData>
     & Pick<CustomUserData, "databaseName" | "collectionName" | "userIdField">

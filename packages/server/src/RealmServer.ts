@@ -15,8 +15,9 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Accounts from "./Accounts.ts"
 import * as ApiKeys from "./ApiKeys.ts"
-import { AppDefinition, type EmailPasswordProvider } from "./AppDefinition.ts"
+import { AppDefinition } from "./AppDefinition.ts"
 import * as Authentication from "./Authentication.ts"
+import type * as AuthProvider from "./AuthProvider.ts"
 import * as CustomUserData from "./CustomUserData.ts"
 import type { Database } from "./Database.ts"
 import type { DatabaseError } from "./DatabaseError.ts"
@@ -188,10 +189,10 @@ export const warnings = (app: AppDefinition, options: { readonly mail: boolean }
   ]
 }
 
-const confirmationMethod = (provider: EmailPasswordProvider | undefined): EmailAccounts.Confirmation["_tag"] =>
+const confirmationMethod = (provider: AuthProvider.EmailPassword | undefined): EmailAccounts.Confirmation["_tag"] =>
   provider?.autoConfirm === true ? "Automatic" : provider?.runConfirmationFunction === true ? "Function" : "Mail"
 
-const resetMethod = (provider: EmailPasswordProvider | undefined): EmailAccounts.Reset["_tag"] =>
+const resetMethod = (provider: AuthProvider.EmailPassword | undefined): EmailAccounts.Reset["_tag"] =>
   provider?.runResetFunction === true ? "Function" : "Mail"
 
 // -----------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-import { AppDefinition, Database, EmailAccounts, Mail, Password } from "@effect-realm/server"
+import { AppDefinition, type AuthProvider, Database, EmailAccounts, Mail, Password } from "@effect-realm/server"
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -284,7 +284,7 @@ describe("reset by function", () => {
 
 const invalid = [400, "UserpassTokenInvalid", "userpass token is expired or invalid"] as const
 
-const byMail = (emailPassword: Partial<AppDefinition.EmailPasswordProvider> = {}) =>
+const byMail = (emailPassword: Partial<AuthProvider.EmailPassword> = {}) =>
   AppDefinition.make({
     appId: Wire.appId,
     authProviders: {
@@ -309,7 +309,7 @@ const links = Effect.map(sent, (mails) =>
 
 const lastLink = Effect.map(links, (all) => all.at(-1) ?? { token: "", tokenId: "" })
 
-const withMail = (emailPassword?: Partial<AppDefinition.EmailPasswordProvider>, lines: Array<string> = []) =>
+const withMail = (emailPassword?: Partial<AuthProvider.EmailPassword>, lines: Array<string> = []) =>
   Layer.merge(Wire.layer({ app: byMail(emailPassword) }, Wire.interleaving), Wire.capture(lines))
 
 describe("confirmation by mail", () => {

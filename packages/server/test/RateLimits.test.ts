@@ -1,4 +1,12 @@
-import { AppDefinition, Database, EmailAccounts, Mail, Password, RateLimits } from "@effect-realm/server"
+import {
+  AppDefinition,
+  type AuthProvider,
+  Database,
+  EmailAccounts,
+  Mail,
+  Password,
+  RateLimits
+} from "@effect-realm/server"
 import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -38,7 +46,7 @@ const times = <A>(count: number, value: A): ReadonlyArray<A> => Array.from({ len
 const home = "192.0.2.1"
 const elsewhere = "198.51.100.7"
 
-const serving = (limits: RateLimits.Options = {}, emailPassword: Partial<AppDefinition.EmailPasswordProvider> = {}) =>
+const serving = (limits: RateLimits.Options = {}, emailPassword: Partial<AuthProvider.EmailPassword> = {}) =>
   Wire.layer({
     app: AppDefinition.make({
       appId: Wire.appId,

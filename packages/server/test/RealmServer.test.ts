@@ -1,4 +1,4 @@
-import { AppDefinition, Database, RealmServer } from "@effect-realm/server"
+import { AppDefinition, type AuthProvider, Database, RealmServer } from "@effect-realm/server"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
@@ -395,7 +395,7 @@ describe("options", () => {
   })
 
   it("what an app asks for in vain is said in sentences", () => {
-    const warnings = (mail: boolean, emailPassword: Partial<AppDefinition.EmailPasswordProvider> | undefined) =>
+    const warnings = (mail: boolean, emailPassword: Partial<AuthProvider.EmailPassword> | undefined) =>
       RealmServer.warnings(
         AppDefinition.make({ appId: Wire.appId, authProviders: emailPassword === undefined ? {} : { emailPassword } }),
         { mail }

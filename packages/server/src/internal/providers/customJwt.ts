@@ -5,7 +5,8 @@ import * as Effect from "effect/Effect"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as Redacted from "effect/Redacted"
 import type { Identity } from "../../Accounts.ts"
-import type { AppDefinition, CustomJwtProvider } from "../../AppDefinition.ts"
+import type { AppDefinition } from "../../AppDefinition.ts"
+import type * as AuthProvider from "../../AuthProvider.ts"
 import * as IssuerDocuments from "./issuerDocuments.ts"
 import * as JsonWebToken from "./jsonWebToken.ts"
 import * as Metadata from "./metadata.ts"
@@ -20,7 +21,7 @@ export type Verify = (
 
 const checkAudience = (
   app: AppDefinition,
-  { audience, requireAnyAudience }: CustomJwtProvider,
+  { audience, requireAnyAudience }: AuthProvider.CustomJwt,
   found: ReadonlyArray<string>
 ): Effect.Effect<void, Rejected> => {
   const expected = audience.length === 0 ? [app.appId] : audience
@@ -33,7 +34,7 @@ const checkAudience = (
 /** The verification of an app's tokens. */
 export const make = (
   app: AppDefinition,
-  provider: CustomJwtProvider
+  provider: AuthProvider.CustomJwt
 ): Effect.Effect<Verify, never, HttpClient.HttpClient> =>
   Effect.gen(function*() {
     const keySets = yield* IssuerDocuments.make(JsonWebToken.readKeySet)

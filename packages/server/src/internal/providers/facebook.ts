@@ -8,7 +8,7 @@ import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import { createHmac } from "node:crypto"
-import type { AccountField } from "../../AppDefinition.ts"
+import type { AccountField } from "../../AuthProvider.ts"
 import type { Account, Client, Redirecting, Verdict } from "./oauthAccount.ts"
 import * as ProviderRequests from "./providerRequests.ts"
 

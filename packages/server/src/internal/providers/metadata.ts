@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import type * as Schema from "effect/Schema"
 import type { IdentityData } from "../../Accounts.ts"
-import type { MetadataField } from "../../AppDefinition.ts"
+import type { MetadataField } from "../../AuthProvider.ts"
 import { Rejected } from "./providerRequests.ts"
 
 /** The parts of a path: dots nest, and `\.` is a dot in a name. */

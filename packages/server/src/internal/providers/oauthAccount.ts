@@ -3,7 +3,7 @@
  */
 import type * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
-import type { AccountField } from "../../AppDefinition.ts"
+import type { AccountField } from "../../AuthProvider.ts"
 import type { Rejected, Unavailable } from "./providerRequests.ts"
 
 /** What can be told of an account. */

@@ -6,7 +6,8 @@ import * as Effect from "effect/Effect"
 import type * as HttpClient from "effect/http/HttpClient"
 import type * as Redacted from "effect/Redacted"
 import type { Identity } from "../../Accounts.ts"
-import type { AppDefinition, OAuthProvider } from "../../AppDefinition.ts"
+import type { AppDefinition } from "../../AppDefinition.ts"
+import type * as AuthProvider from "../../AuthProvider.ts"
 import * as Facebook from "./facebook.ts"
 import * as Metadata from "./metadata.ts"
 import type { Client, Redirecting, Verdict } from "./oauthAccount.ts"
@@ -39,7 +40,7 @@ export type Proven = Effect.Effect<Pick<Identity, "id" | "data">, Rejected | Dom
 
 /** A provider that an app has switched on. */
 export interface Served<P> {
-  readonly settings: OAuthProvider
+  readonly settings: AuthProvider.OAuth
   readonly provider: P
   readonly admit: (verdict: Verdict) => Proven
 }
@@ -52,7 +53,7 @@ export interface OAuthProviders {
 }
 
 /** The domains, and the data, that an app lets in. */
-const admit = ({ domainRestrictions, metadataFields }: OAuthProvider) => {
+const admit = ({ domainRestrictions, metadataFields }: AuthProvider.OAuth) => {
   const domains = new Set(domainRestrictions.map((domain) => domain.toLowerCase()))
   return (verdict: Verdict): Proven =>
     Effect.gen(function*() {
@@ -66,7 +67,7 @@ const admit = ({ domainRestrictions, metadataFields }: OAuthProvider) => {
     })
 }
 
-const clientOf = (app: AppDefinition, settings: OAuthProvider): Client => ({
+const clientOf = (app: AppDefinition, settings: AuthProvider.OAuth): Client => ({
   id: settings.clientId,
   secret: settings.clientSecret === undefined ? undefined : app.secrets[settings.clientSecret],
   wanted: new Set([
@@ -82,7 +83,7 @@ export const make = (
 ): Effect.Effect<OAuthProviders, never, HttpClient.HttpClient> =>
   Effect.gen(function*() {
     const serve = <P extends Redirecting, R>(
-      settings: OAuthProvider | undefined,
+      settings: AuthProvider.OAuth | undefined,
       make: (client: Client) => Effect.Effect<P, never, R>
     ): Effect.Effect<Served<P> | undefined, never, R> =>
       settings?.enabled === true
