@@ -162,6 +162,9 @@ export const withServer = <A>(
 ): Effect.Effect<A, ServerKeysError> => {
   const { appId, filename, otherwise } = options
   const noServer = new ServerKeysError({ message: otherwise })
+  const protocol = RpcClient.layerProtocolSocket().pipe(
+    Layer.provide([RpcSerialization.layerNdjson, NodeSocket.layerNet({ path: socketOf(filename) })])
+  )
   return Effect.scoped(Effect.gen(function*() {
     const client = yield* RpcClient.make(Commands, { disableTracing: true })
     const asked = <B>(effect: Effect.Effect<B, ServerKeysError | RpcClientError>) =>
@@ -175,9 +178,7 @@ export const withServer = <A>(
       change: (change, key) => asked(client.change({ appId, change, key }))
     })
   })).pipe(
-    Effect.provide(RpcClient.layerProtocolSocket()),
-    Effect.provide(RpcSerialization.layerNdjson),
-    Effect.provide(NodeSocket.layerNet({ path: socketOf(filename) })),
+    Effect.provide(protocol),
     Effect.catchTag("SocketError", () => Effect.fail(noServer))
   )
 }
