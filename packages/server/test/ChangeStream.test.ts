@@ -95,6 +95,21 @@ describe("across openings", { timeout: 60_000 }, () => {
       assert.strictEqual(yield* run(after(token, 1)), "ChangeStreamHistoryLost")
     }))
 
+  it.effect("a collection that is not there is awaited for one who was cut off, as long as not too many are", () =>
+    Effect.gen(function*() {
+      const told = (others: number) =>
+        Effect.gen(function*() {
+          const token = yield* here
+          for (let index = 0; index < others; index++) {
+            yield* Stream.runHead((yield* collection(`other ${index}`)).watch())
+          }
+          yield* insert(1)
+          return yield* after(token, 1)
+        })
+      assert.deepStrictEqual(yield* inFile(yield* newFile)(told(999)), [1])
+      assert.strictEqual(yield* inFile(yield* newFile)(told(1000)), "ChangeStreamHistoryLost")
+    }))
+
   it.effect("a token of what a file has lost is lost, whatever was written since", () =>
     Effect.gen(function*() {
       const filename = yield* newFile

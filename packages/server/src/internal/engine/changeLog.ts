@@ -47,6 +47,9 @@ interface Mark {
   readonly count: number
 }
 
+// so many collections that are not there are still awaited when nobody watches them any more
+const maxAwaited = 1000
+
 // what is read in one step
 const pageCount = 100
 const pageBytes = 4 * 1024 * 1024
@@ -57,6 +60,8 @@ export class ChangeLog {
   readonly #terms: Terms
   readonly #recent: RecentChanges
   readonly #feeds = new Map<string, ChangeFeed>()
+  /** Collections that were watched while they were not there, the last one last. */
+  readonly #awaited = new Set<string>()
   readonly #insert: StatementSync
   readonly #page: StatementSync
   readonly #oldestFirst: StatementSync
@@ -242,9 +247,6 @@ export class ChangeLog {
   open(name: string, namespace: string, resumeAfter: unknown): ChangeCursor {
     const term = this.#terms.begin(this.#sequence)
     const feed = this.#feed(name)
-    const release = (): void => {
-      if (!feed.isRecorded && !feed.isWatched) this.#feeds.delete(name)
-    }
     try {
       const position = resumeAfter === undefined
         ? this.#sequence
@@ -254,12 +256,28 @@ export class ChangeLog {
         position,
         token: (sequence) => term.token(feed.key, sequence),
         read: (after) => this.#read(feed, after, namespace),
-        release
+        release: () => this.#release(name)
       })
     } catch (error) {
-      release()
+      this.#release(name)
       throw error
     }
+  }
+
+  // One who was cut off comes back soon, and has to find what happened in a collection that came into being meanwhile.
+  #release(name: string): void {
+    if (this.#isNeeded(name)) return
+    this.#awaited.delete(name)
+    this.#awaited.add(name)
+    if (this.#awaited.size <= maxAwaited) return
+    const [oldest = name] = this.#awaited
+    this.#awaited.delete(oldest)
+    if (!this.#isNeeded(oldest)) this.#feeds.delete(oldest)
+  }
+
+  #isNeeded(name: string): boolean {
+    const feed = this.#feeds.get(name)
+    return feed !== undefined && (feed.isRecorded || feed.isWatched)
   }
 
   /** Lets those who wait find out that nothing will follow. */
