@@ -5,7 +5,7 @@ import { Database, type DatabaseError } from "@effect-realm/server/Database"
 import type * as DatabaseModule from "@effect-realm/server/Database"
 import { assert, describe, it } from "@effect/vitest"
 import { Decimal128, Double, EJSON, Int32, Long, MinKey } from "bson"
-import { Effect, type Layer, Option, Result } from "effect"
+import { Effect, type Layer, Option, Random, Result } from "effect"
 import * as TestClock from "effect/testing/TestClock"
 
 type Collection = DatabaseModule.Collection
@@ -256,7 +256,16 @@ export const aggregationContract = (name: string, layer: Layer.Layer<Database, D
           }]),
           [{ _id: 0, ids: [1] }, { _id: 2, ids: [2, 3] }, { _id: "more", ids: [4, 5] }]
         )
-        assert.strictEqual((yield* things.aggregate([{ $sample: { size: 3 } }])).length, 3)
+        const sampled = yield* things.aggregate([{ $sample: { size: 3 } }])
+        assert.strictEqual(new Set(sampled.map(({ _id }) => _id)).size, 3)
+      }))
+
+    test("samples by the random numbers of the program", (things) =>
+      Effect.gen(function*() {
+        yield* things.insertMany(Array.from({ length: 100 }, (_, _id) => ({ _id })))
+        const sample = (seed: string) => Random.withSeed(things.aggregate([{ $sample: { size: 5 } }]), seed)
+        assert.deepStrictEqual(yield* sample("a"), yield* sample("a"))
+        assert.notDeepEqual(yield* sample("a"), yield* sample("b"))
       }))
 
     it.effect("looks into other collections of the database, by field, by pipeline, and beside itself", () =>

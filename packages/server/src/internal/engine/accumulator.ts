@@ -12,6 +12,7 @@ import { averageOf, deviationOf, extremeOf, isNothing } from "./expressionOperat
 import type { Expression, Names, Scope } from "./expressionScope.ts"
 import { badFilter } from "./failure.ts"
 import { encodeKey, keyText } from "./keyEncoding.ts"
+import { codeOperators, unsupportedAccumulators } from "./unsupported.ts"
 
 /** One value in the making. */
 interface Accumulation {
@@ -185,8 +186,14 @@ export const compileAccumulator = (field: string, value: unknown, names: Names):
     throw badFilter(`The field '${field}' must be an accumulator object`)
   }
   const accumulator = compileKnown(operator, value[operator], names)
-  if (accumulator === undefined) throw badFilter(`unknown group operator '${operator}'`, operator)
-  return accumulator
+  if (accumulator !== undefined) return accumulator
+  if (codeOperators.has(operator)) throw badFilter(`${operator} runs code and is refused`, operator)
+  throw badFilter(
+    unsupportedAccumulators.has(operator)
+      ? `the accumulator ${operator} is not supported`
+      : `unknown group operator '${operator}'`,
+    operator
+  )
 }
 
 /** Equal values have equal keys. */

@@ -25,6 +25,7 @@ import { badFilter, badPipeline } from "./failure.ts"
 import { bucket, count, group, sortByCount } from "./groupStages.ts"
 import { withValueAt } from "./projection.ts"
 import { type Documents, objectOf, type Run, type Stage, type Surroundings } from "./stage.ts"
+import { unsupportedStages } from "./unsupported.ts"
 
 // MongoDB's own limit
 const maxStages = 1000
@@ -95,29 +96,6 @@ const facet = (operand: unknown, names: Names): Run => {
   }
 }
 
-// stages of MongoDB that are not there: their name is known, and what is missing is said
-const unsupported: ReadonlySet<string> = new Set([
-  "$bucketAuto",
-  "$changeStream",
-  "$collStats",
-  "$currentOp",
-  "$densify",
-  "$documents",
-  "$fill",
-  "$geoNear",
-  "$graphLookup",
-  "$indexStats",
-  "$listSessions",
-  "$merge",
-  "$out",
-  "$planCacheStats",
-  "$redact",
-  "$search",
-  "$searchMeta",
-  "$setWindowFields",
-  "$vectorSearch"
-])
-
 const compileRun = (name: string, operand: unknown, names: Names): Run => {
   switch (name) {
     case "$match":
@@ -158,7 +136,7 @@ const compileRun = (name: string, operand: unknown, names: Names): Run => {
     case "$sample":
       return sample(operand)
     default:
-      throw unsupported.has(name)
+      throw unsupportedStages.has(name)
         ? badFilter(`the stage ${name} is not supported`, name)
         : badFilter(`Unrecognized pipeline stage name: '${name}'`, name)
   }

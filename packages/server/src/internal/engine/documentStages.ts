@@ -122,11 +122,11 @@ export const unwind = (operand: unknown): Run => {
 
 export const sample = (operand: unknown): Run => {
   const size = countOf("$sample", objectOf("$sample", operand)["size"], 1)
-  return (documents) => {
+  return (documents, { random }) => {
     const all = [...documents]
     const chosen: Array<Fields> = []
     while (chosen.length < size && all.length > 0) {
-      chosen.push(...all.splice(Math.floor(Math.random() * all.length), 1))
+      chosen.push(...all.splice(Math.floor(random() * all.length), 1))
     }
     return chosen
   }

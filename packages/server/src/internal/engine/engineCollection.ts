@@ -6,6 +6,7 @@ import { ObjectId } from "bson"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import type {
   BulkOperation,
@@ -161,7 +162,16 @@ export const make = <Refusal>(
           try: () => engine.createIndex(namespace, keys, options, now),
           catch: (error) => toDatabaseError(filename, error)
         })),
-    aggregate: (pipeline) => timed((now, access) => engine.aggregate(namespace, pipeline, access, now).map(document)),
+    aggregate: (pipeline) =>
+      Effect.flatMap(
+        Random.Random,
+        (numbers) =>
+          timed((now, access) =>
+            engine.aggregate(namespace, pipeline, access, { now, random: () => numbers.nextDoubleUnsafe() }).map(
+              document
+            )
+          )
+      ),
     explain: (filter, options = {}) =>
       attempt((access) => explained(engine.explain(namespace, filter, options, access))),
     explainAggregate: (pipeline) =>

@@ -10,6 +10,7 @@ import { type Operator, operators } from "./expressionOperators.ts"
 import { bound, type Expression, fieldAt, type Names } from "./expressionScope.ts"
 import { badFilter } from "./failure.ts"
 import { mingoOperator, mingoOperators } from "./mingoOperators.ts"
+import { codeOperators, unsupportedExpressions } from "./unsupported.ts"
 
 const compileVariable = (text: string, names: Names): Expression => {
   const [name = "", ...path] = parsePath(text.slice(2))
@@ -90,10 +91,13 @@ const compileOperator = (operator: string, operand: unknown, names: Names): Expr
     const evaluated = compileExpression(operand, names)
     return (scope) => mingoOperator(operator, evaluated(scope))
   }
-  if (operator === "$function" || operator === "$accumulator") {
-    throw badFilter(`${operator} runs code and is refused`, operator)
-  }
-  throw badFilter(`Unrecognized expression '${operator}'`, operator)
+  if (codeOperators.has(operator)) throw badFilter(`${operator} runs code and is refused`, operator)
+  throw badFilter(
+    unsupportedExpressions.has(operator)
+      ? `the expression ${operator} is not supported`
+      : `Unrecognized expression '${operator}'`,
+    operator
+  )
 }
 
 const compileOperands = (

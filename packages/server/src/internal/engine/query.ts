@@ -27,6 +27,7 @@ import {
   type Test
 } from "./queryCondition.ts"
 import { compileCondition } from "./queryExpression.ts"
+import { unsupportedFilters } from "./unsupported.ts"
 
 const logical = new Set(["$and", "$or", "$nor", "$expr", "$where"])
 
@@ -87,18 +88,11 @@ const plainOperand = (operator: string, operand: unknown): unknown => {
   return operand
 }
 
-// operators of MongoDB that are not there: their name is known, and what is missing is said
-const unsupported: ReadonlySet<string> = new Set([
-  "$geoIntersects",
-  "$geoWithin",
-  "$jsonSchema",
-  "$near",
-  "$nearSphere",
-  "$text"
-])
-
 const unknownOperator = (what: string, operator: string): Error =>
-  badFilter(unsupported.has(operator) ? `the operator ${operator} is not supported` : `${what}: ${operator}`, operator)
+  badFilter(
+    unsupportedFilters.has(operator) ? `the operator ${operator} is not supported` : `${what}: ${operator}`,
+    operator
+  )
 
 const compileOperator = (operator: string, operand: unknown, operators: Fields): ReadonlyArray<Condition> => {
   switch (operator) {

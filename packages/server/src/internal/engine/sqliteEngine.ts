@@ -36,6 +36,7 @@ import { declareIndex, sameIndex } from "./indexKeys.ts"
 import { compileProjection } from "./projection.ts"
 import { exactFilter } from "./query.ts"
 import { fullName, type Namespace, SqliteStore } from "./sqliteStore.ts"
+import type { Surroundings } from "./stage.ts"
 import { compileUpdate, type Update } from "./update.ts"
 
 export interface FindOptions {
@@ -134,14 +135,19 @@ export class SqliteEngine {
   }
 
   /** Runs a pipeline over the documents the caller sees; what it begins with is answered by an index where one can. */
-  aggregate(namespace: Namespace, pipeline: unknown, access: Access, now: number): ReadonlyArray<Fields> {
+  aggregate(
+    namespace: Namespace,
+    pipeline: unknown,
+    access: Access,
+    surroundings: Pick<Surroundings, "now" | "random">
+  ): ReadonlyArray<Fields> {
     const { selection, stages } = splitSelection(compilePipeline(pipeline))
     const collection = this.#store.get(namespace)
     const found = collection === undefined
       ? []
       : search(collection, selection, access).map(({ document }) => document)
     return runPipeline(stages, found, {
-      now,
+      ...surroundings,
       spend: limitedSteps(),
       others: (name, filter) => {
         if (access.scope !== undefined || access.see !== undefined) {

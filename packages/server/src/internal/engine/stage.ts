@@ -12,6 +12,8 @@ export type Documents = Iterable<Fields>
 export interface Surroundings extends Omit<Scope, "root"> {
   /** The documents of another collection that hold a filter in exact form. */
   readonly others: (collection: string, filter: Fields) => Documents
+  /** A number from 0 up to, not including, 1. */
+  readonly random: () => number
 }
 
 /** A stage at work: it takes documents as it needs them, and makes others. */
