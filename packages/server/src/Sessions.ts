@@ -11,9 +11,11 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
 import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
 import { Accounts, type User } from "./Accounts.ts"
-import { Database } from "./Database.ts"
+import { Database, type Filter } from "./Database.ts"
 import type { DatabaseError } from "./DatabaseError.ts"
 
 // -----------------------------------------------------------------------------
@@ -113,6 +115,11 @@ export class Sessions extends Context.Service<Sessions, {
   readonly endAll: (userId: string) => Effect.Effect<number, DatabaseError>
   /** Ends all sessions that were opened with an API key and answers how many there were. */
   readonly endOfKey: (keyId: string) => Effect.Effect<number, DatabaseError>
+  /**
+   * Says each time that sessions of the user were ended in this process, to those who use one for longer than a request.
+   * What other processes end is not told: look again now and then.
+   */
+  readonly endings: (userId: string) => Stream.Stream<void>
   /** The sessions of a user, the oldest first. */
   readonly list: (userId: string) => Effect.Effect<ReadonlyArray<Session>, DatabaseError>
 }>()("@effect-realm/server/Sessions") {}
@@ -175,6 +182,38 @@ export const layer = (options: {
       yield* sessions.createIndex({ userId: 1, expiresAt: 1 })
       yield* sessions.createIndex({ "identity.id": 1 }, { partial: ofKeys })
 
+      /** Who wants to hear when a session ends, by user. */
+      const listeners = new Map<string, Set<Queue.Enqueue<void>>>()
+
+      const listen = (userId: string) =>
+        Effect.tap(Queue.dropping<void>(1), (listener) =>
+          Effect.sync(() => {
+            listeners.set(userId, (listeners.get(userId) ?? new Set()).add(listener))
+          }))
+
+      const leave = (userId: string, listener: Queue.Enqueue<void>) =>
+        Effect.sync(() => {
+          const own = listeners.get(userId)
+          own?.delete(listener)
+          if (own?.size === 0) listeners.delete(userId)
+        })
+
+      const endings: Sessions["Service"]["endings"] = (userId) =>
+        Stream.unwrap(Effect.map(
+          Effect.acquireRelease(listen(userId), (listener) => leave(userId, listener)),
+          Stream.fromQueue
+        ))
+
+      /** Ends the sessions that match. */
+      const endThose = Effect.fnUntraced(function*(filter: Filter) {
+        const ended = yield* sessions.find(filter, { projection: { userId: 1 } })
+        const { deletedCount } = yield* sessions.deleteMany(filter)
+        for (const { userId } of ended) {
+          for (const listener of listeners.get(String(userId)) ?? []) Queue.offerUnsafe(listener, undefined)
+        }
+        return deletedCount
+      })
+
       const open: Sessions["Service"]["open"] = Effect.fnUntraced(function*({ device, identity, lifetime, userId }) {
         const millis = yield* Clock.currentTimeMillis
         const createdAt = new Date(millis)
@@ -215,10 +254,10 @@ export const layer = (options: {
           const lastRefreshedAt = new Date(yield* Clock.currentTimeMillis)
           yield* sessions.updateOne({ _id: sessionId }, { $set: { lastRefreshedAt } })
         }),
-        end: (sessionId) => Effect.map(sessions.deleteOne({ _id: sessionId }), (result) => result.deletedCount === 1),
-        endAll: (userId) => Effect.map(sessions.deleteMany({ userId }), (result) => result.deletedCount),
-        endOfKey: (keyId) =>
-          Effect.map(sessions.deleteMany({ ...ofKeys, "identity.id": keyId }), (result) => result.deletedCount),
+        end: (sessionId) => Effect.map(endThose({ _id: sessionId }), (count) => count === 1),
+        endAll: (userId) => endThose({ userId }),
+        endOfKey: (keyId) => endThose({ ...ofKeys, "identity.id": keyId }),
+        endings,
         list: (userId) =>
           Effect.flatMap(sessions.find({ userId }, { sort: { _id: 1 } }), (found) => Effect.forEach(found, decode))
       })

@@ -4,6 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Int32 } from "bson"
 import type * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as HttpServer from "effect/http/HttpServer"
 import * as Layer from "effect/Layer"
@@ -15,6 +16,7 @@ import * as TestClock from "effect/testing/TestClock"
 import * as Tracer from "effect/Tracer"
 import { get, type IncomingHttpHeaders, type IncomingMessage } from "node:http"
 import { connect } from "node:net"
+import * as AppIds from "../src/internal/appIds.ts"
 import * as Streams from "../src/internal/http/streams.ts"
 import * as Wire from "./support/wire.ts"
 
@@ -24,7 +26,7 @@ const app = Wire.makeApp()
 const serving = (open: Streams.Open, options: Partial<Listener.Options> = {}) =>
   Listener.layer({ app, passwords: Wire.passwords, functions: { workers: 1 }, ...options }).pipe(
     Layer.provide(Layer.succeed(Streams.ServiceStreams, open)),
-    Layer.provide(Database.layerMemory)
+    Layer.provideMerge(Database.layerMemory)
   )
 
 const functionsUrl = (origin: string) => `${origin}/api/client/v2.0/app/${Wire.appId}/functions/call`
@@ -166,14 +168,32 @@ describe("A streaming answer", () => {
       }
     }))
 
-  it.effect("ends when the session does", () =>
+  it.effect("ends when the session does: at once, or with the next beat when another process has ended it", () =>
     Effect.gen(function*() {
-      const { access_token, user_id } = yield* logIn
-      const { rest, until } = yield* ask({ baas_request: watch }, { authorization: `Bearer ${access_token}` })
-      yield* until(/\n\n/)
-      yield* Sessions.Sessions.use((sessions) => sessions.endAll(user_id))
-      yield* TestClock.adjust("15 seconds")
-      assert.match(yield* rest, /^event: error\ndata: .*"error_code":"InvalidSession"/)
+      const database = yield* Database.Database
+      const stored = database.collection({ database: AppIds.make(Wire.appId).database, collection: "sessions" })
+      const sessions = yield* Sessions.Sessions
+      for (const elsewhere of [false, true]) {
+        const { access_token, user_id } = yield* logIn
+        const { rest, until } = yield* ask({ baas_request: watch }, { authorization: `Bearer ${access_token}` })
+        yield* until(/\n\n/)
+        // That of another device.
+        const other = yield* sessions.open({
+          userId: user_id,
+          identity: { id: "1", providerType: "anon-user", providerId: "p" },
+          device: undefined,
+          lifetime: Duration.days(1)
+        })
+        yield* sessions.end(other.id)
+        assert.strictEqual(yield* until(/\n\n/), ":\n\n")
+        if (elsewhere) {
+          yield* stored.deleteMany({ userId: user_id })
+          yield* TestClock.adjust("15 seconds")
+        } else {
+          yield* sessions.endAll(user_id)
+        }
+        assert.match(yield* rest, /^event: error\ndata: .*"error_code":"InvalidSession"/)
+      }
     }).pipe(Effect.provide(serving(() => Effect.succeed(Stream.never)))))
 
   it.effect("interrupts what is behind it when the client goes away", () =>

@@ -280,14 +280,14 @@ describe("Collection.watch against the server", { timeout: 30_000 }, () => {
         ]
       ]
       for (const [name, end, reason] of ways) {
-        for (const occasion of ["event", "beat"]) {
+        for (const occasion of ["at once", "with an event"]) {
           yield* Effect.gen(function*() {
             const user = yield* RealmTest.anonymousUser
             const stored = (yield* Database.Database).collection(orders)
             const reading = yield* following(watched(user))
             assert.deepStrictEqual(yield* reading.next(1), ["Opened"])
             yield* end(user)
-            if (occasion === "event") yield* stored.insertOne({ _id: 1, n: 1 })
+            if (occasion === "with an event") yield* stored.insertOne({ _id: 1, n: 1 })
             const exit = yield* reading.end
             const error = Exit.isFailure(exit) ? Option.getOrUndefined(Cause.findErrorOption(exit.cause)) : undefined
             assert.strictEqual(error?._tag === "SessionError" && error.reason._tag, reason, `${name}, ${occasion}`)

@@ -356,6 +356,7 @@ const functions = ({ app, place, proxies }: Served) =>
             return Streams.response(events, {
               stopping,
               stands: Effect.asVoid(active),
+              endings: sessions.endings(user.id),
               report: (cause) => Effect.provideService(Refusal.ofCause(place, cause), HttpServerRequest, request)
             })
           }).pipe(Refusal.handle(place)))

@@ -66,7 +66,8 @@ const headers = {
  * The events as an answer. A comment goes out at once, so that the client learns that the stream has begun, and another
  * one with each beat.
  *
- * @param options.stands fails when the client may read no longer; asked with each beat
+ * @param options.stands fails when the client may read no longer; asked with each beat, and after each of the `endings`
+ * @param options.endings says when the client's session may have ended
  * @param options.report what the client is told of a failure
  * @param options.stopping breaks the stream off, so that its reader does not take it for complete
  */
@@ -74,21 +75,21 @@ export const response = (
   events: Events,
   options: {
     readonly stands: Effect.Effect<void, Refusal | DatabaseError>
+    readonly endings: Stream.Stream<void>
     readonly stopping: Effect.Effect<void>
     readonly report: (cause: Cause.Cause<Refusal | DatabaseError>) => Effect.Effect<RealmError.RealmError>
   }
 ): HttpServerResponse.HttpServerResponse => {
+  const stands = Effect.as(options.stands, StreamEvent.comment)
   const beats = Stream.concat(
     Stream.succeed(StreamEvent.comment),
-    Stream.mapEffect(
-      Stream.drop(Stream.tick(StreamEvent.beat), 1),
-      () => Effect.as(options.stands, StreamEvent.comment)
-    )
+    Stream.mapEffect(Stream.drop(Stream.tick(StreamEvent.beat), 1), () => stands)
   )
+  const endings = Stream.mapEffect(options.endings, () => stands)
   const told = events.pipe(
     Stream.concat(Stream.succeed(StreamEvent.end)),
     Stream.map(StreamEvent.encode),
-    Stream.merge(beats, { haltStrategy: "left" }),
+    Stream.merge(Stream.merge(beats, endings), { haltStrategy: "left" }),
     Stream.catchCause((cause) =>
       Cause.hasInterruptsOnly(cause)
         ? Stream.failCause(cause as Cause.Cause<never>)
