@@ -184,6 +184,13 @@ describe.skipIf(!Chromium.isInstalled)("A page of realm-web", () => {
     assert.strictEqual(page.context().pages().length, 1, "the window is closed")
   })
 
+  test("hands its user over to the client, who is logged in there too", async ({ baseUrl, page }) => {
+    const user = await page.evaluate((baseUrl) => globalThis.realmWeb.logIn(baseUrl), baseUrl)
+    await page.reload()
+    await ready(page)
+    assert.strictEqual(await page.evaluate((baseUrl) => globalThis.realmWeb.takeOver(baseUrl), baseUrl), user.id)
+  })
+
   test("links by way of the provider's page in a window", async ({ baseUrl, page }) => {
     assert.deepStrictEqual(
       await page.evaluate((baseUrl) => globalThis.realmWeb.link(baseUrl), baseUrl),

@@ -103,6 +103,10 @@ describe.skipIf(!Chromium.isInstalled)("A page with a store", () => {
 
   law("leaves alone what a newer version has written, and says so", async (context, place) => {
     const page = await open(context)
+    // A tab of the present version, which must not keep the newer one waiting.
+    const old = await open(context)
+    void old.evaluate((place) => globalThis.store.states(place), place).catch(() => undefined)
+    await old.waitForFunction(() => globalThis.told.length === 1)
     await page.evaluate(async (place) => {
       if (place === "localStorage") {
         localStorage.setItem("effect-realm:\"shop\"", "{\"version\":7,\"all\":\"else\"}")

@@ -1,4 +1,9 @@
-/** A page of realm-web as published: the one that logs in, and the one in the window that it opens. */
+/** A page of realm-web as published: the one that logs in, the one in the window that it opens, and what comes after it. */
+import * as Realm from "@effect-realm/client"
+import * as IndexedDbSessionStorage from "@effect-realm/stores/IndexedDbSessionStorage"
+import * as Effect from "effect/Effect"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as Layer from "effect/Layer"
 import { App, Credentials, getApp, handleAuthRedirect } from "realm-web"
 
 const redirectUrl = `${location.origin}/signed-in`
@@ -15,7 +20,19 @@ const methods = {
     await user.refreshProfile()
     return user.identities.map(({ providerType }) => providerType)
   },
-  current: () => getApp("shop-abcde").currentUser?.id
+  current: () => getApp("shop-abcde").currentUser?.id,
+  /** Takes its users over, and calls as the one who was logged in. */
+  takeOver: (baseUrl: string) => {
+    const app = Realm.App.make({ id: "shop-abcde", baseUrl })
+    const sessions = Layer.provide(Realm.TokenStore.layerStorage, IndexedDbSessionStorage.layer)
+    return Realm.App.importRealmWeb(app, localStorage).pipe(
+      Effect.andThen(Realm.App.currentUser(app)),
+      Effect.flatMap(Effect.fromOption),
+      Effect.flatMap((user) => Realm.User.callFunction(user, "whoami", [])),
+      Effect.provide([sessions, FetchHttpClient.layer]),
+      Effect.runPromise
+    )
+  }
 }
 
 declare global {

@@ -173,13 +173,16 @@ export interface Database {
   ) => Effect.Effect<A, TokenStoreError>
 }
 
-const failure = (name: string) => async (cause: unknown): Promise<TokenStoreError> => {
-  if (!(cause instanceof DOMException && cause.name === "VersionError")) return WebFailure.failure("IndexedDB")(cause)
+const isOfLaterVersion = (cause: unknown): boolean => cause instanceof DOMException && cause.name === "VersionError"
+
+const newerVersion = async (name: string): Promise<TokenStoreError> => {
   const there = (await indexedDB.databases()).find((database) => database.name === name)
   return new TokenStoreError({
     reason: { _tag: "NewerVersion", key: `IndexedDB ${name}`, version: there?.version ?? version + 1 }
   })
 }
+
+const failure = WebFailure.failure("IndexedDB")
 
 /** Opens a database, and makes its tables when it is new. It is opened again after the browser has closed it. */
 export const make = (name: string): Effect.Effect<Database, TokenStoreError, Scope.Scope> =>
@@ -189,7 +192,9 @@ export const make = (name: string): Effect.Effect<Database, TokenStoreError, Sco
     const open = async (): Promise<IDBDatabase> => {
       const request = indexedDB.open(name, version)
       request.addEventListener("upgradeneeded", () => create(request.result))
-      const database = await answered(request)
+      const database = await answered(request).catch(async (cause) => {
+        throw isOfLaterVersion(cause) ? await newerVersion(name) : cause
+      })
       const forget = () => connection = undefined
       // Because its data were deleted, or its disk is gone.
       database.addEventListener("close", forget)
@@ -211,10 +216,10 @@ export const make = (name: string): Effect.Effect<Database, TokenStoreError, Sco
     }
 
     const attempt = <A>(work: () => Promise<A>): Effect.Effect<A, TokenStoreError> =>
-      Effect.catch(
-        Effect.tryPromise({ try: work, catch: (cause) => cause }),
-        (cause) => Effect.flatMap(Effect.promise(() => failure(name)(cause)), Effect.fail)
-      )
+      Effect.tryPromise({
+        try: work,
+        catch: (cause) => cause instanceof TokenStoreError ? cause : failure(cause)
+      })
 
     yield* Effect.acquireRelease(attempt(connected), () =>
       Effect.promise(async () => {

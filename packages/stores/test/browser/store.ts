@@ -62,7 +62,6 @@ const methods = {
     ),
   /** Runs until there is a second state, of a store that has to begin anew. */
   states: (place: Place) => {
-    globalThis.told = []
     return answer(
       place,
       TokenStore.TokenStore.use((store) =>
@@ -84,4 +83,5 @@ declare global {
   var told: Array<string>
 }
 
+globalThis.told = []
 globalThis.store = methods
