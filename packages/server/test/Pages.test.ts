@@ -73,10 +73,7 @@ const onStage = (
     yield* Effect.gen(function*() {
       const baseUrl = yield* Listener.origin
       issuer.client.redirectUri = `${baseUrl}/api/client/v2.0/auth/callback`
-      const context = yield* Effect.acquireRelease(
-        Effect.promise(() => browser.newContext()),
-        (context) => Effect.promise(() => context.close())
-      )
+      const context = yield* Chromium.newContext(browser)
       yield* Effect.promise(async () => {
         const page = await context.newPage()
         await page.goto(origin)

@@ -15,13 +15,17 @@ const open = Effect.gen(function*() {
   const script = yield* Chromium.bundle(new URL("browser/contracts.ts", import.meta.url).href, { vitest })
   const origin = yield* Chromium.serve(script)
   const browser = yield* Chromium.launch
-  return yield* Effect.forEach(["IndexedDB", "no-locks", "localStorage"], (place) =>
-    Effect.promise(async () => {
-      const page = await browser.newPage()
-      await page.goto(`${origin}/#${place}`)
-      await page.waitForFunction(() => "tests" in globalThis)
-      return { place, page, names: await page.evaluate(() => globalThis.tests.names) }
-    }))
+  return yield* Effect.forEach(
+    ["IndexedDB", "no-locks", "localStorage"],
+    (place) =>
+      Effect.flatMap(Chromium.newContext(browser), (context) =>
+        Effect.promise(async () => {
+          const page = await context.newPage()
+          await page.goto(`${origin}/#${place}`)
+          await page.waitForFunction(() => "tests" in globalThis)
+          return { place, page, names: await page.evaluate(() => globalThis.tests.names) }
+        }))
+  )
 })
 
 const pages = Chromium.isInstalled ? await Effect.runPromise(Scope.provide(open, scope)) : []

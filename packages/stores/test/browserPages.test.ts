@@ -43,15 +43,12 @@ describe.skipIf(!Chromium.isInstalled)("A page with a store", () => {
     return ready(page)
   }
 
-  const law = (sentence: string, test: (context: BrowserContext, place: Place) => Promise<void>): void =>
-    it.for(places)(`${sentence}: %s`, async (place) => {
-      const context = await browser.newContext()
-      try {
-        await test(context, place)
-      } finally {
-        await context.close()
-      }
-    })
+  const law = (sentence: string, test: (context: BrowserContext, place: Place) => Promise<void>): void => {
+    for (const place of places) {
+      it.live(`${sentence}: ${place}`, () =>
+        Effect.flatMap(Chromium.newContext(browser), (context) => Effect.promise(() => test(context, place))))
+    }
+  }
 
   const logIn = (page: Page | Frame, place: Place, userId: string, length?: number) =>
     page.evaluate(

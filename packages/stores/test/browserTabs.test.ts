@@ -60,10 +60,7 @@ const onStage = <A, E>(
   Effect.gen(function*() {
     yield* TestClock.setTime(yield* TestClock.withLive(Effect.clockWith((clock) => clock.currentTimeMillis)))
     const options: Options = { place, baseUrl: yield* Listener.origin }
-    const context = yield* Effect.acquireRelease(
-      run(() => browser.newContext()),
-      (context) => run(() => context.close())
-    )
+    const context = yield* Chromium.newContext(browser)
     let exchanges = 0
     context.on("request", (request) => {
       if (request.method() === "POST" && isExchange(new URL(request.url()))) exchanges++

@@ -7,7 +7,7 @@ import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
 import { delimiter, join } from "node:path"
 import { fileURLToPath } from "node:url"
-import { type Browser, chromium } from "playwright-core"
+import { type Browser, type BrowserContext, chromium } from "playwright-core"
 
 const names = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"]
 const folders = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/bin", "/usr/local/bin"]
@@ -32,6 +32,18 @@ export const launch: Effect.Effect<Browser, never, Scope.Scope> = Effect.acquire
   ),
   (browser) => Effect.promise(() => browser.close())
 )
+
+/** What a browser remembers for its pages and forgets with the scope, as in a private window. */
+export const newContext = (browser: Browser): Effect.Effect<BrowserContext, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.promise(async () => {
+      const context = await browser.newContext()
+      // Where there is much else to do, a page takes its time.
+      context.setDefaultTimeout(60_000)
+      return context
+    }),
+    (context) => Effect.promise(() => context.close())
+  )
 
 /**
  * The script of a page.
