@@ -1,41 +1,46 @@
-import { SessionStorage, TokenStore } from "@effect-realm/client"
-import type { TokenStoreError } from "@effect-realm/client/ClientError"
+import { TokenStore } from "@effect-realm/client"
 import * as EncryptedSessionStorage from "@effect-realm/client/EncryptedSessionStorage"
-import type { UserEvent } from "@effect-realm/client/UserEvent"
-import { afterAll, assert, describe, it } from "@effect/vitest"
-import * as Context from "effect/Context"
+import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Redacted from "effect/Redacted"
-import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
-import { execFileSync, spawnSync } from "node:child_process"
 import * as Fs from "node:fs"
-import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
-import { fileURLToPath } from "node:url"
 import * as SessionStorageContract from "../../client/test/SessionStorage.contract.ts"
 import * as TokenStoreContract from "../../client/test/TokenStore.contract.ts"
-import * as FileSessionStorage from "../src/FileSessionStorage.ts"
-import type * as Writer from "./processes/writer.ts"
+import {
+  ann,
+  appId,
+  bob,
+  cleo,
+  hears,
+  inApp,
+  isSuperuser,
+  law,
+  layerFiles,
+  listen,
+  logInAnew,
+  newDirectory,
+  nobody,
+  open,
+  reasonOf,
+  root,
+  silence,
+  skips,
+  user,
+  userFile,
+  walk,
+  written
+} from "./files.ts"
 
 const { changes, generation, session } = TokenStoreContract
 
-// In memory where there is such a folder: each commit waits for the disk.
-const root = Fs.mkdtempSync(join(Fs.existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "effect-realm-files-"))
-afterAll(() => Fs.rmSync(root, { recursive: true, force: true }))
-
-let directories = 0
-const newDirectory = () => join(root, String(directories++))
 const shared = newDirectory()
-
-const layerFiles = (directory: string) => FileSessionStorage.layer({ directory })
 
 SessionStorageContract.contract("files", Layer.suspend(() => layerFiles(shared)))
 TokenStoreContract.contract(
@@ -43,98 +48,6 @@ TokenStoreContract.contract(
   Layer.provide(TokenStore.layerStorage, Layer.suspend(() => layerFiles(newDirectory()))),
   { runs: 10 }
 )
-
-const appId = "shop-abcde"
-const user = (userId: string): TokenStore.SessionKey => ({ appId, userId })
-const [ann, bob, cleo] = [user("ann"), user("bob"), user("cleo")]
-
-// What is damaged on purpose is reported, too.
-const silence = Effect.provide(Logger.layer([]))
-
-interface Process {
-  readonly storage: SessionStorage.SessionStorage["Service"]
-  readonly store: TokenStore.TokenStore["Service"]
-  readonly run: <A, E>(effect: Effect.Effect<A, E, TokenStore.TokenStore>) => Effect.Effect<A, E>
-}
-
-/** A process that shares a directory. */
-const open = (directory: string): Effect.Effect<Process, TokenStoreError, Scope.Scope> =>
-  Effect.map(
-    Layer.build(Layer.fresh(Layer.provideMerge(TokenStore.layerStorage, layerFiles(directory)))),
-    (context) => ({
-      storage: Context.get(context, SessionStorage.SessionStorage),
-      store: Context.get(context, TokenStore.TokenStore),
-      run: (effect) => Effect.provideContext(effect, context)
-    })
-  )
-
-/** What a subscriber who has begun is told from now on. */
-const listen = ({ store }: Process) =>
-  Effect.gen(function*() {
-    const told = yield* Queue.unbounded<UserEvent | { readonly _tag: "Snapshot"; readonly missed: number }>()
-    yield* Effect.forkScoped(Stream.runForEach(store.appChanges(appId), (event) => Queue.offer(told, event)))
-    yield* Queue.take(told)
-    return told
-  })
-
-/** Changes something until a subscriber is told of a change, or that there were some. */
-const hears = (told: Effect.Success<ReturnType<typeof listen>>, { run }: Process) =>
-  Effect.raceFirst(
-    Effect.gen(function*() {
-      let last = 0
-      while (true) {
-        const event = yield* Queue.take(told)
-        if (event._tag === "Snapshot") continue
-        assert.isAbove(event.generation, last)
-        last = event.generation
-        if (last === (yield* run(generation(ann)))) return
-      }
-    }),
-    Effect.forever(Effect.andThen(run(changes.refresh(ann)), Effect.sleep("50 millis")))
-  )
-
-const inApp = (directory: string, ...names: ReadonlyArray<string>) => join(directory, appId, ...names)
-const userFile = (directory: string, { userId }: TokenStore.SessionKey) => inApp(directory, "users", `${userId}.json`)
-
-/** Commits a log-in over whatever is there. */
-const logInAnew = ({ store }: Process, key: TokenStore.SessionKey) =>
-  store.commit(key, {
-    expected: 0,
-    session: Option.some(session(key, "anew")),
-    event: { _tag: "LoggedIn", providerType: "local-userpass" },
-    makeCurrent: true
-  })
-
-const reasonOf = <A>(effect: Effect.Effect<A, TokenStoreError>) =>
-  Effect.map(Effect.flip(effect), ({ reason }) => reason)
-
-/** A test with a directory of its own. */
-const law = <A, E>(sentence: string, test: (directory: string) => Effect.Effect<A, E, Scope.Scope>, timeout = 20_000) =>
-  it.live(sentence, () => silence(Effect.scoped(Effect.suspend(() => test(newDirectory())))), timeout)
-
-const walk = (directory: string): ReadonlyArray<string> =>
-  Fs.readdirSync(directory, { recursive: true, encoding: "utf8" }).map((name) => join(directory, name))
-
-const isSuperuser = process.getuid?.() === 0
-const nobody = 65534
-
-/** Says why a test is skipped. */
-const skips = (isSkipped: boolean, reason: string): boolean => {
-  // eslint-disable-next-line no-console
-  if (isSkipped) console.warn(`${reason}: a test of FileSessionStorage is skipped.`)
-  return isSkipped
-}
-
-const script = fileURLToPath(new URL("processes/writer.ts", import.meta.url))
-
-/** What came of writes in a process of its own, whose files have at most so many bytes. */
-const written = (options: Writer.Options, mostBytes?: number): ReadonlyArray<string> => {
-  const node = [process.execPath, "--conditions=effect-realm-source", "--disable-warning=ExperimentalWarning", script]
-  const [command, ...args] = mostBytes === undefined
-    ? [...node, JSON.stringify(options)]
-    : ["bash", "-c", `ulimit -f ${mostBytes / 1024}; exec "$@"`, "bash", ...node, JSON.stringify(options)]
-  return JSON.parse(execFileSync(command!, args, { encoding: "utf8" }))
-}
 
 describe("A directory of sessions", () => {
   law("is read and written by its owner only, and so is all that is in it", (directory) =>
@@ -413,111 +326,6 @@ describe("A log", () => {
   )
 })
 
-describe("A write that was cut off", () => {
-  /** All that is in a directory. */
-  const contents = (directory: string) =>
-    new Map(
-      walk(directory).filter((path) => Fs.statSync(path).isFile()).map((path) => [path, Fs.readFileSync(path)] as const)
-    )
-  const isLog = (path: string) => path.includes("/log-")
-  const isUser = (path: string) => path.includes("/users/")
-
-  const writes = {
-    "the first log-in of an app": [[], changes.logIn(ann)],
-    "a log-in": [[bob], changes.logIn(ann)],
-    "a refresh": [[bob, ann], changes.refresh(ann, "2")],
-    "a switch": [[ann, bob], changes.switchTo(ann)],
-    "a log-out": [[bob, ann], changes.logOut(ann)],
-    "a removal": [[bob, ann], changes.remove(ann)],
-    "a departure": [[bob, ann], TokenStore.TokenStore.use((store) => Effect.as(store.depart(ann), Option.none()))]
-  } as const
-
-  /** What a store answers, but for times. */
-  const look = ({ run }: Process) =>
-    Effect.map(run(TokenStoreContract.observe([ann, bob])), ({ sessions, ...rest }) => ({
-      ...rest,
-      sessions: sessions.map(Option.map(({ tokens, ...rest }) => ({ ...rest, isLoggedIn: tokens !== undefined })))
-    }))
-
-  /** What was on the disk of a write when it was cut off: the files of which the new content is there. */
-  const moments = {
-    "after half of the entry": { isNew: () => false, tears: true, happened: false },
-    "after the entry": { isNew: isLog, tears: false, happened: false },
-    "after the file of the user": {
-      isNew: (path: string) => isLog(path) || isUser(path),
-      tears: false,
-      happened: true
-    }
-  } as const
-
-  for (const [name, [known, change]] of Object.entries(writes)) {
-    for (const [when, { happened, isNew, tears }] of Object.entries(moments)) {
-      law(
-        `${name}, ${when}: it has happened whole or not at all, and everybody is told`,
-        (directory) =>
-          Effect.gen(function*() {
-            const keys = [ann, bob]
-            const setUp = yield* open(directory)
-            // The files of an app are there before anything is written to them.
-            yield* setUp.store.lease(cleo, Effect.void)
-            for (const key of known) yield* setUp.run(changes.logIn(key))
-            const before = contents(directory)
-            const seenBefore = yield* look(setUp)
-            yield* setUp.run(change)
-            const after = contents(directory)
-            const seenAfter = yield* look(setUp)
-            const lastAfter = (yield* setUp.storage.app(appId)).number
-
-            // As it was, and then as far as the write has come.
-            for (const [path, text] of after) {
-              if (path.endsWith("/lock")) continue
-              const old = before.get(path)
-              if (isNew(path)) Fs.writeFileSync(path, text)
-              else if (old === undefined) Fs.rmSync(path)
-              else Fs.writeFileSync(path, old)
-              if (tears && isLog(path)) Fs.writeFileSync(path, text.subarray(0, text.length - 9))
-            }
-
-            const [listener, next] = [yield* open(directory), yield* open(directory)]
-            const expected = happened ? seenAfter : seenBefore
-            assert.deepStrictEqual(yield* look(listener), expected)
-            const told = yield* listen(listener)
-            const later = Option.getOrThrow(yield* next.run(changes.logIn(cleo)))
-            const event = yield* Queue.take(told)
-            assert.deepStrictEqual([event._tag, event._tag !== "Snapshot" && event.generation], ["LoggedIn", later])
-            // A number that somebody may have seen does not come again.
-            if (happened) assert.strictEqual(later, lastAfter + 1)
-            for (const key of keys) assert.isAbove(later, yield* next.run(generation(key)))
-            const { app, users } = yield* next.run(TokenStore.TokenStore.use(Effect.succeed))
-            assert.deepStrictEqual((yield* app(appId)).currentUser, Option.some("cleo"))
-            assert.includeMembers(yield* users(appId), expected.users.flat())
-            assert.strictEqual((yield* logInAnew(next, user("dan")))._tag, "Committed")
-          })
-      )
-    }
-  }
-
-  law("is told of to those who listen already, once", (directory) =>
-    Effect.gen(function*() {
-      const [first, listener] = [yield* open(directory), yield* open(directory)]
-      yield* first.run(changes.logIn(ann))
-      const told = yield* listen(listener)
-      const before = Fs.readFileSync(inApp(directory, "app.json"))
-      yield* first.run(changes.logOut(ann))
-      assert.strictEqual((yield* Queue.take(told))._tag, "LoggedOut")
-      // The process dies before the app's file is in its place; whoever listens reads the user's file, and the log.
-      const after = Fs.readFileSync(inApp(directory, "app.json"))
-      Fs.writeFileSync(inApp(directory, "app.json"), before)
-      const late = yield* listen(yield* open(directory))
-      assert.deepStrictEqual(
-        JSON.parse(Fs.readFileSync(inApp(directory, "app.json"), "utf8")),
-        JSON.parse(String(after))
-      )
-      yield* first.run(changes.logIn(ann))
-      for (const queue of [told, late]) assert.strictEqual((yield* Queue.take(queue))._tag, "LoggedIn")
-    }))
-})
-
 describe("A lock", () => {
   law("that is no lock fails typed, with what to do", (directory) =>
     Effect.gen(function*() {
@@ -549,78 +357,4 @@ describe("A lock", () => {
       holder.close()
       assert.isTrue(Option.isSome(yield* process.run(changes.refresh(ann))))
     }).pipe(Effect.scoped, silence))
-})
-
-describe("A full disk", () => {
-  law(
-    "fails a write typed, which has not happened then, and nothing else is lost (files of limited size)",
-    (directory) =>
-      Effect.gen(function*() {
-        if (skips(process.platform === "win32", "There is no ulimit")) return
-        const outcomes = written({ directory, appId, lengths: { ann: 100, bob: 20_000, cleo: 100 } }, 8192)
-        assert.strictEqual(outcomes[0], "Committed")
-        assert.match(outcomes[1]!, /^Unavailable: .*EFBIG/)
-        assert.strictEqual(outcomes[2], "Committed")
-        const { storage } = yield* open(directory)
-        assert.isTrue(Option.isNone((yield* storage.read(bob)).row))
-        assert.deepStrictEqual((yield* storage.app(appId)).recent.map(({ userId }) => userId), ["cleo", "ann"])
-        assert.deepStrictEqual((yield* storage.log(appId, 0)).entries.map(({ userId }) => userId), ["ann", "cleo"])
-      })
-  )
-
-  law(
-    "fails a write typed at whichever step, and all goes on when there is room again",
-    (directory) =>
-      Effect.gen(function*() {
-        Fs.mkdirSync(directory, { mode: 0o700 })
-        const tmpfs = ["-t", "tmpfs", "-o", "size=160k,mode=700", "tmpfs", directory]
-        const isMounted = spawnSync("mount", tmpfs).status === 0
-        if (skips(!isMounted, "Only the superuser can mount a small disk")) return
-        yield* Effect.addFinalizer(() => Effect.sync(() => execFileSync("umount", ["--lazy", directory])))
-        const { storage } = yield* open(directory)
-        const write = (userId: string, expected: number, length: number) =>
-          storage.write(user(userId), {
-            expected,
-            since: Option.none(),
-            record: Option.some("x".repeat(length)),
-            isLoggedIn: true,
-            makeCurrent: true,
-            isAnonymous: false,
-            deviceId: Option.none(),
-            event: JSON.stringify("e".repeat(length / 2))
-          })
-        yield* write("ann", 0, 100)
-        yield* write("bob", 0, 100)
-        const ballast = join(directory, "ballast")
-        const look = Effect.gen(function*() {
-          const { recent } = yield* storage.app(appId)
-          const { entries } = yield* storage.log(appId, 0)
-          const records = yield* Effect.forEach(recent, ({ record }) => record)
-          return {
-            recent: recent.map(({ generation, userId }) => [userId, generation]),
-            entries: entries.length,
-            records
-          }
-        })
-        let failures = 0
-        for (let room = 0; room <= 36; room += 4) {
-          const { bavail, bsize } = Fs.statfsSync(directory)
-          Fs.writeFileSync(ballast, Buffer.alloc(Math.max(0, bavail * bsize - room * 1024)))
-          const before = yield* look
-          const { row } = yield* storage.read(ann)
-          const outcome = yield* Effect.result(write("ann", Option.getOrThrow(row).generation, 9000))
-          if (outcome._tag === "Failure") {
-            failures++
-            assert.strictEqual(outcome.failure.reason._tag, "Unavailable")
-            assert.include(outcome.failure.message, "ENOSPC")
-            assert.deepStrictEqual(yield* look, before)
-          }
-          Fs.rmSync(ballast)
-          const { row: now } = yield* storage.read(ann)
-          assert.strictEqual((yield* write("ann", Option.getOrThrow(now).generation, 100))._tag, "Committed")
-        }
-        assert.isAbove(failures, 2)
-        assert.isBelow(failures, 10)
-      })
-  )
 })
