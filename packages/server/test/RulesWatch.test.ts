@@ -3,13 +3,15 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Ref from "effect/Ref"
 import type * as Scope from "effect/Scope"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { document, path, rules } from "./support/arbitraryRules.ts"
 import { among, oneOf } from "./support/documents.ts"
-import { caller, functions, newNamespace, plain, user, withRules } from "./support/ruledCollection.ts"
+import { caller, functions, layer, newNamespace, plain, user as ann, withRules } from "./support/ruledCollection.ts"
 import * as Slow from "./support/slowRules.ts"
 import * as Watching from "./support/watching.ts"
 
@@ -65,14 +67,14 @@ const filter: Arbitrary.Arbitrary<Slow.Document> = among<Slow.Document>([
   { operationType: "delete" }
 ])
 
-/** What is told of writes, slowly. */
+/** What is told of writes, slowly: to whoever it is at each of them. */
 const expected = (
   rules: Rules,
   filter: Slow.Document,
-  writes: ReadonlyArray<Write>
+  writes: ReadonlyArray<Write & { readonly user?: Slow.Document }>
 ): Array<unknown> => {
   const all = new Map<number, Slow.Document>()
-  return writes.flatMap(({ become, id, kind }) => {
+  return writes.flatMap(({ become, id, kind, user = ann }) => {
     const was = all.get(id)
     const is = become(was)
     if (is === undefined) all.delete(id)
@@ -144,7 +146,52 @@ const property = (
       assert.isUndefined(Arbitrary.formatCheckFailure(result))
     }))
 
+type CustomData = { readonly team: string; readonly level: number }
+
+const customData: Arbitrary.Arbitrary<CustomData> = Arbitrary.map(
+  Arbitrary.all([among(["red", "blue"]), among([0, 1, 2])]),
+  ([team, level]) => ({ team, level })
+)
+
+const changing = Arbitrary.all([
+  rules,
+  filter,
+  Arbitrary.array(Arbitrary.all([customData, writes]), { minLength: 2, maxLength: 4 })
+])
+
 describe("for every rule and every write, as slow rules have it", () => {
+  it.effect("a watcher is told by the rules that hold for him at the time", () =>
+    Effect.gen(function*() {
+      const result = yield* Arbitrary.checkEffect(
+        changing,
+        ([rules, filter, times]) =>
+          Effect.gen(function*() {
+            const namespace = newNamespace()
+            const documents = yield* Documents.make(withRules(namespace, rules))
+            const stored = (yield* Database.Database).collection(namespace)
+            const now = yield* Ref.make<CustomData>({ team: "red", level: 1 })
+            const callerNow = Effect.map(Ref.get(now), (customData): Functions.Caller => ({
+              ...caller,
+              user: Option.map(caller.user, (user) => ({ ...user, customData }))
+            }))
+            const readOn = yield* Watching.readingOn(documents, namespace, callerNow, { filter })
+            const told: Array<unknown> = []
+            for (const [customData, writes] of times) {
+              yield* Ref.set(now, customData)
+              for (const write of writes) yield* write.run(stored)
+              for (const item of yield* readOn) if (item._tag === "Changed") told.push(shown(item.event))
+            }
+            const all = times.flatMap(([custom_data, writes]) =>
+              writes.map((write) => ({ ...write, user: { ...ann, custom_data } }))
+            )
+            assert.deepStrictEqual(told, expected(rules, filter, all))
+            return true
+          }).pipe(Effect.scoped),
+        { runs: 150 }
+      )
+      assert.isUndefined(Arbitrary.formatCheckFailure(result))
+    }).pipe(Effect.provide(layer)))
+
   property(
     "a watcher is told what he finds before and after it, once and in order, whenever he comes and goes",
     200,

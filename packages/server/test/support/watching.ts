@@ -3,6 +3,7 @@ import type { Documents } from "@effect-realm/server"
 import { Database, type Functions } from "@effect-realm/server"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Pull from "effect/Pull"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
@@ -35,6 +36,35 @@ export const passing = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<
       yield* TestClock.adjust("5 seconds")
     }
     return yield* Fiber.join(fiber)
+  })
+
+/** Opens a watch; what it answers reads on, again and again, to the last change there is by then. */
+export const readingOn = (
+  documents: Documents.Documents["Service"],
+  namespace: Database.Namespace,
+  caller: Documents.WatchCall["caller"],
+  options: object = {}
+): Effect.Effect<
+  Effect.Effect<Told, Documents.WatchError | Database.DatabaseError, Database.Database | Functions.Functions>,
+  Documents.WatchError,
+  Functions.Functions | Scope.Scope
+> =>
+  Effect.gen(function*() {
+    const pull = yield* Stream.toPull(
+      yield* documents.watch({ service: "mongodb-atlas", args: [{ ...namespace, ...options }], caller })
+    )
+    let place: Database.Document = {}
+    return Effect.gen(function*() {
+      const last = yield* head(namespace)
+      const told: Array<Documents.Watched> = []
+      yield* passing(Effect.gen(function*() {
+        while (!isSame(place, last)) {
+          told.push(...yield* Pull.catchDone(pull, () => Effect.die("the watch has ended")))
+          place = tokenOf(told.at(-1)!)
+        }
+      }))
+      return told
+    })
   })
 
 /** Opens a watch; what it answers reads on to the last change there is, and closes with the scope. */
