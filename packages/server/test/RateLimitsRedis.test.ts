@@ -8,7 +8,7 @@ import * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
 import * as RateLimiter from "effect/persistence/RateLimiter"
 import * as TestClock from "effect/testing/TestClock"
-import * as Instance from "../../stores/test/redis.ts"
+import * as Instance from "../../stores/test/support/redis.ts"
 import * as Wire from "./support/wire.ts"
 
 const email = "ann@example.com"

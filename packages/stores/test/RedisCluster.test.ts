@@ -12,7 +12,7 @@ import * as TokenStoreContract from "../../client/test/TokenStore.contract.ts"
 import * as RedisCluster from "../src/RedisCluster.ts"
 import * as RedisSessionStorage from "../src/RedisSessionStorage.ts"
 import { outage } from "./outage.ts"
-import * as Instance from "./redis.ts"
+import * as Instance from "./support/redis.ts"
 
 const over = (nodes: ReadonlyArray<Instance.Node>) =>
   RedisCluster.layer({

@@ -15,8 +15,8 @@ import * as TokenStoreContract from "../../client/test/TokenStore.contract.ts"
 import * as RedisSessionStorage from "../src/RedisSessionStorage.ts"
 import * as Gate from "./gate.ts"
 import { outage } from "./outage.ts"
-import * as Instance from "./redis.ts"
 import { setBack } from "./setBack.ts"
+import * as Instance from "./support/redis.ts"
 
 const connected = (path: string, database = 0) =>
   NodeRedis.layer({ disableOfflineQueue: true, database, socket: { path, tls: false } })
