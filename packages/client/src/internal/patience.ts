@@ -5,7 +5,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
+import type * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import { TokenStoreError } from "../ClientError.ts"
 import { Policy } from "../Policy.ts"
@@ -21,42 +21,92 @@ const silent = (deadline: Duration.Duration): TokenStoreError =>
     }
   })
 
+interface Waiter {
+  /** The last look of the watch that it waits for. */
+  readonly until: number
+  readonly giveUp: () => void
+}
+
+const pause = 100
+
+type InTime = <A>(operation: Effect.Effect<A, TokenStoreError>) => Effect.Effect<A, TokenStoreError>
+
 /**
- * Waits until an operation has ended, the deadline has passed, or the caller is interrupted: the operation then is
- * interrupted too, but nobody waits for that. A driver may want an answer of the place before it lets go.
+ * Makes what waits until an operation has ended, the deadline has passed, or the caller is interrupted. In the last two
+ * cases the operation is interrupted too, but nobody waits for that: a driver may want an answer of the place before it
+ * lets go.
  */
-const inTime = <A>(operation: Effect.Effect<A, TokenStoreError>): Effect.Effect<A, TokenStoreError> =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(Effect.forkDetach(operation, { startImmediately: true }), (fiber) =>
-      // A place in this process has answered by now.
-      fiber.pollUnsafe() ?? Effect.ensuring(
-        restore(
-          Effect.flatMap(Policy, ({ deadline }) =>
-            Effect.timeoutOrElse(Fiber.join(fiber), {
-              duration: deadline,
-              orElse: () => Effect.fail(silent(deadline))
-            }))
-        ),
-        Effect.sync(() => fiber.interruptUnsafe())
-      ))
-  )
+const make = (): InTime => {
+  const waiting = new Set<Waiter>()
+  let looks = 0
+  let isWatched = false
+
+  // One for all who wait: a timer for each would cost as much as the rest of a read.
+  const watch = Effect.gen(function*() {
+    do {
+      yield* Effect.sleep(pause)
+      looks++
+      for (const { giveUp, until } of waiting) if (looks > until) giveUp()
+    } while (waiting.size > 0)
+    isWatched = false
+  })
+
+  const watched: Effect.Effect<unknown> = Effect.suspend(() => {
+    if (isWatched) return Effect.void
+    isWatched = true
+    // Its first look comes after a pause, when there is somebody who waits.
+    return Effect.forkDetach(watch)
+  })
+
+  const answer = <A>(fiber: Fiber.Fiber<A, TokenStoreError>, deadline: Duration.Duration) =>
+    Effect.callback<A, TokenStoreError>((resume) => {
+      const waiter: Waiter = {
+        until: looks + Math.ceil(Duration.toMillis(deadline) / pause),
+        giveUp: () => {
+          waiting.delete(waiter)
+          resume(Effect.fail(silent(deadline)))
+          fiber.interruptUnsafe()
+        }
+      }
+      waiting.add(waiter)
+      fiber.addObserver((exit) => {
+        waiting.delete(waiter)
+        resume(exit)
+      })
+      return Effect.sync(() => waiting.delete(waiter))
+    })
+
+  return (operation) =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.flatMap(Effect.forkDetach(operation, { startImmediately: true }), (fiber) =>
+        // A place in this process has answered by now.
+        fiber.pollUnsafe() ?? Effect.flatMap(Policy, ({ deadline }) =>
+          Effect.andThen(
+            watched,
+            Effect.onInterrupt(restore(answer(fiber, deadline)), () => Effect.sync(() => fiber.interruptUnsafe()))
+          )))
+    )
+}
 
 /** The same place, which answers in time or fails with `Unavailable`. */
-export const limited = (storage: Storage): Storage => ({
-  read: (key) => inTime(storage.read(key)),
-  app: (appId) => inTime(storage.app(appId)),
-  rows: (appId) =>
-    Stream.unwrap(
-      Effect.map(Policy, ({ deadline }) =>
-        Stream.timeoutOrElse(storage.rows(appId), {
-          duration: deadline,
-          orElse: () => Stream.fail(silent(deadline))
-        }))
-    ),
-  write: (key, write) => inTime(storage.write(key, write)),
-  depart: (key) => inTime(storage.depart(key)),
-  acquire: (key, holder, life) => inTime(storage.acquire(key, holder, life)),
-  release: (key, holder) => inTime(storage.release(key, holder)),
-  log: (appId, after) => inTime(storage.log(appId, after)),
-  news: storage.news
-})
+export const limited = (storage: Storage): Storage => {
+  const inTime = make()
+  return {
+    read: (key) => inTime(storage.read(key)),
+    app: (appId) => inTime(storage.app(appId)),
+    rows: (appId) =>
+      Stream.unwrap(
+        Effect.map(Policy, ({ deadline }) =>
+          Stream.timeoutOrElse(storage.rows(appId), {
+            duration: deadline,
+            orElse: () => Stream.fail(silent(deadline))
+          }))
+      ),
+    write: (key, write) => inTime(storage.write(key, write)),
+    depart: (key) => inTime(storage.depart(key)),
+    acquire: (key, holder, life) => inTime(storage.acquire(key, holder, life)),
+    release: (key, holder) => inTime(storage.release(key, holder)),
+    log: (appId, after) => inTime(storage.log(appId, after)),
+    news: storage.news
+  }
+}

@@ -3,7 +3,6 @@
  * wrong elsewhere: each commit is compared and written by the place (law 5), the lease is the place's (law 1), and who
  * listens is told what is in the place's log, whoever wrote it.
  */
-import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -15,16 +14,13 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { TokenStoreError } from "../ClientError.ts"
-import { type Session, Uncounted } from "../Session.ts"
+import type { Session } from "../Session.ts"
 import type { Reading, Row, SessionStorage } from "../SessionStorage.ts"
 import type { AppState, Outcome, Primitives, SessionKey } from "../TokenStore.ts"
 import type { Snapshot, Uncommitted, UserEvent } from "../UserEvent.ts"
 import * as Changes from "./changes.ts"
 import * as Locks from "./locks.ts"
-import { unreadable } from "./unreadable.ts"
-
-/** The version of what is written here. A record of a later one is left alone. */
-const version = 1
+import * as SessionRecord from "./sessionRecord.ts"
 
 const leaseBound = Duration.minutes(2)
 
@@ -35,45 +31,6 @@ const leaseRenewal = Duration.millis(3300)
 const farewell = Duration.seconds(1)
 
 const waits = { first: 10, most: 200 }
-
-const sessionKey = ({ appId, userId }: SessionKey): string => JSON.stringify([appId, userId])
-
-const nameOf = ({ appId, userId }: SessionKey): string =>
-  `session/${encodeURIComponent(appId)}/${encodeURIComponent(userId)}`
-
-// -----------------------------------------------------------------------------
-// Records
-// -----------------------------------------------------------------------------
-
-type Written = Omit<Session, "generation" | "activation">
-
-// Times in a record count from its writing, which the place has timed: no two processes need clocks that agree (law 8).
-const Record = Schema.fromJsonString(Schema.Struct({ version: Schema.Literal(version), session: Uncounted }))
-const decodeRecord = Schema.decodeUnknownOption(Record)
-const encodeRecord = Schema.encodeEffect(Record)
-
-const moved = <S extends Written>(session: S, by: number): S =>
-  session.tokens === undefined
-    ? session
-    : { ...session, tokens: { ...session.tokens, receivedAt: session.tokens.receivedAt + by } }
-
-const decode = (key: SessionKey, row: Row, text: string): Effect.Effect<Session, TokenStoreError> => {
-  const record = decodeRecord(text)
-  const isOurs = Option.exists(record, ({ session }) => session.appId === key.appId && session.userId === key.userId)
-  if (Option.isNone(record) || !isOurs) {
-    return Effect.fail(unreadable(nameOf(key), text, version, "it is not a record of this user"))
-  }
-  const counted = { ...record.value.session, generation: row.generation, activation: row.activation }
-  return Effect.map(Clock.currentTimeMillis, (now) => moved(counted, now - Duration.toMillis(row.age)))
-}
-
-const encode = (session: Written): Effect.Effect<string> =>
-  Effect.flatMap(
-    Clock.currentTimeMillis,
-    (now) => Effect.orDie(encodeRecord({ version, session: moved(session, -now) }))
-  )
-
-const isDamaged = (error: TokenStoreError): boolean => error.reason._tag === "Damaged"
 
 // -----------------------------------------------------------------------------
 // Events
@@ -105,12 +62,15 @@ const encodeEvent = Schema.encodeEffect(EventText)
 
 type Storage = SessionStorage["Service"]
 
+const sessionKey = ({ appId, userId }: SessionKey): string => JSON.stringify([appId, userId])
+
 /** @param process tells this process from all others that share the place */
 export const make = (storage: Storage, process: string): Primitives => {
   const changes = Changes.make<UserEvent>()
   const withLease = Locks.make()
   const logs = followers(storage, changes)
   const reported = new Set<string>()
+  const decode = SessionRecord.decoder()
   let holders = 0
 
   /** Says once what is wrong with a record that many may ask for (law 11). */
@@ -141,7 +101,7 @@ export const make = (storage: Storage, process: string): Primitives => {
     const { generation } = row.value
     return yield* Effect.matchEffect(sessionOf(key, row.value), {
       onSuccess: () => Effect.succeedNone,
-      onFailure: (error) => isDamaged(error) ? Effect.succeedSome(generation) : Effect.fail(error)
+      onFailure: (error) => SessionRecord.isDamaged(error) ? Effect.succeedSome(generation) : Effect.fail(error)
     })
   })
 
@@ -153,7 +113,7 @@ export const make = (storage: Storage, process: string): Primitives => {
       const outcome = yield* storage.write(key, {
         expected: expected.value,
         since: Option.fromUndefinedOr(change.since),
-        record: session === undefined ? Option.none() : Option.some(yield* encode(session)),
+        record: session === undefined ? Option.none() : Option.some(yield* SessionRecord.encode(session)),
         isLoggedIn: session?.tokens !== undefined,
         makeCurrent: change.makeCurrent,
         isAnonymous: session?.providerType === "anon-user",
@@ -182,7 +142,7 @@ export const make = (storage: Storage, process: string): Primitives => {
     )
 
   const lost = (key: SessionKey): Effect.Effect<never, TokenStoreError> =>
-    Effect.fail(new TokenStoreError({ reason: { _tag: "LeaseLost", key: nameOf(key) } }))
+    Effect.fail(new TokenStoreError({ reason: { _tag: "LeaseLost", key: SessionRecord.nameOf(key) } }))
 
   /** Says that the holder lives, until the lease is lost: given to another, or not renewed for all of its life. */
   const renewing = Effect.fnUntraced(function*(key: SessionKey, holder: string) {

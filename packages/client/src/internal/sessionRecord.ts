@@ -1,0 +1,82 @@
+/**
+ * The record of a session, as it is written to a place that several processes share.
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import type { TokenStoreError } from "../ClientError.ts"
+import { type Session, Uncounted } from "../Session.ts"
+import type { Row } from "../SessionStorage.ts"
+import type { SessionKey } from "../TokenStore.ts"
+import { unreadable } from "./unreadable.ts"
+
+/** The version of what is written here. A record of a later one is left alone. */
+const version = 1
+
+export const nameOf = ({ appId, userId }: SessionKey): string =>
+  `session/${encodeURIComponent(appId)}/${encodeURIComponent(userId)}`
+
+type Written = Omit<Session, "generation" | "activation">
+
+// Times in a record count from its writing, which the place has timed: no two processes need clocks that agree (law 8).
+const Record = Schema.fromJsonString(Schema.Struct({ version: Schema.Literal(version), session: Uncounted }))
+const decodeRecord = Schema.decodeUnknownOption(Record)
+const encodeRecord = Schema.encodeEffect(Record)
+
+const moved = <S extends Written>(session: S, by: number): S =>
+  session.tokens === undefined
+    ? session
+    : { ...session, tokens: { ...session.tokens, receivedAt: session.tokens.receivedAt + by } }
+
+/** What a text says of a user. */
+const read = (key: SessionKey, text: string): Effect.Effect<Written, TokenStoreError> => {
+  const record = decodeRecord(text)
+  const isOurs = Option.exists(record, ({ session }) => session.appId === key.appId && session.userId === key.userId)
+  return Option.isSome(record) && isOurs
+    ? Effect.succeed(record.value.session)
+    : Effect.fail(unreadable(nameOf(key), text, version, "it is not a record of this user"))
+}
+
+// How many texts are known beside what they say.
+const kept = 1024
+
+/**
+ * Makes a decoder of records. It knows what the last texts said: every call of a user reads the record, and most find
+ * the same one.
+ */
+export const decoder = (): (key: SessionKey, row: Row, text: string) => Effect.Effect<Session, TokenStoreError> => {
+  const known = new Map<string, { readonly text: string; readonly session: Written }>()
+
+  const remember = (name: string, text: string, session: Written): void => {
+    known.delete(name)
+    known.set(name, { text, session })
+    if (known.size > kept) { for (const oldest of known.keys()) return void known.delete(oldest) }
+  }
+
+  return (key, row, text) => {
+    const { activation, generation } = row
+    const counted = (session: Written) =>
+      Effect.map(
+        Clock.currentTimeMillis,
+        (now): Session => moved({ ...session, generation, activation }, now - Duration.toMillis(row.age))
+      )
+    const name = JSON.stringify([key.appId, key.userId])
+    const found = known.get(name)
+    if (found?.text === text) return counted(found.session)
+    return Effect.flatMap(read(key, text), (session) => {
+      remember(name, text, session)
+      return counted(session)
+    })
+  }
+}
+
+export const isDamaged = (error: TokenStoreError): boolean => error.reason._tag === "Damaged"
+
+/** The record of a session that is written now. */
+export const encode = (session: Written): Effect.Effect<string> =>
+  Effect.flatMap(
+    Clock.currentTimeMillis,
+    (now) => Effect.orDie(encodeRecord({ version, session: moved(session, -now) }))
+  )
