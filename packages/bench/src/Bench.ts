@@ -15,7 +15,9 @@ import * as ServerLoad from "./ServerLoad.ts"
 import * as ServerStart from "./ServerStart.ts"
 import * as SessionHeap from "./SessionHeap.ts"
 import type { Sizes } from "./Sizes.ts"
+import * as StoreSharing from "./StoreSharing.ts"
 import * as StoreSize from "./StoreSize.ts"
+import * as StoreSpeed from "./StoreSpeed.ts"
 import * as Watching from "./Watching.ts"
 
 /** The parts of the bench by name; each answers some rows. */
@@ -27,6 +29,8 @@ export const parts: {
   ejson: ExtendedJson.rows,
   expired: ExpiredToken.rows,
   users: StoreSize.rows,
+  stores: StoreSpeed.rows,
+  sharing: StoreSharing.rows,
   heap: SessionHeap.rows,
   bundle: BundleSize.rows,
   functions: FunctionRuns.rows,

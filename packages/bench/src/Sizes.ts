@@ -14,6 +14,8 @@ export interface Sizes {
   readonly inFlight: { readonly calls: number; readonly logIns: number; readonly passwords: number }
   /** How many calls find the same expired token. */
   readonly callers: number
+  /** How many processes share a store. */
+  readonly processes: number
   /** How many users a store holds. */
   readonly users: { readonly few: number; readonly some: number; readonly many: number }
   /** How many users realm-web holds: its log-in grows dearer with each. */
@@ -30,6 +32,7 @@ export const full: Sizes = {
   repetitions: 500,
   inFlight: { calls: 64, logIns: 16, passwords: 4 },
   callers: 1000,
+  processes: 8,
   users: { few: 10, some: 1000, many: 100_000 },
   usersOfRealmWeb: 400,
   documents: { few: 1000, many: 100_000 },
@@ -42,6 +45,7 @@ export const tiny: Sizes = {
   repetitions: 3,
   inFlight: { calls: 2, logIns: 2, passwords: 1 },
   callers: 10,
+  processes: 2,
   users: { few: 1, some: 2, many: 3 },
   usersOfRealmWeb: 3,
   documents: { few: 10, many: 20 },

@@ -7,14 +7,16 @@ import * as Effect from "effect/Effect"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
-import * as KeyValueStore from "effect/persistence/KeyValueStore"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as Realm from "realm-web"
 import * as Answerer from "./Answerer.ts"
 import * as MemoryTransport from "./MemoryTransport.ts"
+import * as Place from "./Place.ts"
 import * as PlainServer from "./PlainServer.ts"
 import * as Row from "./Row.ts"
 import type { Sizes } from "./Sizes.ts"
+import * as TemporaryFolder from "./TemporaryFolder.ts"
 
 const app = App.make({ id: PlainServer.appId, baseUrl: "http://localhost" })
 
@@ -33,11 +35,11 @@ interface Populated {
 
 const populate = Effect.fnUntraced(function*(
   users: number,
-  store: Layer.Layer<TokenStore.TokenStore>,
+  place: Place.Place,
   sizes: Sizes
 ): Effect.fn.Return<Populated, never, Scope.Scope> {
   // A store of its own, though the layer is the same value for every size.
-  const layer = Layer.merge(MemoryTransport.layer, Layer.fresh(store))
+  const layer = Layer.merge(MemoryTransport.layer, Layer.fresh(Place.store(place)))
   const runtime = yield* Effect.acquireRelease(
     Effect.sync(() => ManagedRuntime.make(layer)),
     (runtime) => runtime.disposeEffect
@@ -46,7 +48,7 @@ const populate = Effect.fnUntraced(function*(
     Effect.promise(() => runtime.runPromise(effect))
 
   const user = yield* run(logIn(app))
-  yield* run(Row.cost(logIn(app), users - 1))
+  yield* run(Effect.replicateEffect(logIn(app), users - 1, { concurrency: 16, discard: true }))
   return {
     users,
     logIn: run(Row.cost(logIn(app), sizes.repetitions)),
@@ -54,16 +56,10 @@ const populate = Effect.fnUntraced(function*(
   }
 })
 
-const stores = {
-  "in memory": TokenStore.layerMemory,
-  "in a `KeyValueStore`": Layer.provide(TokenStore.layerKeyValueStore, KeyValueStore.layerMemory)
-}
-
 const rowsOf = Effect.fnUntraced(function*(
-  where: string,
-  store: Layer.Layer<TokenStore.TokenStore>,
+  kind: Place.Place["_tag"],
   sizes: Sizes
-): Effect.fn.Return<ReadonlyArray<Row.Row>> {
+): Effect.fn.Return<ReadonlyArray<Row.Row>, never, Scope.Scope> {
   const { few, many, some } = sizes.users
   const row = (measured: string, cost: "logIn" | "call", populated: ReadonlyArray<Populated>) => {
     const [ours, ...peers] = populated.map((one): Row.Measurement<never, never> => ({
@@ -72,17 +68,20 @@ const rowsOf = Effect.fnUntraced(function*(
       ...(one.users === few ? { aim: flat } : undefined)
     }))
     return Row.measure(Math.min(sizes.rounds, 5), {
-      measured: `${measured}, sessions ${where}`,
+      measured: `${measured}, sessions in ${Place.name(kind)}`,
       unit: "µs",
       ours: ours!,
       peers
     })
   }
-  return yield* Effect.scoped(Effect.gen(function*() {
-    const populated = yield* Effect.forEach([many, some, few], (users) => populate(users, store, sizes))
-    // Calls first: they leave the stores as they are, a log-in adds one more user.
-    return [yield* row("function call", "call", populated), yield* row("log-in", "logIn", populated)]
-  }))
+  const populated: Array<Populated> = []
+  for (const users of [many, some, few]) {
+    const place = yield* Place.make(kind, yield* TemporaryFolder.inMemory)
+    if (Option.isNone(place)) return []
+    populated.push(yield* populate(users, place.value, sizes))
+  }
+  // Calls first: they leave the stores as they are, a log-in adds one more user.
+  return [yield* row("function call", "call", populated), yield* row("log-in", "logIn", populated)]
 })
 
 /** The same over a socket, beside realm-web, whose log-in writes down every user again. */
@@ -121,6 +120,6 @@ const rowsBesideRealmWeb = Effect.fnUntraced(function*(
 export const rows = Effect.fnUntraced(function*(
   sizes: Sizes
 ): Effect.fn.Return<ReadonlyArray<Row.Row>, never, Scope.Scope> {
-  const all = yield* Effect.forEach(Object.entries(stores), ([where, store]) => rowsOf(where, store, sizes))
+  const all = yield* Effect.forEach(Place.kinds, (kind) => Effect.scoped(rowsOf(kind, sizes)))
   return [...all.flat(), ...(yield* rowsBesideRealmWeb(sizes))]
 })

@@ -1,0 +1,248 @@
+/**
+ * The bare clients beneath the places: each does what ours did, command by command, and makes nothing of the answers.
+ */
+import { TokenStore } from "@effect-realm/client"
+import * as RedisSessionStorage from "@effect-realm/stores/RedisSessionStorage"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as KeyValueStore from "effect/persistence/KeyValueStore"
+import * as Redis from "effect/persistence/Redis"
+import type * as Scope from "effect/Scope"
+import { SqlClient } from "effect/sql/SqlClient"
+import { CurrentTransformer } from "effect/sql/Statement"
+import { mkdir, open, readFile, rename } from "node:fs/promises"
+import { join } from "node:path"
+import { DatabaseSync, type SQLInputValue } from "node:sqlite"
+import * as Place from "./Place.ts"
+import * as SampleSession from "./SampleSession.ts"
+
+export interface BareClient {
+  readonly name: string
+  /** Reads one session. */
+  readonly read: Effect.Effect<unknown>
+  /** Writes the session of one more user. */
+  readonly write: Effect.Effect<unknown>
+}
+
+const recorded = "recorded"
+
+/** The number of new users who have come. */
+const counter = () => {
+  let users = 0
+  return () => `bare ${users++}`
+}
+
+// -----------------------------------------------------------------------------
+// SQL
+// -----------------------------------------------------------------------------
+
+interface Command {
+  readonly text: string
+  readonly params: ReadonlyArray<unknown>
+}
+
+/** What ours sends to a SQL database: to read a session, and to write one, which is a look and then a transaction. */
+interface Recording {
+  readonly read: Command
+  readonly look: Command
+  readonly transaction: ReadonlyArray<Command>
+  /** The number that the write took. */
+  readonly number: number
+}
+
+const record = Effect.fnUntraced(function*(store: TokenStore.TokenStore["Service"]) {
+  const commands = <A, E>(effect: Effect.Effect<A, E>) =>
+    Effect.suspend(() => {
+      const all: Array<Command> = []
+      const noting = Effect.provideService(effect, CurrentTransformer, (statement) =>
+        Effect.sync(() => {
+          const [text, params] = statement.compile()
+          all.push({ text, params })
+          return statement
+        }))
+      return Effect.as(noting, all)
+    })
+  // Numbers that are taken by others, so that the recorded one is like no other parameter.
+  for (const user of ["one", "two", "three"]) yield* SampleSession.logIn(store, user)
+  const [look, ...transaction] = yield* commands(SampleSession.logIn(store, recorded))
+  const [read] = yield* commands(store.get(SampleSession.key(recorded)))
+  const { generation } = yield* SampleSession.found(store, recorded)
+  const recording: Recording = { read: read!, look: look!, transaction, number: generation }
+  return recording
+}, Effect.orDie)
+
+/** The parameters of a command when another user writes under another number. */
+const replaced = (params: ReadonlyArray<unknown>, { number }: Recording, userId: string, taken: number) =>
+  params.map((param) =>
+    param === number ? taken : typeof param === "string" ? param.replaceAll(recorded, userId) : param
+  )
+
+const sqlite = (filename: string, recording: Recording): BareClient => {
+  const database = new DatabaseSync(filename)
+  const run = ({ params, text }: Command) => {
+    const statement = database.prepare(text)
+    // Ours were sent by this driver already.
+    return (taken: ReadonlyArray<unknown> = params) => statement.all(...taken as ReadonlyArray<SQLInputValue>)
+  }
+  const [read, look] = [run(recording.read), run(recording.look)]
+  const transaction = recording.transaction.map((command) => ({ params: command.params, run: run(command) }))
+  const next = counter()
+  return {
+    name: "bare `node:sqlite`",
+    read: Effect.sync(() => read()),
+    write: Effect.sync(() => {
+      const userId = next()
+      look(replaced(recording.look.params, recording, userId, 0))
+      database.exec("BEGIN IMMEDIATE")
+      let number = 0
+      for (const { params, run } of transaction) {
+        const [row] = run(replaced(params, recording, userId, number))
+        if (number === 0) number = Number(row?.["number"])
+      }
+      database.exec("COMMIT")
+    })
+  }
+}
+
+const postgres = (sql: SqlClient, recording: Recording): BareClient => {
+  const next = counter()
+  const run = ({ params, text }: Command, userId: string, taken: number) =>
+    sql.unsafe<{ readonly number: unknown }>(text, replaced(params, recording, userId, taken))
+  const { look, read, transaction } = recording
+  return {
+    name: "bare `PgClient`",
+    read: Effect.orDie(sql.unsafe(read.text, read.params)),
+    write: Effect.orDie(Effect.gen(function*() {
+      const userId = next()
+      yield* run(look, userId, 0)
+      yield* sql.withTransaction(Effect.gen(function*() {
+        let number = 0
+        for (const command of transaction) {
+          const [row] = yield* run(command, userId, number)
+          if (number === 0) number = Number(row?.number)
+        }
+      }))
+    }))
+  }
+}
+
+// -----------------------------------------------------------------------------
+// Redis
+// -----------------------------------------------------------------------------
+
+type Script = Redis.Script<{ readonly params: ReadonlyArray<unknown>; readonly result: unknown }>
+
+const redis = Effect.fnUntraced(function*(path: string): Effect.fn.Return<BareClient, never, Scope.Scope> {
+  const services = yield* Layer.build(Place.redis(path))
+  const service = Context.get(services, Redis.Redis)
+  const calls: Array<{ readonly lua: string; readonly args: ReadonlyArray<string> }> = []
+  const noting = Redis.Redis.of({
+    ...service,
+    eval: (script) => (...params) =>
+      Effect.suspend(() => {
+        // Only which parameters it takes was hidden.
+        const { lua, numberOfKeys, params: all } = script as Script
+        calls.push({ lua, args: [numberOfKeys(...params), ...all(...params)].map(String) })
+        return service.eval(script)(...params)
+      })
+  })
+  const layer = TokenStore.layerStorage.pipe(
+    Layer.provide(RedisSessionStorage.layer),
+    Layer.provide(Layer.succeed(Redis.Redis, noting))
+  )
+  const store = Context.get(yield* Layer.build(layer), TokenStore.TokenStore)
+  yield* Effect.orDie(SampleSession.logIn(store, recorded))
+  const writes = calls.splice(0)
+  yield* Effect.orDie(store.get(SampleSession.key(recorded)))
+  const reads = calls.splice(0)
+
+  const commands = (all: typeof calls) =>
+    Effect.forEach(all, ({ args, lua }) =>
+      Effect.map(
+        service.send<string>("SCRIPT", "LOAD", lua),
+        (sha) => (userId: string) =>
+          service.send("EVALSHA", sha, ...args.map((arg) => arg.replaceAll(recorded, userId)))
+      )).pipe(Effect.orDie)
+  const [reading, writing] = [yield* commands(reads), yield* commands(writes)]
+  const next = counter()
+  const inTurn = (all: typeof reading, userId: string) =>
+    Effect.orDie(Effect.forEach(all, (command) => command(userId), { discard: true }))
+  return {
+    name: "bare `Redis` service",
+    read: inTurn(reading, recorded),
+    write: Effect.suspend(() => inTurn(writing, next()))
+  }
+})
+
+// -----------------------------------------------------------------------------
+// Others
+// -----------------------------------------------------------------------------
+
+const memory = (): BareClient => {
+  const sessions = new Map<string, unknown>()
+  const next = counter()
+  sessions.set(recorded, SampleSession.session(recorded))
+  return {
+    name: "a `Map`",
+    read: Effect.sync(() => sessions.get(recorded)),
+    write: Effect.sync(() => {
+      const userId = next()
+      sessions.set(userId, SampleSession.session(userId))
+    })
+  }
+}
+
+const keyValueStore: Effect.Effect<BareClient, never, Scope.Scope> = Effect.gen(function*() {
+  const store = Context.get(yield* Layer.build(KeyValueStore.layerMemory), KeyValueStore.KeyValueStore)
+  const next = counter()
+  const write = (userId: string) => store.set(userId, JSON.stringify(SampleSession.session(userId)))
+  yield* Effect.orDie(write(recorded))
+  return {
+    name: "a bare `KeyValueStore`",
+    read: Effect.orDie(store.get(recorded)),
+    write: Effect.suspend(() => Effect.orDie(write(next())))
+  }
+})
+
+const files = (directory: string): Effect.Effect<BareClient> =>
+  Effect.promise(async () => {
+    const folder = `${directory}-bare`
+    await mkdir(folder, { recursive: true, mode: 0o700 })
+    const next = counter()
+    const write = async (userId: string) => {
+      const path = join(folder, userId)
+      const file = await open(`${path}.new`, "w")
+      await file.writeFile(JSON.stringify(SampleSession.session(userId)))
+      await file.sync()
+      await file.close()
+      await rename(`${path}.new`, path)
+    }
+    await write(recorded)
+    return {
+      name: "one file, replaced and synchronised",
+      read: Effect.promise(() => readFile(join(folder, recorded), "utf8")),
+      write: Effect.promise(() => write(next()))
+    }
+  })
+
+/** The bare client of a place, which is ready. */
+export const make = Effect.fnUntraced(function*(
+  place: Place.Place,
+  store: TokenStore.TokenStore["Service"]
+): Effect.fn.Return<BareClient, never, Scope.Scope> {
+  switch (place._tag) {
+    case "Memory":
+      return memory()
+    case "KeyValueStore":
+      return yield* keyValueStore
+    case "Sqlite":
+      return sqlite(place.filename, yield* record(store))
+    case "Files":
+      return yield* files(place.directory)
+    case "Postgres":
+      return postgres(Context.get(yield* Layer.build(Place.postgres(place.folder)), SqlClient), yield* record(store))
+    case "Redis":
+      return yield* redis(place.path)
+  }
+})
