@@ -471,6 +471,36 @@ it.effect("realm-web reads and writes documents with every operation it has, beh
     // It says findOneAndReplace without a replacement, and means this.
     assert.deepStrictEqual(await orders.findOneAndDelete({ _id: 5 }), { _id: 5, n: 7, ...own })
     assert.strictEqual(await orders.count({ _id: 5 }), 0)
+    assert.deepStrictEqual(
+      await orders.findOneAndUpdate({ _id: 6 }, { $set: own }, { upsert: true, returnNewDocument: true }),
+      { _id: 6, ...own }
+    )
+    // Without operators it replaces.
+    assert.deepStrictEqual(await orders.updateOne({ _id: 6 }, { n: 8, ...own }), { matchedCount: 1, modifiedCount: 1 })
+    assert.deepStrictEqual(await orders.findOneAndDelete({ _id: 6 }, { projection: { n: 1 } }), { _id: 6, n: 8 })
+    assert.deepStrictEqual(
+      await orders.aggregate([
+        { $match: { n: { $gt: 1 } } },
+        { $group: { _id: "$owner", total: { $sum: "$n" }, most: { $max: "$n" } } }
+      ]),
+      [{ _id: user.id, total: 20, most: 11 }]
+    )
+    assert.deepStrictEqual(
+      await database.collection("people").aggregate([{ $sort: { _id: -1 } }, {
+        $project: { name: 1, secret: 1, known: { $type: "$secret" } }
+      }]),
+      [{ _id: 2, name: "Cid", known: "missing" }, { _id: 1, name: "Bob", known: "missing" }]
+    )
+    for (
+      const [stage, words] of [
+        [{ $lookup: { from: "people", as: "people" } }, /^\$lookup is not available to users/],
+        [{ $who: 1 }, /Unrecognized pipeline stage name: '\$who'/]
+      ] as const
+    ) {
+      const unknown = await refused(orders.aggregate([stage]))
+      assert.deepStrictEqual([unknown.statusCode, unknown.errorCode], [400, "MongoDBError"])
+      assert.match(unknown.error ?? "", words)
+    }
     assert.deepStrictEqual(await orders.deleteOne({ _id: 2 }), { deletedCount: 1 })
     assert.deepStrictEqual(await orders.deleteMany({}), { deletedCount: 3 })
 
