@@ -1,16 +1,15 @@
 /**
  * How long it takes until a change is told to who watches, and what watchers cost a write.
  */
-import { App, Collection, Credentials, TokenStore, User } from "@effect-realm/client"
+import { App, Collection, Credentials, type Filter, TokenStore, User } from "@effect-realm/client"
 import { Database } from "@effect-realm/server"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Queue from "effect/Queue"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { join } from "node:path"
 import * as Orders from "./Orders.ts"
@@ -20,44 +19,84 @@ import type { Sizes } from "./Sizes.ts"
 import * as TemporaryFolder from "./TemporaryFolder.ts"
 
 // -----------------------------------------------------------------------------
-// From a write to its event
+// Through client and server
 // -----------------------------------------------------------------------------
 
-/** A change through client and server over a socket, until one's own watch has told it; beside it the write alone. */
-const event = Effect.fnUntraced(function*(sizes: Sizes): Effect.fn.Return<Row.Row, never, Scope.Scope> {
+/** A collection behind the server, and how often it is watched. */
+interface Served {
+  /** Writes once. */
+  readonly write: Effect.Effect<unknown, Collection.UpdateError, Requirements>
+  /** The next change that a watcher was told. */
+  readonly told: Effect.Effect<unknown>
+}
+
+type Requirements = Effect.Services<ReturnType<typeof Collection.count<Filter.Document, Filter.Document>>>
+
+const served = Effect.fnUntraced(function*(
+  user: User.User,
+  watchers: number
+): Effect.fn.Return<Served, Collection.InsertError, Requirements | Scope.Scope> {
+  const orders = User.mongoClient(user).db("small").collection(`orders with ${watchers} watchers`)
+  yield* Collection.insertOne(orders, Orders.order(0))
+  const opened = yield* Queue.unbounded<void>()
+  const told = yield* Queue.unbounded<void>()
+  for (let count = 0; count < watchers; count++) {
+    yield* Effect.forkScoped(
+      Stream.runForEach(
+        Collection.watch(orders),
+        ({ _tag }) => Queue.offer(_tag === "Opened" ? opened : told, undefined)
+      )
+    )
+  }
+  yield* Queue.takeN(opened, watchers)
+  return {
+    write: Collection.updateOne(orders, { _id: "order-0" }, { $inc: { visits: 1 } }),
+    told: Queue.take(told)
+  }
+})
+
+/** How long a change takes until its event is there, over sockets, and what those who watch cost a write. */
+const throughServer = Effect.fnUntraced(function*(
+  sizes: Sizes
+): Effect.fn.Return<ReadonlyArray<Row.Row>, never, Scope.Scope> {
   const runtime = yield* Effect.acquireRelease(
     Effect.sync(() => ManagedRuntime.make(Layer.merge(NodeHttpClient.layerUndici, TokenStore.layerMemory))),
     (runtime) => runtime.disposeEffect
   )
+  const scope = yield* Effect.scope
+  const run = <A, E>(effect: Effect.Effect<A, E, Requirements | Scope.Scope>) =>
+    Effect.promise(() => runtime.runPromise(Scope.provide(effect, scope)))
   const app = App.make({ id: Orders.app.appId, baseUrl: yield* OrderServer.start(sizes) })
-  const user = yield* Effect.promise(() => runtime.runPromise(App.logIn(app, Credentials.anonymous())))
-  const database = User.mongoClient(user).db("small")
-  // Two collections, so that the write alone is one that nobody watches.
-  const watched = database.collection(Orders.collections.open)
-  const unwatched = database.collection(Orders.collections.ruled)
-
-  const told = yield* Queue.unbounded<"Opened" | "Update">()
-  const watching = runtime.runFork(Stream.runForEach(
-    Collection.watch(watched),
-    ({ _tag }) => _tag === "Opened" || _tag === "Update" ? Queue.offer(told, _tag) : Effect.void
-  ))
-  yield* Effect.addFinalizer(() => Fiber.interrupt(watching))
-  yield* Queue.take(told)
-
-  const write = (orders: typeof watched) => Collection.updateOne(orders, { _id: "order-0" }, { $inc: { visits: 1 } })
-  const times = Math.min(sizes.repetitions, 100)
-  const millis = <A, E>(effect: Effect.Effect<A, E, Effect.Services<ReturnType<typeof write>>>) =>
-    Effect.promise(() => runtime.runPromise(Effect.map(Row.cost(effect, times), (micros) => micros / 1000)))
-  return yield* Row.measure(sizes.rounds, {
-    measured: "watch: a write until its event is there, through client and server",
-    unit: "ms",
-    ours: {
-      name: "write and event",
-      sample: millis(Effect.andThen(write(watched), Queue.take(told))),
-      aim: { _tag: "AtMost", bound: 5 }
-    },
-    peers: [{ name: "a write that nobody watches", sample: millis(write(unwatched)) }]
-  })
+  const user = yield* run(App.logIn(app, Credentials.anonymous()))
+  const { few, some } = sizes.watchers
+  const [nobody, one, many] = [
+    yield* run(served(user, 0)),
+    yield* run(served(user, few)),
+    yield* run(served(user, some))
+  ]
+  const millis = (effect: Served["write"]) =>
+    run(Effect.map(Row.cost(effect, Math.min(sizes.repetitions, 50)), (micros) => micros / 1000))
+  return [
+    yield* Row.measure(sizes.rounds, {
+      measured: "watch: a write until its event is there, through client and server",
+      unit: "ms",
+      ours: {
+        name: "write and event",
+        sample: millis(Effect.andThen(one.write, one.told)),
+        aim: { _tag: "AtMost", bound: 5 }
+      },
+      peers: [{ name: "a write that nobody watches", sample: millis(nobody.write) }]
+    }),
+    yield* Row.measure(sizes.rounds, {
+      measured: "watch: a write, one after another, through client and server",
+      unit: "ms",
+      ours: { name: `${some} watchers`, sample: millis(many.write) },
+      peers: [
+        { name: `${few} watcher`, sample: millis(one.write) },
+        { name: "nobody", sample: millis(nobody.write) }
+      ]
+    })
+  ]
 })
 
 // -----------------------------------------------------------------------------
@@ -136,5 +175,5 @@ const costs = Effect.fnUntraced(function*(
 export const rows = Effect.fnUntraced(function*(
   sizes: Sizes
 ): Effect.fn.Return<ReadonlyArray<Row.Row>, never, Scope.Scope> {
-  return [yield* Effect.scoped(event(sizes)), ...(yield* Effect.scoped(costs(sizes)))]
+  return [...(yield* Effect.scoped(throughServer(sizes))), ...(yield* Effect.scoped(costs(sizes)))]
 })
