@@ -85,6 +85,22 @@ describe.skipIf(!Chromium.isInstalled)("A page with a store", () => {
     }
   )
 
+  it.live("keeps its sessions encrypted, and reads them when it is loaded anew", () =>
+    Effect.flatMap(Chromium.newContext(browser), (context) =>
+      Effect.promise(async () => {
+        const page = await open(context)
+        assert.deepStrictEqual(await logIn(page, "encrypted", "ann"), { value: true })
+        const kept = await page.evaluate(() => Object.values({ ...localStorage }).join("\n"))
+        assert.include(kept, "keyId")
+        assert.notMatch(kept, /access|refresh|customData/)
+        await page.reload()
+        assert.deepStrictEqual(await state(await ready(page), "encrypted", "ann"), { value: "in" })
+        // Without the key it is left alone.
+        const plain = await logIn(page, "localStorage", "ann")
+        failed(plain, "KeyMissing", /was not given/)
+        assert.deepStrictEqual(await state(page, "encrypted", "ann"), { value: "in" })
+      })))
+
   law("fails typed, and says what to do, where the browser lets it keep nothing", async (context, place) => {
     const page = await open(context)
     await page.evaluate(() => {

@@ -1,18 +1,24 @@
 /** A page with a store, opened anew for each thing it is asked for, which answers what the store says. */
 import { TokenStore } from "@effect-realm/client"
+import * as EncryptedSessionStorage from "@effect-realm/client/EncryptedSessionStorage"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import * as TokenStoreContract from "../../../client/test/TokenStore.contract.ts"
 import * as IndexedDbSessionStorage from "../../src/IndexedDbSessionStorage.ts"
 import * as LocalStorageSessionStorage from "../../src/LocalStorageSessionStorage.ts"
 
-export type Place = "IndexedDB" | "localStorage"
+export type Place = "IndexedDB" | "localStorage" | "encrypted"
 
 const layers = {
   IndexedDB: Layer.provide(TokenStore.layerStorage, IndexedDbSessionStorage.layer),
-  localStorage: Layer.provide(TokenStore.layerStorage, LocalStorageSessionStorage.layer)
+  localStorage: Layer.provide(TokenStore.layerStorage, LocalStorageSessionStorage.layer),
+  encrypted: TokenStore.layerStorage.pipe(
+    Layer.provide(EncryptedSessionStorage.layer({ key: Redacted.make(btoa("k".repeat(32))) })),
+    Layer.provide(LocalStorageSessionStorage.layer)
+  )
 }
 
 const key = (userId: string) => ({ appId: "shop", userId })
