@@ -70,8 +70,7 @@ describe("the packages", () => {
   })
 
   it("import nothing of Node.js in protocol, client and the stores of browsers, which run in browsers", () => {
-    const ofBrowsers =
-      /\/src\/(IndexedDb|LocalStorage|internal\/(indexedDb|localItems|tabs|web|writtenNumbers|doorbell))/
+    const ofBrowsers = /\/src\/(IndexedDb|LocalStorage|internal\/(indexedDb|localItems|tabs|web|lastWriter|doorbell))/
     const portable = inSrc.filter(({ file, package: name }) =>
       name === "protocol" || name === "client" || (name === "stores" && ofBrowsers.test(file))
     )

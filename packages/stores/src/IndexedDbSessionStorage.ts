@@ -32,8 +32,6 @@ export interface Options {
 const pageSize = 256
 const kept = 2048
 
-const none: Omit<IndexedDb.AppColumns, "appId"> = { number: 0, forgotten: 0 }
-
 const rowAt = (
   now: number,
   { activation, generation, record, userId, writtenAt }: IndexedDb.SessionColumns
@@ -46,26 +44,26 @@ const rowAt = (
 })
 
 const appOf = async (transaction: IndexedDb.Transaction, appId: string): Promise<IndexedDb.AppColumns> =>
-  (await transaction.get("apps", appId)) ?? { appId, ...none }
+  (await transaction.get("apps", appId)) ?? { appId, number: 0, forgotten: 0 }
 
 /** Makes a change, as a part of a transaction. */
 const write = async (
   transaction: IndexedDb.Transaction,
   { appId, userId }: SessionKey,
-  write: Write,
+  change: Write,
   now: number
 ): Promise<Outcome> => {
   const app = await appOf(transaction, appId)
   const departure = await transaction.get("departures", [appId, userId])
-  if (departure !== undefined && Option.isSome(write.since) && departure.number > write.since.value) {
+  if (departure !== undefined && Option.isSome(change.since) && departure.number > change.since.value) {
     return { _tag: "Left" }
   }
   const before = await transaction.get("sessions", [appId, userId])
-  if ((before?.generation ?? 0) !== write.expected) return { _tag: "MovedOn" }
+  if ((before?.generation ?? 0) !== change.expected) return { _tag: "MovedOn" }
 
   const number = app.number + 1
-  const activation = write.makeCurrent ? number : before?.activation ?? 0
-  if (Option.isNone(write.record)) await transaction.delete("sessions", [appId, userId])
+  const activation = change.makeCurrent ? number : before?.activation ?? 0
+  if (Option.isNone(change.record)) await transaction.delete("sessions", [appId, userId])
   else {
     await transaction.put("sessions", {
       appId,
@@ -74,11 +72,11 @@ const write = async (
       activation,
       position: before?.position ?? number,
       writtenAt: now,
-      record: write.record.value,
-      ...(write.isLoggedIn && activation > 0 ? { recent: activation } : undefined)
+      record: change.record.value,
+      ...(change.isLoggedIn && activation > 0 ? { recent: activation } : undefined)
     })
   }
-  await transaction.put("log", { appId, number, userId, event: write.event })
+  await transaction.put("log", { appId, number, userId, event: change.event })
   // What nobody is behind any more is forgotten, now and then.
   const forgotten = number % pageSize === 0 ? Math.max(app.forgotten, number - kept) : app.forgotten
   if (forgotten > app.forgotten) {
@@ -88,8 +86,8 @@ const write = async (
     ...app,
     number,
     forgotten,
-    ...(write.isAnonymous ? { anonymousUser: userId } : undefined),
-    ...Option.match(write.deviceId, { onNone: () => undefined, onSome: (deviceId) => ({ deviceId }) })
+    ...(change.isAnonymous ? { anonymousUser: userId } : undefined),
+    ...Option.match(change.deviceId, { onNone: () => undefined, onSome: (deviceId) => ({ deviceId }) })
   })
   return { _tag: "Committed", generation: number }
 }

@@ -11,11 +11,11 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import * as LastWriter from "./internal/lastWriter.ts"
 import * as LocalItems from "./internal/localItems.ts"
 import * as Tabs from "./internal/tabs.ts"
 import * as WebFailure from "./internal/webFailure.ts"
 import * as WebLocks from "./internal/webLocks.ts"
-import * as WrittenNumbers from "./internal/writtenNumbers.ts"
 
 // -----------------------------------------------------------------------------
 // Model
@@ -105,7 +105,7 @@ const make = Effect.fnUntraced(function*(prefix: string) {
   const locks = WebLocks.ofSite()
   if (locks === undefined) return yield* noLocks()
   const leases = yield* WebLocks.leases(locks, `${prefix}/lease/`)
-  const numbers = yield* WrittenNumbers.make(locks, `${prefix}/written/`)
+  const lastWriter = yield* LastWriter.make(locks, `${prefix}/written/`)
   const tabs = yield* Tabs.make(prefix)
   const clock = yield* Clock.Clock
   // The clock of this machine is the place's: all who share the items have it in common.
@@ -120,24 +120,23 @@ const make = Effect.fnUntraced(function*(prefix: string) {
     record: Effect.succeed(record)
   })
 
-  /** The head of an app as whoever wrote last has left it, and the highest number that was written. */
+  /** The head of an app as the last writer has left it, and what number that is when it is still there. */
   const current = Effect.fnUntraced(function*(
     appId: string
-  ): Effect.fn.Return<{ readonly head: LocalItems.Head; readonly highest: number }, TokenStoreError> {
+  ): Effect.fn.Return<{ readonly head: LocalItems.Head; readonly last: number }, TokenStoreError> {
     const items = itemsOf(appId)
-    const highest = yield* numbers.highest(appId)
-    const caughtUp = Effect.gen(function*() {
-      let head = yield* items.head
-      while (head.number < highest) {
+    const seen = Effect.all({ last: lastWriter.number(appId), head: items.head })
+    const arrived = Effect.gen(function*() {
+      let present = yield* seen
+      while (present.head.number < present.last) {
         yield* nextChange
-        head = yield* items.head
+        present = yield* seen
       }
-      return head
+      return present
     })
-    const found = Option.getOrUndefined(yield* Effect.timeoutOption(caughtUp, patience))
-    if (found !== undefined) return { head: found, highest }
+    const present = yield* Effect.timeoutOrElse(arrived, { duration: patience, orElse: () => seen })
     // Nothing at all is there when somebody has deleted the data of the site.
-    if ((yield* items.head) === LocalItems.nothing) return { head: LocalItems.nothing, highest }
+    if (present.head.number >= present.last || present.head === LocalItems.nothing) return present
     return yield* WebFailure.unavailable("localStorage does not show what another tab has written")
   })
 
@@ -150,16 +149,19 @@ const make = Effect.fnUntraced(function*(prefix: string) {
     change: (head: LocalItems.Head, number: number) => Effect.Effect<LocalItems.Head | Refusal, TokenStoreError>
   ): Effect.Effect<Outcome, TokenStoreError> =>
     Effect.gen(function*(): Effect.fn.Return<Outcome, TokenStoreError> {
-      const seen = yield* current(appId)
-      // Whoever wrote last is gone, so that another number may be on its way to this tab.
-      const isSettled = seen.head.number <= seen.highest
-      const { head, highest } = isSettled ? seen : yield* Effect.delay(current(appId), lag)
+      const present = yield* current(appId)
+      // The last writer is gone, and what it wrote may be on its way to this tab.
+      const isSettled = present.head.number <= present.last
+      const { head, last } = isSettled ? present : yield* Effect.delay(current(appId), lag)
       // A number does not come again, also when the data of the site were deleted.
-      const number = Math.max(head.number, highest) + 1
+      const number = Math.max(head.number, last) + 1
       const after = yield* change(head, number)
       if (typeof after === "string") return { _tag: after }
       yield* Effect.uninterruptible(
-        Effect.andThen(itemsOf(appId).replace(head, after), numbers.announce(appId, number))
+        Effect.andThen(
+          lastWriter.announce(appId, number),
+          Effect.onError(itemsOf(appId).replace(head, after), () => lastWriter.withdraw(appId))
+        )
       )
       yield* tabs.tell(appId)
       return { _tag: "Committed", generation: number }

@@ -31,7 +31,7 @@ const open = Effect.gen(function*() {
 const pages = Chromium.isInstalled ? await Effect.runPromise(Scope.provide(open, scope)) : []
 
 describe("In a browser", () => {
-  it.skipIf(!Chromium.isInstalled)("the contracts of stores are run", () => {})
+  if (!Chromium.isInstalled) it.skip("the contracts of stores are kept", () => {})
 
   for (const { names, page } of pages) {
     for (const name of names) {

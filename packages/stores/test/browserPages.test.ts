@@ -59,6 +59,8 @@ describe.skipIf(!Chromium.isInstalled)("A page with a store", () => {
         length
       ] as const
     )
+  const logInAnew = (page: Page, place: Place, userId: string) =>
+    page.evaluate(([place, userId]) => globalThis.store.logInAnew(place, userId), [place, userId] as const)
   const logOut = (page: Page | Frame, place: Place, userId: string) =>
     page.evaluate(([place, userId]) => globalThis.store.logOut(place, userId), [place, userId] as const)
   const state = (page: Page | Frame, place: Place, userId: string) =>
@@ -144,6 +146,24 @@ describe.skipIf(!Chromium.isInstalled)("A page with a store", () => {
       place === "localStorage" ? ["{\"version\":7,\"all\":\"else\"}", undefined] : [null, 7]
     )
   })
+
+  it.live("lets an item that somebody else has written cost one user, or one app, and says so: localStorage", () =>
+    Effect.flatMap(Chromium.newContext(browser), (context) =>
+      Effect.promise(async () => {
+        const place = "localStorage"
+        const page = await open(context)
+        await logIn(page, place, "ann")
+        await logIn(page, place, "bob")
+        const spoil = (item: string) => page.evaluate((item) => localStorage.setItem(item, "<html>"), item)
+        await spoil("effect-realm:\"shop\":user:ann")
+        failed(await state(page, place, "ann"), "Damaged", /Log in again/)
+        assert.deepStrictEqual(await state(page, place, "bob"), { value: "in" })
+        assert.deepStrictEqual(await logInAnew(page, place, "ann"), { value: true })
+        assert.deepStrictEqual(await state(page, place, "ann"), { value: "in" })
+        await spoil("effect-realm:\"shop\"")
+        failed(await logInAnew(page, place, "ann"), "Damaged", /or delete it/)
+        assert.strictEqual(await page.evaluate(() => localStorage.getItem("effect-realm:\"shop\"")), "<html>")
+      })))
 
   law("fails typed when there is no more room, keeps what was there, and still logs out", async (context, place) => {
     const page = await open(context)

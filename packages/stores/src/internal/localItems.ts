@@ -73,7 +73,15 @@ const encodeEntry = /* @__PURE__ */ Schema.encodeSync(LogText)
 // -----------------------------------------------------------------------------
 
 const access = <A>(use: (storage: Storage) => A): Effect.Effect<A, TokenStoreError> =>
-  Effect.try({ try: () => use(globalThis.localStorage), catch: WebFailure.failure("localStorage") })
+  Effect.try({
+    try: () => {
+      // It is `null` in a web view that was told to have none.
+      const storage: Storage | null = localStorage
+      if (storage === null) throw new ReferenceError("There is no localStorage")
+      return use(storage)
+    },
+    catch: WebFailure.failure("localStorage")
+  })
 
 /** Whether this page may use it. */
 export const allowed: Effect.Effect<unknown, TokenStoreError> = /* @__PURE__ */ access((storage) => storage.length)
@@ -101,7 +109,7 @@ export interface Items {
 export const make = (prefix: string, appId: string): Items => {
   const headItem = `${prefix}:${JSON.stringify(appId)}`
   const userPrefix = `${headItem}:user:`
-  const userItem = (userId: string) => userPrefix + JSON.stringify(userId)
+  const userItem = (userId: string) => userPrefix + userId
   const logItem = (number: number) => `${headItem}:log:${number}`
 
   /** The row of an item. One that cannot be read has to be replaced as it is. */
@@ -160,7 +168,7 @@ export const make = (prefix: string, appId: string): Items => {
         for (let index = 0; index < storage.length; index++) {
           const item = storage.key(index)
           if (item?.startsWith(userPrefix) !== true) continue
-          rows.set(JSON.parse(item.slice(userPrefix.length)), rowOf(storage.getItem(item) ?? ""))
+          rows.set(item.slice(userPrefix.length), rowOf(storage.getItem(item) ?? ""))
         }
         if (last?.row === null) rows.delete(last.userId)
         else if (last?.row !== undefined) rows.set(last.userId, last.row)

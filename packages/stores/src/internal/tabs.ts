@@ -27,11 +27,11 @@ export const make = (name: string): Effect.Effect<Tabs, TokenStoreError, Scope.S
       channel.addEventListener("message", ({ data }) => Queue.offerUnsafe(messages, String(data)))
       return messages
     })
-    const mouth = yield* open
+    const channel = yield* open
     return {
       // A channel is no window: it reaches its own origin and no other.
       // eslint-disable-next-line unicorn/require-post-message-target-origin
-      tell: (appId) => Effect.sync(() => mouth.postMessage(appId)),
+      tell: (appId) => Effect.sync(() => channel.postMessage(appId)),
       news: yield* listening<string, TokenStoreError>(listen, (appId) => appId, (error) => error)
     }
   })

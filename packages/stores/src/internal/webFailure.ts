@@ -12,7 +12,6 @@ export const failure = (place: string) => (cause: unknown): TokenStoreError => {
           "Let its visitor allow it, or keep sessions in memory (TokenStore.layerMemory)"
       )
     case "ReferenceError":
-    case "TypeError":
       return misconfigured(
         `there is no ${place} here, as there is in the pages of browsers. ` +
           "Keep sessions in memory (TokenStore.layerMemory), or in another place"

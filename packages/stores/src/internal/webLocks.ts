@@ -18,7 +18,7 @@ export const ofSite = (): LockManager | undefined => globalThis.navigator?.locks
 const failed = failure("the Web Locks of the browser")
 
 /** Gives a lock back, and ends when others can have it. */
-type GiveBack = Effect.Effect<void>
+export type GiveBack = Effect.Effect<void>
 
 /** Takes a lock, and answers how to give it back; none when somebody else has it, and `ifAvailable` says not to wait. */
 export const take = (
@@ -38,6 +38,10 @@ export const take = (
       })
     }).catch((cause) => resume(Effect.fail(failed(cause))))
   }))
+
+/** Takes a lock away from whoever has it. */
+export const takeAway = (locks: LockManager, name: string): Effect.Effect<void, TokenStoreError> =>
+  Effect.flatMap(take(locks, name, { steal: true }), Option.getOrElse(() => Effect.void))
 
 /** Runs an effect while nobody else in the browser has the lock. */
 export const exclusive =

@@ -40,6 +40,22 @@ const methods = {
   /** Logs in, with a name of this length. */
   logIn: (place: Place, userId: string, length = 1) =>
     answer(place, Effect.map(logIn(key(userId), "x".repeat(length)), Option.isSome)),
+  /** Logs in as somebody of whom nothing is known here, or nothing that can be read. */
+  logInAnew: (place: Place, userId: string) =>
+    answer(
+      place,
+      TokenStore.TokenStore.use((store) =>
+        Effect.map(
+          store.commit(key(userId), {
+            expected: 0,
+            session: Option.some(TokenStoreContract.session(key(userId))),
+            makeCurrent: true,
+            event: { _tag: "LoggedIn", providerType: "local-userpass" }
+          }),
+          ({ _tag }) => _tag === "Committed"
+        )
+      )
+    ),
   /** Logs in many users, one after the other, and answers the generations of their records. */
   logInMany: (place: Place, name: string, count: number) =>
     answer(
