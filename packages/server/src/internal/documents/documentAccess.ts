@@ -8,7 +8,7 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import type { Access, Document, Filter, Namespace } from "../../Database.ts"
 import type * as DataSource from "../../DataSource.ts"
-import type { Fields } from "../engine/bsonValue.ts"
+import { type Fields, isFields } from "../engine/bsonValue.ts"
 import { valueAt } from "../engine/documentPath.ts"
 import { parseQuery } from "../engine/documentSearch.ts"
 import { compileStoredFields } from "../engine/projection.ts"
@@ -33,13 +33,20 @@ export class Unanswered {
 /** What access refuses with. */
 export type Refusal = RealmError.DataError | Unanswered
 
+/** What the projection of a filter shows. */
+interface Projection {
+  readonly project: (document: Fields) => Fields
+  /** The fields that it names, as dotted paths. */
+  readonly paths: ReadonlyArray<string>
+}
+
 /** The rules of a collection, compiled. */
 export interface CompiledRules {
   readonly roles: ReadonlyArray<Role.Role>
   readonly filters: ReadonlyArray<{
     readonly applyWhen: Expression.Compiled
     readonly query: Expression.CompiledValue
-    readonly projection: Filter
+    readonly projection: Projection | undefined
   }>
   /** What documents have to be like, if anything. */
   readonly schema: DocumentSchema.Compiled | undefined
@@ -55,9 +62,22 @@ export const compile = (
   filters: filters.map(({ applyWhen, projection, query }) => ({
     applyWhen: Expression.compile(applyWhen, "request"),
     query: Expression.compileValue(query),
-    projection
+    projection: compileProjection(projection)
   }))
 })
+
+const compileProjection = (projection: Filter): Projection | undefined => {
+  // Access never leaves out an identifier.
+  const { _id: _, ...fields } = projection
+  if (Object.keys(fields).length === 0) return undefined
+  const decoded = Ejson.decodeUnsafe(fields)
+  return { project: compileStoredFields(decoded), paths: pathsOf(decoded) }
+}
+
+const pathsOf = (projection: unknown, prefix = ""): ReadonlyArray<string> =>
+  isFields(projection)
+    ? Object.keys(projection).flatMap((name) => pathsOf(projection[name], prefix === "" ? name : `${prefix}.${name}`))
+    : [prefix]
 
 // What no document is.
 const nothing: Filter = { _id: { $in: [] } }
@@ -72,32 +92,21 @@ const scopeOf = (filters: CompiledRules["filters"], scope: Expression.Scope): Fi
   return queries.length === 0 ? undefined : queries.length === 1 ? queries[0] : { $and: queries }
 }
 
-type StoredFields = ReturnType<typeof compileStoredFields>
-
-const projectionOf = (filters: CompiledRules["filters"]): StoredFields | undefined => {
-  const projections = filters.flatMap(({ projection }) => {
-    // Access never leaves out an identifier.
-    const { _id: _, ...fields } = projection
-    return Object.keys(fields).length === 0 ? [] : [compileStoredFields(Ejson.decodeUnsafe(fields))]
-  })
-  return projections.length === 0
-    ? undefined
-    : (document) => projections.reduce((seen, project) => project(seen), document)
-}
-
 const verb = ({ after, before }: Role.Change): "insert" | "update" | "delete" =>
   before === undefined ? "insert" : after === undefined ? "delete" : "update"
 
-/** Whether a projection shows what is at a path. */
-const shows = (project: StoredFields, path: ReadonlyArray<string>): boolean => {
-  const fields = path.filter((segment) => !segment.startsWith("$"))
-  const sample = fields.reduceRight<unknown>((value, name) => ({ [name]: value }), 1)
-  return valueAt(project(sample as Fields), fields) !== undefined
+/** Whether a projection shows the whole of what is at a path, whatever that is. */
+const showsWhole = (path: ReadonlyArray<string>) => ({ paths, project }: Projection): boolean => {
+  const sample = path.reduceRight<unknown>((value, name) => ({ [name]: value }), 1)
+  const inside = `${path.join(".")}.`
+  return valueAt(project(sample as Fields), path) !== undefined && !paths.some((named) => named.startsWith(inside))
 }
 
-/** Whether a filter shows some of what is in a field, and some of it not. */
-const cutsInto = (field: string) => ({ projection }: CompiledRules["filters"][number]): boolean =>
-  Object.keys(projection).some((path) => path.startsWith(`${field}.`))
+/** The path without places in arrays and what follows them: an element may be anything, so the whole array has to be shown. */
+const upToArray = (path: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const place = path.findIndex((segment, index) => index > 0 && /^(?:\$|\d+$)/.test(segment))
+  return place === -1 ? path : path.slice(0, place)
+}
 
 /**
  * The access of one user in one operation. Fails with {@link Unanswered} when a filter asks a function.
@@ -142,11 +151,11 @@ const access = (
     break
   }
   const filters = rules.filters.filter(({ applyWhen }) => applyWhen.evaluate(scope))
-  const project = projectionOf(filters)
+  const projections = filters.flatMap(({ projection }) => projection === undefined ? [] : [projection])
   const [first] = roles
   const showsAll = first !== undefined && first.role.showsAll && roles.length === 1 &&
     !Expression.readsDocument(first.role.applyWhen) && first.role.applyWhen.functions.size === 0 &&
-    project === undefined
+    projections.length === 0
 
   const roleOf = (own: Expression.DocumentScope): Role.Role | undefined =>
     roles.find(({ applies }) => applies(own))?.role
@@ -154,7 +163,9 @@ const access = (
   const see = (document: Document): Option.Option<Document> => {
     const own = { ...scope, root: document, prevRoot: document }
     const seen = roleOf(own)?.see(own, document)
-    return seen === undefined ? Option.none() : Option.some(project === undefined ? seen : project(seen))
+    return seen === undefined
+      ? Option.none()
+      : Option.some(projections.reduce((shown, { project }) => project(shown), seen))
   }
 
   const permits = (change: Role.Change): boolean => {
@@ -186,7 +197,7 @@ const access = (
     const role = roleOf(own)
     return touched.every((path) =>
       role?.reaches(own, document, path) === true &&
-      (project === undefined || path[0] === "_id" || shows(project, path))
+      (path[0] === "_id" || projections.every(showsWhole(upToArray(path))))
     )
   }
 
@@ -199,8 +210,7 @@ const access = (
     see: showsAll ? undefined : (document) => asked(() => see(document)),
     shows: (path) => {
       const [field = ""] = path.split(".")
-      return roles.every(({ role }) => role.shows(field)) &&
-        (project === undefined || (shows(project, [field]) && !filters.some(cutsInto(field))))
+      return roles.every(({ role }) => role.shows(field)) && projections.every(showsWhole([field]))
     },
     judge: ({ after, before }) => {
       const change = { before: fieldsOf(before), after: fieldsOf(after) }

@@ -118,6 +118,10 @@ const identified = (document: Fields, seen: Fields | undefined): Fields | undefi
   return out
 }
 
+/** The parts of a field, which may not be there yet. */
+const nestedFields = (value: unknown): Fields | undefined =>
+  value === undefined ? {} : isFields(value) ? value : undefined
+
 const reachesField = (
   scope: Scope,
   document: Fields,
@@ -128,16 +132,15 @@ const reachesField = (
   const rule = named.get(name) ?? others
   const own = { ...scope, this: value, prev: value }
   if (grants(rule?.read, own) || grants(rule?.write, own)) return true
-  return rule?.fields !== undefined && rest.length > 0 &&
-    reachesField(scope, isFields(value) ? value : {}, rest, rule.fields)
+  // What is no document has no parts, so that nothing of it is seen.
+  const inner = nestedFields(value)
+  return rule?.fields !== undefined && rest.length > 0 && inner !== undefined &&
+    reachesField(scope, inner, rest, rule.fields)
 }
 
 // -----------------------------------------------------------------------------
 // Writing
 // -----------------------------------------------------------------------------
-
-const nestedFields = (value: unknown): Fields | undefined =>
-  value === undefined ? {} : isFields(value) ? value : undefined
 
 /** Whether each field that is added, changed or removed may be written. */
 const permitsFields = (

@@ -75,26 +75,42 @@ export const view = (access: Access, document: Fields): Fields | undefined =>
     ? document
     : access.see(document)
 
-const plan = (collection: SqliteCollection, query: Query, sort: ReadonlyArray<Sort>, access: Access) => {
+interface Choice extends Plan<StoredIndex> {
+  /** The order of the plan would give away fields that are not seen. */
+  readonly tells: boolean
+}
+
+const plan = (
+  collection: SqliteCollection,
+  query: Query,
+  sort: ReadonlyArray<Sort>,
+  access: Access
+): Choice | undefined => {
   const { scope, see, shows = () => false } = access
-  return planQuery(collection.indexes, {
+  const isShown = (path: string): boolean => see === undefined || path === "_id" || shows(path)
+  const best = planQuery(collection.indexes, {
     filters: [...scope === undefined ? [] : [scope.filter], ...see === undefined ? [query.filter] : []],
     seen: see === undefined ? {} : query.filter,
     shows,
-    // the order of what is stored would give away fields that are not seen
-    sort: see === undefined || sort.every(({ path }) => path === "_id" || shows(path)) ? sort : []
+    sort: sort.every(({ path }) => isShown(path)) ? sort : []
   })
+  if (best === undefined) return undefined
+  const tells = !best.orderedBy.every(isShown)
+  return { ...best, tells, sorted: tells ? 0 : best.sorted }
 }
 
-const candidates = (collection: SqliteCollection, plan: Plan<StoredIndex> | undefined): Iterable<StoredDocument> =>
-  plan === undefined ? collection.scan() : collection.lookUp(plan)
+const candidates = (collection: SqliteCollection, plan: Choice | undefined): Iterable<StoredDocument> => {
+  if (plan === undefined) return collection.scan()
+  const found = collection.lookUp(plan)
+  return plan.tells ? [...found].toSorted((left, right) => left.record - right.record) : found
+}
 
 /** All that the filter finds, one by one, in the order of the plan. */
 function* matching(
   collection: SqliteCollection,
   query: Query,
   access: Access,
-  chosen: Plan<StoredIndex> | undefined,
+  chosen: Choice | undefined,
   examine: () => void = () => {}
 ): Generator<Found> {
   for (const stored of candidates(collection, chosen)) {

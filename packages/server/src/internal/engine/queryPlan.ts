@@ -27,6 +27,8 @@ export interface Plan<Index extends PlannedIndex> {
   readonly intervals: ReadonlyArray<Interval>
   /** The direction in which the intervals give the documents in the order asked for; 0 when they must be sorted. */
   readonly sorted: 1 | -1 | 0
+  /** The paths by whose values the documents are ordered in which the intervals give them. */
+  readonly orderedBy: ReadonlyArray<string>
 }
 
 interface Constraint {
@@ -176,12 +178,14 @@ const planIndex = <Index extends PlannedIndex>(
     take(used, first)
   }
   if (sparse && !present) return undefined
+  const orderedBy = fields.slice(prefixes.length === 1 && !index.multikey.includes(true) ? used : 0)
+    .map(({ path }) => path.join("."))
   const sorted = sortDirection(index, used, prefixes.length, sort)
   if (used === 0 && first === undefined && sorted === 0) return undefined
   // nothing beats a whole unique key: it finds one document at most
   const single = index.declaration.unique && used === fields.length ? 100 : 0
   const score = single + used * 4 + (first === undefined ? 0 : 2) + (sorted === 0 ? 0 : 1)
-  return { index, intervals: unique(intervals), sorted, score }
+  return { index, intervals: unique(intervals), sorted, orderedBy, score }
 }
 
 /** `$in` may name one key twice; a document must not be found twice. */

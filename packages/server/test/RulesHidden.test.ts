@@ -1,0 +1,158 @@
+/**
+ * The ways round: what is hidden is not told by the order of what is found, nor by what an update does or says.
+ */
+import { Database, type DataSource, Documents, type Functions } from "@effect-realm/server"
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import { caller, layer, newNamespace, plain, withRules } from "./support/ruledCollection.ts"
+
+const everything = { name: "all", applyWhen: {}, read: true, write: true, insert: true, delete: true } as const
+
+/** What an operation answers a user, or the message of its refusal. */
+const open = (
+  rules: DataSource.RulesOptions,
+  documents: ReadonlyArray<Database.Document>,
+  indexes: ReadonlyArray<{ readonly [path: string]: 1 | -1 }> = []
+) =>
+  Effect.gen(function*() {
+    const database = yield* Database.Database
+    const namespace = newNamespace()
+    const stored = database.collection(namespace)
+    for (const keys of indexes) yield* stored.createIndex(keys)
+    yield* stored.insertMany(documents)
+    const { call } = yield* Documents.make(withRules(namespace, rules))
+    const ask = (operation: string, args: object) =>
+      Effect.map(
+        Effect.result(call({ service: "mongodb-atlas", operation, args: [{ ...namespace, ...args }], caller })),
+        (answer) => Result.isSuccess(answer) ? plain(answer.success) : answer.failure.reason.message
+      )
+    return { ask, stored }
+  })
+
+const ids = (found: unknown): ReadonlyArray<unknown> =>
+  Array.isArray(found) ? found.map((document) => document._id) : assert.fail(`refused: ${String(found)}`)
+
+const test = (
+  name: string,
+  run: () => Effect.Effect<void, Database.DatabaseError, Database.Database | Functions.Functions>
+) => it.effect(name, () => Effect.provide(run(), layer))
+
+describe("a hidden field", () => {
+  const readers: DataSource.RulesOptions = {
+    roles: [{
+      name: "readers",
+      applyWhen: {},
+      fields: { a: { read: true, write: true }, tags: { read: true }, secret: {} },
+      additionalFields: {}
+    }]
+  }
+  const documents = [
+    { _id: 1, a: 1, secret: 30, tags: ["x"] },
+    { _id: 2, a: 1, secret: 10, tags: ["x"] },
+    { _id: 3, a: 1, secret: 20, tags: ["x"] }
+  ]
+
+  test("does not order what an index finds", () =>
+    Effect.gen(function*() {
+      const { ask } = yield* open(readers, documents, [{ a: 1, secret: 1 }])
+      assert.deepStrictEqual(ids(yield* ask("find", { query: { a: 1 } })), [1, 2, 3])
+      assert.deepStrictEqual(ids(yield* ask("find", { query: { a: 1 }, limit: 1 })), [1])
+      assert.deepStrictEqual(ids(yield* ask("find", { query: {}, sort: { a: 1 } })), [1, 2, 3])
+      assert.deepStrictEqual(ids(yield* ask("find", { query: {}, sort: { a: -1 } })), [1, 2, 3])
+      assert.deepStrictEqual(ids([yield* ask("findOne", { query: { a: 1 } })]), [1])
+      assert.deepStrictEqual(ids(yield* ask("aggregate", { pipeline: [{ $match: { a: 1 } }, { $limit: 2 }] })), [1, 2])
+      assert.deepStrictEqual(
+        ids([yield* ask("findOneAndUpdate", { filter: { a: 1 }, update: { $set: { a: 5 } } })]),
+        [1]
+      )
+    }))
+
+  test("does not order what the filters of the rules find by it", () =>
+    Effect.gen(function*() {
+      const { ask } = yield* open(
+        { ...readers, filters: [{ name: "some", applyWhen: {}, query: { secret: { $gte: 0 } } }] },
+        documents,
+        [{ secret: 1 }]
+      )
+      assert.deepStrictEqual(ids(yield* ask("find", { query: {} })), [1, 2, 3])
+    }))
+})
+
+describe("a field that a filter's projection hides", () => {
+  const documents = [{
+    _id: 1,
+    items: [{ name: "a", price: 7 }, { name: "b", price: 3 }],
+    note: { open: 1, inner: 7 }
+  }]
+
+  for (const projection of [{ "items.price": 0, "note.inner": 0 }, { items: { price: 0 }, note: { inner: 0 } }]) {
+    const rules: DataSource.RulesOptions = {
+      roles: [everything],
+      filters: [{ name: "prices", applyWhen: {}, query: {}, projection }]
+    }
+    const updates: ReadonlyArray<readonly [string, object]> = [
+      ["by its place", { update: { $max: { "items.0.price": 5 } } }],
+      ["of all elements", { update: { $max: { "items.$[].price": 5 } } }],
+      ["in an array filter", {
+        update: { $set: { "items.$[e].seen": true } },
+        arrayFilters: [{ "e.price": { $gt: 5 } }]
+      }],
+      ["in a condition of $pull", { update: { $pull: { items: { price: { $gt: 5 } } } } }],
+      ["with the array", { update: { $addToSet: { items: { name: "a", price: 7 } } } }],
+      ["by another name", { update: { $rename: { items: "open" } } }],
+      ["in a document by another name", { update: { $rename: { note: "open" } } }],
+      ["by its value", { update: { $set: { note: { open: 1, inner: 7 } } } }]
+    ]
+    for (const [name, args] of updates) {
+      test(`is not found out by an update that touches it ${name}: ${JSON.stringify(projection)}`, () =>
+        Effect.gen(function*() {
+          const { ask, stored } = yield* open(rules, documents)
+          assert.strictEqual(yield* ask("updateOne", { query: { _id: 1 }, ...args }), "update not permitted")
+          assert.deepStrictEqual(yield* stored.find({}), documents)
+        }))
+    }
+
+    test(`does not keep what is beside it from being updated: ${JSON.stringify(projection)}`, () =>
+      Effect.gen(function*() {
+        const { ask } = yield* open(rules, documents)
+        const updated = { matchedCount: 1, modifiedCount: 1 }
+        const update = (update: object) => ask("updateOne", { query: { _id: 1 }, update })
+        assert.deepStrictEqual(yield* update({ $set: { "note.open": 2, other: 1 } }), updated)
+        assert.deepStrictEqual(yield* update({ $inc: { "note.open": 2 } }), updated)
+        assert.deepStrictEqual(yield* ask("find", { query: { note: { open: 4 } }, project: { note: 1 } }), [
+          { _id: 1, note: { open: 4 } }
+        ])
+      }))
+  }
+})
+
+describe("a field whose parts have rules of their own", () => {
+  const rules: DataSource.RulesOptions = {
+    roles: [{
+      name: "parts",
+      applyWhen: {},
+      fields: {
+        name: { read: true },
+        address: { fields: { city: { read: true, write: true }, street: {} } }
+      },
+      additionalFields: { read: true, write: true }
+    }]
+  }
+
+  for (const address of [7, null, [], "secret", { street: "secret" }]) {
+    const name = `says nothing of what is hidden there: ${JSON.stringify(address)}`
+    test(name, () =>
+      Effect.gen(function*() {
+        const { ask } = yield* open(rules, [{ _id: 1, name: "ann", address }])
+        const update = (update: object) => ask("updateOne", { query: { _id: 1 }, update })
+        assert.strictEqual(yield* update({ $rename: { address: "open" } }), "update not permitted")
+        assert.strictEqual(yield* update({ $max: { "address.street": "a" } }), "update not permitted")
+        const isDocument = typeof address === "object" && address !== null && "street" in address
+        assert.deepStrictEqual(
+          yield* update({ $set: { "address.city": "Rome" } }),
+          isDocument ? { matchedCount: 1, modifiedCount: 1 } : "update not permitted"
+        )
+      }))
+  }
+})
