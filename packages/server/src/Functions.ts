@@ -325,7 +325,7 @@ export const make = Effect.fnUntraced(function*(
     (pool) => Effect.promise(pool.close)
   )
 
-  const run = FunctionCalls.make({
+  const runInPool = FunctionCalls.make({
     pool,
     turns: (service) => services.get(service)?.concurrency,
     // The worker asks for what it was told there is.
@@ -345,7 +345,7 @@ export const make = Effect.fnUntraced(function*(
     const texts = yield* Effect.fromResult(
       Result.all([Ejson.stringify(args, { root: "arguments" }), Ejson.stringify(user), Ejson.stringify(request)])
     ).pipe(Effect.mapError(unsendable))
-    const settlement = yield* run({
+    const settlement = yield* runInPool({
       name,
       args: texts[0],
       user: texts[1],
