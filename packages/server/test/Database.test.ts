@@ -9,10 +9,13 @@ import * as path from "node:path"
 import { createInterface } from "node:readline"
 import { DatabaseSync } from "node:sqlite"
 import { fileURLToPath, pathToFileURL } from "node:url"
-import { contract } from "./Database.contract.ts"
 import { accessContract } from "./DatabaseAccess.contract.ts"
 import { aggregationContract } from "./DatabaseAggregation.contract.ts"
+import { indexesContract } from "./DatabaseIndexes.contract.ts"
+import { insertsContract } from "./DatabaseInserts.contract.ts"
+import { readsContract } from "./DatabaseReads.contract.ts"
 import { watchContract } from "./DatabaseWatch.contract.ts"
+import { writesContract } from "./DatabaseWrites.contract.ts"
 
 const folder = Effect.acquireRelease(
   Effect.sync(() => fs.mkdtempSync(path.join(tmpdir(), "database-"))),
@@ -23,14 +26,15 @@ const newFile = Effect.map(folder, (name) => path.join(name, "app.db"))
 
 const file = Layer.unwrap(Effect.map(newFile, (filename) => layerFile({ filename })))
 
-contract("memory", layerMemory)
-contract("file", file)
-aggregationContract("memory", layerMemory)
-aggregationContract("file", file)
-accessContract("memory", layerMemory)
-accessContract("file", file)
-watchContract("memory", layerMemory)
-watchContract("file", file)
+for (const [name, layer] of [["memory", layerMemory], ["file", file]] as const) {
+  readsContract(name, layer)
+  insertsContract(name, layer)
+  writesContract(name, layer)
+  indexesContract(name, layer)
+  aggregationContract(name, layer)
+  accessContract(name, layer)
+  watchContract(name, layer)
+}
 
 const things = Effect.map(Database, (database) => database.collection({ database: "app", collection: "things" }))
 
