@@ -10,6 +10,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import * as LastWriter from "./internal/lastWriter.ts"
 import * as LocalItems from "./internal/localItems.ts"
@@ -84,16 +85,6 @@ const patience = Duration.seconds(2)
 // How long it does take, and more, where it is not known that there is one.
 const lag = Duration.millis(250)
 
-/** The next change that this tab sees of another, waited for a moment: it may be here already. */
-const nextChange = Effect.timeoutOption(
-  Effect.callback<void>((resume) => {
-    const listener = () => resume(Effect.void)
-    globalThis.addEventListener("storage", listener, { once: true })
-    return Effect.sync(() => globalThis.removeEventListener("storage", listener))
-  }),
-  "50 millis"
-)
-
 const noLocks = (): TokenStoreError =>
   WebFailure.misconfigured(
     "tabs can share localStorage only where there are Web Locks, in pages that come over https. " +
@@ -125,16 +116,19 @@ const make = Effect.fnUntraced(function*(prefix: string) {
     appId: string
   ): Effect.fn.Return<{ readonly head: LocalItems.Head; readonly last: number }, TokenStoreError> {
     const items = itemsOf(appId)
-    const seen = Effect.all({ last: lastWriter.number(appId), head: items.head })
-    const arrived = Effect.gen(function*() {
-      let present = yield* seen
+    const look = Effect.all({ last: lastWriter.number(appId), head: items.head })
+    const arrived = Effect.scoped(Effect.gen(function*() {
+      const changes = yield* LocalItems.changes
+      let present = yield* look
       while (present.head.number < present.last) {
-        yield* nextChange
-        present = yield* seen
+        yield* Queue.take(changes)
+        present = yield* look
       }
       return present
-    })
-    const present = yield* Effect.timeoutOrElse(arrived, { duration: patience, orElse: () => seen })
+    }))
+    const first = yield* look
+    if (first.head.number >= first.last) return first
+    const present = yield* Effect.timeoutOrElse(arrived, { duration: patience, orElse: () => look })
     // Nothing at all is there when somebody has deleted the data of the site.
     if (present.head.number >= present.last || present.head === LocalItems.nothing) return present
     return yield* WebFailure.unavailable("localStorage does not show what another tab has written")

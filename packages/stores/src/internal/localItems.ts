@@ -8,7 +8,9 @@ import { TokenStoreError } from "@effect-realm/client/ClientError"
 import type { Entry, Page } from "@effect-realm/client/SessionStorage"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
 import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 import * as WebFailure from "./webFailure.ts"
 
 // -----------------------------------------------------------------------------
@@ -85,6 +87,17 @@ const access = <A>(use: (storage: Storage) => A): Effect.Effect<A, TokenStoreErr
 
 /** Whether this page may use it. */
 export const allowed: Effect.Effect<unknown, TokenStoreError> = /* @__PURE__ */ access((storage) => storage.length)
+
+/** Tells, from now on, that this tab sees a change of another. */
+export const changes: Effect.Effect<Queue.Dequeue<void>, never, Scope.Scope> = /* @__PURE__ */ Effect.gen(function*() {
+  const changes = yield* Queue.sliding<void>(1)
+  const listener = () => Queue.offerUnsafe(changes, undefined)
+  yield* Effect.acquireRelease(
+    Effect.sync(() => globalThis.addEventListener("storage", listener)),
+    () => Effect.sync(() => globalThis.removeEventListener("storage", listener))
+  )
+  return changes
+})
 
 // -----------------------------------------------------------------------------
 // Items
