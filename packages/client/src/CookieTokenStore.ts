@@ -145,7 +145,7 @@ const make = <E>(
  * @param options.oldKeys secrets of earlier, which are read
  *
  * ```ts
- * import { App, TokenStore } from "@effect-realm/client"
+ * import { App } from "@effect-realm/client"
  * import * as CookieTokenStore from "@effect-realm/client/CookieTokenStore"
  * import { Effect, Option, Redacted } from "effect"
  * import { HttpEffect, HttpServerResponse } from "effect/http"
