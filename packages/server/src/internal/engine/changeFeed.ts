@@ -109,9 +109,13 @@ export class ChangeCursor {
     return this.#reading.read(this.position)
   }
 
+  get isAtHead(): boolean {
+    return this.#feed.head <= this.position
+  }
+
   /** Calls `resume` when there are changes after the position. Returns what gives the waiting up. */
   wait(resume: () => void): () => void {
-    if (this.#feed.head <= this.position) return this.#feed.wait(resume)
+    if (this.isAtHead) return this.#feed.wait(resume)
     resume()
     return () => {}
   }

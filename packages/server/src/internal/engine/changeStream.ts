@@ -90,20 +90,19 @@ export const look = (cursor: ChangeCursor, reader: Reader): Look => {
 /** For so many milliseconds at most changes that are not seen are not told as a position. */
 const quiet = 10_000
 
-const changed = (cursor: ChangeCursor): Effect.Effect<void> =>
-  Effect.callback<void>((resume) => {
-    const giveUp = cursor.wait(() => resume(Effect.void))
-    return Effect.sync(giveUp)
-  })
+const nothing: Look = { events: [], wentOn: false }
+const more: Look = { events: [], wentOn: true }
 
 /**
  * The stream of a cursor, which it closes.
  *
- * @param look moves the cursor on and tells what is seen
+ * @param look moves the cursor on and tells what is seen; throws when it is refused
+ * @param failed what a stream fails with that could not look
  */
 export const changeStream = <E>(
   open: Effect.Effect<ChangeCursor, E>,
-  look: (cursor: ChangeCursor) => Effect.Effect<Look, E>
+  look: (cursor: ChangeCursor) => Look,
+  failed: (error: unknown) => E
 ): Stream.Stream<Watched, E> =>
   Stream.unwrap(Effect.gen(function*() {
     const cursor = yield* Effect.acquireRelease(open, (opened) => Effect.sync(() => opened.close()))
@@ -112,12 +111,38 @@ export const changeStream = <E>(
       cursor.told = cursor.position
       return [{ _tag: "Position", resumeToken: cursor.token }]
     })
+    const isBehind = () => cursor.told !== cursor.position
+    const looking = Effect.try({ try: () => look(cursor), catch: failed })
+
+    /** Waits for what is seen. What is not seen wakes nobody, once the next position is due. */
+    const seen = Effect.callback<Look, E>((resume) => {
+      if (!cursor.isAtHead) {
+        resume(Effect.succeed(more))
+        return
+      }
+      const changed = () => {
+        const isDue = isBehind()
+        let found: Look
+        try {
+          found = look(cursor)
+        } catch (error) {
+          resume(Effect.fail(failed(error)))
+          return
+        }
+        if (isDue && found.events.length === 0 && cursor.isAtHead) giveUp = cursor.wait(changed)
+        else resume(Effect.succeed(found))
+      }
+      let giveUp = cursor.wait(changed)
+      return Effect.sync(() => giveUp())
+    })
+
     const next: Effect.Effect<Arr.NonEmptyReadonlyArray<Watched>, E> = Effect.gen(function*() {
+      let after = looking
       while (true) {
-        const looked = yield* Effect.result(look(cursor))
+        const looked = yield* Effect.result(after)
         if (Result.isFailure(looked)) {
           // Whoever mends what was refused need not look at what came before again.
-          return yield* cursor.told === cursor.position ? Effect.fail(looked.failure) : position
+          return yield* isBehind() ? position : Effect.fail(looked.failure)
         }
         const { events, wentOn } = looked.success
         const now = yield* Clock.currentTimeMillis
@@ -125,18 +150,15 @@ export const changeStream = <E>(
           toldAt = now
           return Arr.map(events, (event): Watched => ({ _tag: "Changed", event }))
         }
-        const isBehind = cursor.told !== cursor.position
-        if (isBehind && now - toldAt >= quiet) {
+        if (isBehind() && now - toldAt >= quiet) {
           toldAt = now
           return yield* position
         }
-        if (wentOn) {
-          yield* Effect.yieldNow
-        } else if (isBehind) {
-          yield* Effect.timeoutOption(changed(cursor), toldAt + quiet - now)
-        } else {
-          yield* changed(cursor)
-        }
+        after = wentOn
+          ? Effect.andThen(Effect.yieldNow, looking)
+          : isBehind()
+          ? Effect.timeoutOrElse(seen, { duration: toldAt + quiet - now, orElse: () => Effect.succeed(nothing) })
+          : seen
       }
     })
     return Stream.concat(Stream.fromIterableEffect(position), Stream.fromPull(Effect.succeed(next)))

@@ -84,12 +84,10 @@ export const make = <Refusal>(
     judge: judge && ((before, after) => permitted(judge({ before: optional(before), after: optional(after) })))
   })
   let access: EngineAccess | undefined
+  const failed = (error: unknown): DatabaseError | Refusal =>
+    error instanceof Refused && Option.isSome(refusal) ? refusal.value : toDatabaseError(filename, error)
   const attempt = <A>(run: (access: EngineAccess) => A): Effect.Effect<A, DatabaseError | Refusal> =>
-    Effect.try({
-      try: () => run(access ??= makeAccess()),
-      catch: (error) =>
-        error instanceof Refused && Option.isSome(refusal) ? refusal.value : toDatabaseError(filename, error)
-    })
+    Effect.try({ try: () => run(access ??= makeAccess()), catch: failed })
   const timed = <A>(run: (now: number, access: EngineAccess) => A): Effect.Effect<A, DatabaseError | Refusal> =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => attempt((access) => run(now, access)))
   const updated = (outcome: UpdateOutcome): UpdateResult => ({
@@ -179,7 +177,8 @@ export const make = <Refusal>(
     watch: (options = {}) =>
       changeStream(
         timed((now) => engine.watch(namespace, options.resumeAfter, now)),
-        (cursor) => attempt((access) => look(cursor, { access, namespace, document, value }))
+        (cursor) => look(cursor, { access: access ??= makeAccess(), namespace, document, value }),
+        failed
       )
   }
 }
