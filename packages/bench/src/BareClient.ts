@@ -78,11 +78,10 @@ const replaced = (params: ReadonlyArray<unknown>, { number }: Recording, userId:
     param === number ? taken : typeof param === "string" ? param.replaceAll(recorded, userId) : param
   )
 
-const sqlite = (filename: string, recording: Recording): BareClient => {
-  const database = new DatabaseSync(filename)
+const sqlite = (database: DatabaseSync, recording: Recording): BareClient => {
   const run = ({ params, text }: Command) => {
     const statement = database.prepare(text)
-    // Ours were sent by this driver already.
+    // They are what our own client has handed to this driver.
     return (taken: ReadonlyArray<unknown> = params) => statement.all(...taken as ReadonlyArray<SQLInputValue>)
   }
   const [read, look] = [run(recording.read), run(recording.look)]
@@ -237,7 +236,13 @@ export const make = Effect.fnUntraced(function*(
     case "KeyValueStore":
       return yield* keyValueStore
     case "Sqlite":
-      return sqlite(place.filename, yield* record(store))
+      return sqlite(
+        yield* Effect.acquireRelease(
+          Effect.sync(() => new DatabaseSync(place.filename)),
+          (database) => Effect.sync(() => database.close())
+        ),
+        yield* record(store)
+      )
     case "Files":
       return yield* files(place.directory)
     case "Postgres":
