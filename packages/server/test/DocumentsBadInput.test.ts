@@ -237,6 +237,13 @@ layer(filled.pipe(Layer.provideMerge(Wire.layer({ app }))))("bad input", (it) =>
       }))
   }
 
+  it.effect("50,000 documents are not too many", () =>
+    Effect.gen(function*() {
+      const call = yield* user
+      const { body } = yield* call("find", `"query":{"_id":{"$gt":0}}`, "many")
+      assert.strictEqual(Array.isArray(body) ? body.length : body, tooMany - 1)
+    }))
+
   it.effect("a regular expression that would backtrack without end answers, to functions of the system too", () =>
     Effect.gen(function*() {
       const { access_token } = yield* Wire.logInAnonymous
