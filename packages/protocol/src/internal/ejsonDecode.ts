@@ -42,28 +42,31 @@ const decodeObject = (walk: Walk, source: Source, depth: number, exact: boolean)
   if (prototype !== Object.prototype && prototype !== null && Object.getPrototypeOf(prototype) !== null) {
     throw unsupported("an instance of a class", "decode the output of JSON.parse")
   }
+  const keys = Object.keys(source)
+  const first = keys[0]
   // only the first key can make a wrapper, so documents pay for a single look
-  for (const key in source) {
-    if (!Object.hasOwn(source, key)) continue
-    if (key.charCodeAt(0) === 36) {
-      const value = readWrapper(source, key, exact)
-      if (key === "$numberDecimal") spend(walk, decimalCost - 1)
-      if (value !== none) return value
-      if (isCode(source, key)) return decodeCode(walk, source, depth, exact)
-      if (key === "$ref" && isReference(source)) return decodeReference(walk, source, depth, exact)
-    }
-    break
+  if (first !== undefined && first.charCodeAt(0) === 36) {
+    const value = readWrapper(source, first, keys.length, exact)
+    if (first === "$numberDecimal") spend(walk, decimalCost - 1)
+    if (value !== none) return value
+    if (isCode(source, first)) return decodeCode(walk, source, depth, exact)
+    if (first === "$ref" && isReference(source)) return decodeReference(walk, source, depth, exact)
   }
-  return decodeDocument(walk, source, depth, exact)
+  return decodeDocument(walk, source, depth, exact, keys)
 }
 
-const decodeDocument = (walk: Walk, source: Source, depth: number, exact: boolean): Record<string, unknown> => {
+const decodeDocument = (
+  walk: Walk,
+  source: Source,
+  depth: number,
+  exact: boolean,
+  keys = Object.keys(source)
+): Record<string, unknown> => {
   enter(walk, depth)
   const out: Record<string, unknown> = {}
   let current = ""
   try {
-    for (const key in source) {
-      if (!Object.hasOwn(source, key)) continue
+    for (const key of keys) {
       current = key
       spend(walk, 1)
       const value = source[key]

@@ -130,7 +130,7 @@ const encodeDocument = (walk: Walk, source: Source, depth: number, relaxed: bool
       if (current === undefined) {
         // only the first key can make a wrapper, so documents pay for a single look
         if (key.charCodeAt(0) === 36) {
-          const wrapped = readWrapper(source, key, true)
+          const wrapped = readWrapper(source, key, Object.keys(source).length, true)
           // Already encoded: written anew, in the form that is asked for.
           if (wrapped !== none) return encodeValue(walk, wrapped, depth, relaxed)
           // A scope may hold values that are not encoded yet: code goes on as the document that it is.

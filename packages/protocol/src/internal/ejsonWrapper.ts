@@ -33,8 +33,8 @@ const hasKeys = (source: Source, count: number): boolean => {
   return found === count
 }
 
-const alone = (source: Source, wrapper: string): unknown => {
-  if (!hasKeys(source, 1)) throw malformed(wrapper, "its value and stand alone, without other keys beside it")
+const alone = (source: Source, wrapper: string, count: number): unknown => {
+  if (count !== 1) throw malformed(wrapper, "its value and stand alone, without other keys beside it")
   return source[wrapper]
 }
 
@@ -195,49 +195,49 @@ const readRegExp = (value: unknown): BSONRegExp => {
 
 const isOne = (value: unknown): boolean => value === 1 || readPlainInteger(value) === 1
 
-/** The value that `source` wraps, or {@link none} when `first`, its first key, is no key of a wrapper. */
-export const readWrapper = (source: Source, first: string, exact: boolean): unknown => {
+/** The value that `source` wraps, or {@link none} when `first`, the first of its `count` keys, is no key of a wrapper. */
+export const readWrapper = (source: Source, first: string, count: number, exact: boolean): unknown => {
   switch (first) {
     case "$oid": {
-      const hex = alone(source, first)
+      const hex = alone(source, first, count)
       if (typeof hex === "string" && ObjectId.isValid(hex)) return new ObjectId(hex)
       throw malformed(first, "24 hex digits as a string")
     }
     case "$numberInt": {
-      const value = readInt32(alone(source, first))
+      const value = readInt32(alone(source, first, count))
       return exact ? new Int32(value) : value
     }
     case "$numberLong": {
-      const value = readInt64(alone(source, first))
+      const value = readInt64(alone(source, first, count))
       return exact && typeof value === "number" ? longFromSafe(value) : value
     }
     case "$numberDouble": {
-      const value = readDouble(alone(source, first))
+      const value = readDouble(alone(source, first, count))
       return exact ? new Double(value) : value
     }
     case "$date":
-      return readDate(alone(source, first))
+      return readDate(alone(source, first, count))
     case "$numberDecimal":
-      return readDecimal(alone(source, first))
+      return readDecimal(alone(source, first, count))
     case "$uuid":
-      return readUuid(alone(source, first))
+      return readUuid(alone(source, first, count))
     case "$timestamp":
-      return readTimestamp(alone(source, first))
+      return readTimestamp(alone(source, first, count))
     case "$regularExpression":
-      return readRegExp(alone(source, first))
+      return readRegExp(alone(source, first, count))
     case "$symbol": {
-      const value = alone(source, first)
+      const value = alone(source, first, count)
       if (typeof value === "string") return new BSONSymbol(value)
       throw malformed(first, "a string")
     }
     case "$minKey":
-      if (isOne(alone(source, first))) return new MinKey()
+      if (isOne(alone(source, first, count))) return new MinKey()
       throw malformed(first, "1")
     case "$maxKey":
-      if (isOne(alone(source, first))) return new MaxKey()
+      if (isOne(alone(source, first, count))) return new MaxKey()
       throw malformed(first, "1")
     case "$undefined":
-      if (alone(source, first) === true) return undefined
+      if (alone(source, first, count) === true) return undefined
       throw malformed(first, "true")
     case "$type":
       // a query operator, unless it belongs to the older spelling of bytes
