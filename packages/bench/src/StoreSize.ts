@@ -15,6 +15,7 @@ import * as MemoryTransport from "./MemoryTransport.ts"
 import * as Place from "./Place.ts"
 import * as PlainServer from "./PlainServer.ts"
 import * as Row from "./Row.ts"
+import * as SampleSession from "./SampleSession.ts"
 import type { Sizes } from "./Sizes.ts"
 import * as TemporaryFolder from "./TemporaryFolder.ts"
 
@@ -48,7 +49,12 @@ const populate = Effect.fnUntraced(function*(
     Effect.promise(() => runtime.runPromise(effect))
 
   const user = yield* run(logIn(app))
-  yield* run(Effect.replicateEffect(logIn(app), users - 1, { concurrency: 16, discard: true }))
+  const others = Array.from({ length: users - 1 }, (_, index) => `user ${index}`)
+  yield* run(
+    TokenStore.TokenStore.use((store) =>
+      Effect.forEach(others, (userId) => SampleSession.logIn(store, userId), { concurrency: 16, discard: true })
+    )
+  )
   return {
     users,
     logIn: run(Row.cost(logIn(app), sizes.repetitions)),

@@ -75,7 +75,8 @@ describe.skipIf(!Postgres.isInstalled)("PgSessionStorage", () => {
         "password authentication failed for user \"tester\"": { password: Redacted.make("guessed") },
         "password authentication failed for user \"stranger\"": { username: "stranger" },
         "database \"nowhere\" does not exist": { database: "nowhere" },
-        "connect ENOENT /nowhere/.s.PGSQL.5432": { host: "/nowhere" }
+        "connect ENOENT /nowhere/.s.PGSQL.5432": { host: "/nowhere" },
+        "connect ECONNREFUSED": { host: "localhost", port: 1 }
       }
       for (const [words, wrong] of Object.entries(refused)) {
         const error = yield* Effect.flip(Effect.scoped(Layer.build(at({ ...instance.config, ...wrong }))))
