@@ -10,6 +10,7 @@ import * as Option from "effect/Option"
 import * as Redis from "effect/persistence/Redis"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
+import { inspect } from "node:util"
 import * as SessionStorageContract from "../../client/test/SessionStorage.contract.ts"
 import * as TokenStoreContract from "../../client/test/TokenStore.contract.ts"
 import * as RedisSessionStorage from "../src/RedisSessionStorage.ts"
@@ -159,6 +160,21 @@ describe.skipIf(!Instance.isInstalled)("RedisSessionStorage", () => {
       assert.deepStrictEqual([evalsha, hget, time], [10, 20, 10])
       assert.deepStrictEqual(Object.keys(others).filter((name) => !name.startsWith("config")), [])
     }).pipe(Effect.scoped))
+
+  it.live("is not made when Redis lets nobody in or is not there: its client says why, and not with what", () =>
+    Effect.gen(function*() {
+      const { path } = yield* Instance.make
+      const refused = {
+        WRONGPASS: NodeRedis.layer({ username: "somebody", password: "guessed", socket: { path, tls: false } }),
+        "connect ENOENT": connected("/nowhere")
+      }
+      for (const [words, client] of Object.entries(refused)) {
+        const error = yield* Effect.flip(Layer.build(Layer.provide(RedisSessionStorage.layer, client)))
+        assert.strictEqual(error._tag, "RedisError")
+        assert.include(String(error.cause), words)
+        assert.notInclude(inspect(error, { depth: 10 }), "guessed")
+      }
+    }).pipe(Effect.scoped, Effect.provide(Logger.layer([]))))
 
   outage(
     "Redis has crashed",
