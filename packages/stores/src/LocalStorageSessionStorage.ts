@@ -96,7 +96,7 @@ const make = Effect.fnUntraced(function*(prefix: string) {
   const locks = WebLocks.ofSite()
   if (locks === undefined) return yield* noLocks()
   const leases = yield* WebLocks.leases(locks, `${prefix}/lease/`)
-  const lastWriter = yield* LastWriter.make(locks, `${prefix}/written/`)
+  const lastWriter = LastWriter.make(locks, `${prefix}/written/`)
   const tabs = yield* Tabs.make(prefix)
   const clock = yield* Clock.Clock
   // The clock of this machine is the place's: all who share the items have it in common.
@@ -152,9 +152,9 @@ const make = Effect.fnUntraced(function*(prefix: string) {
       const after = yield* change(head, number)
       if (typeof after === "string") return { _tag: after }
       yield* Effect.uninterruptible(
-        Effect.andThen(
+        Effect.flatMap(
           lastWriter.announce(appId, number),
-          Effect.onError(itemsOf(appId).replace(head, after), () => lastWriter.withdraw(appId))
+          (withdraw) => Effect.onError(itemsOf(appId).replace(head, after), () => withdraw)
         )
       )
       yield* tabs.tell(appId)
