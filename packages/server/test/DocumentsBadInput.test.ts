@@ -160,6 +160,20 @@ const rows: ReadonlyArray<Row> = [
       {"$project":{"s":{"$map":{"input":"$l","in":{"$map":{"input":"$l","in":1}}}}}}]`,
     ["MongoDBError", /more than 10000000 steps/]
   ),
+  row(
+    "a regular expression that takes long, many times over",
+    "aggregate",
+    `"pipeline":[{"$project":{"m":{"$map":{"input":{"$range":[0,1000]},"in":{"$regexMatch":{
+      "input":"$text","regex":"(a|b|ab|ba){100}c"}}}}}}]`,
+    ["MongoDBError", /more than 10000000 steps/]
+  ),
+  row(
+    "a filter of thousands of conditions on thousands of documents",
+    "count",
+    `"query":{"$or":[${Array.from({ length: 5000 }, (_, n) => `{"n":${n}}`).join(",")}]}`,
+    ["MongoDBError", /more than 10000000 steps/],
+    "many"
+  ),
   row("a skip of -1", "find", `"skip":-1`, ["MongoDBError", /skip is not a whole number from 0 on/]),
   row("a limit of -1", "find", `"limit":-1`, ["MongoDBError", /limit is not a whole number from 0 on/]),
   row("a stage that skips -1", "aggregate", `"pipeline":[{"$skip":-1}]`, [

@@ -1,9 +1,10 @@
 /**
  * Which documents of a collection a caller's filter finds, in which order, and how he sees them.
  */
-import { type Fields, isArray } from "./bsonValue.ts"
+import { type Fields, isArray, isFields } from "./bsonValue.ts"
 import { parsePath, type Path, someValue } from "./documentPath.ts"
 import { parseSort, type Sort, sortDocuments } from "./documentSort.ts"
+import { limitedSteps } from "./expressionScope.ts"
 import { badFilter } from "./failure.ts"
 import { encodeKey, keyText } from "./keyEncoding.ts"
 import { compileFilter, exactFilter } from "./query.ts"
@@ -105,6 +106,17 @@ const candidates = (collection: SqliteCollection, plan: Choice | undefined): Ite
   return plan.tells ? [...found].toSorted((left, right) => left.record - right.record) : found
 }
 
+/** How many conditions a filter has; what it compares with in a list counts as one. */
+const widthOf = (value: unknown): number =>
+  isArray(value)
+    ? value.reduce<number>((width, item) => width + widthOf(item), 0)
+    : isFields(value)
+    ? Object.keys(value).reduce((width, name) => width + 1 + widthOf(value[name]), 0)
+    : 0
+
+// a filter that somebody wrote has fewer conditions
+const maxFreeWidth = 100
+
 /** All that the filter finds, one by one, in the order of the plan. */
 function* matching(
   collection: SqliteCollection,
@@ -113,8 +125,11 @@ function* matching(
   chosen: Choice | undefined,
   examine: () => void = () => {}
 ): Generator<Found> {
+  const width = widthOf(query.filter)
+  const spend = limitedSteps()
   for (const stored of candidates(collection, chosen)) {
     examine()
+    if (width > maxFreeWidth) spend(width)
     const document = view(access, stored.document)
     if (document !== undefined && query.predicate(document)) yield { stored, document }
   }

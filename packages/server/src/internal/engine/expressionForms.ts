@@ -239,6 +239,7 @@ const regexForm =
       if (last === undefined || last.pattern !== source || last.options !== flags) {
         last = { pattern: source, options: flags, regex: compileRegex(source, flags) }
       }
+      scope.spend(last.regex.steps(text))
       return apply(last.regex, text, scope.spend)
     }
   }

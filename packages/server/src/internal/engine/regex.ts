@@ -17,6 +17,8 @@ export interface Regex {
   readonly test: (text: string) => boolean
   /** The first match that begins at `from` or later. */
   readonly find: (text: string, from: number) => Match | undefined
+  /** What it takes at most to look through a text, in steps of an evaluation. */
+  readonly steps: (text: string) => number
 }
 
 /** What is used of re2js, which takes 20 ms to load: a server that meets no such pattern does not. */
@@ -36,6 +38,9 @@ const maxPattern = 32_764
 // a step is one instruction on one character: about 20 ns
 const maxSteps = 100_000_000
 
+/** So many of them are one step of an evaluation. */
+const stepsInOne = 64
+
 /** Patterns that are a text and nothing else, perhaps anchored: the engine of JavaScript has nothing to try twice. */
 const isPlain = (pattern: string, flags: ReadonlySet<string>): boolean =>
   !flags.has("m") && pattern.length <= 1000 && /^\^?(?:[^\\^$.|?*+()[\]{}]|\\[\\^$.|?*+()[\]{}/])*\$?$/u.test(pattern)
@@ -51,6 +56,7 @@ const plainRegex = (pattern: string, flags: ReadonlySet<string>): Regex => {
   const test = new RegExp(pattern, `${options}u`)
   const search = new RegExp(pattern, `${options}gu`)
   return {
+    steps: (text) => Math.floor(text.length / stepsInOne),
     test: (text) => test.test(text),
     find: (text, from) => {
       search.lastIndex = from
@@ -73,6 +79,7 @@ const linearRegex = (pattern: string, flags: ReadonlySet<string>): Regex => {
     return text
   }
   return {
+    steps: (text) => Math.floor(text.length * size / stepsInOne),
     test: (text) => compiled.test(bounded(text)),
     find: (text, from) => {
       const matcher = compiled.matcher(bounded(text))

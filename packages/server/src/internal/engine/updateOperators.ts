@@ -8,6 +8,7 @@ import { type Fields, isArray, isFields, isLong, isNumeric } from "./bsonValue.t
 import { missing } from "./documentPath.ts"
 import { elementOrder } from "./elementOrder.ts"
 import { badUpdate } from "./failure.ts"
+import { encodeKey, keyText } from "./keyEncoding.ts"
 import { compilePull } from "./query.ts"
 
 export const keep: unique symbol = Symbol("keep")
@@ -62,15 +63,33 @@ const eachOf = (operator: string, operand: unknown, modifiers: ReadonlyArray<str
   return operand
 }
 
+/** The same for values that compare as equal. */
+const keyOf = (value: unknown): string => keyText(encodeKey([value]))
+
+// so few are compared one by one faster than a key is made
+const few = 16
+
+/** Whether a value is one of some, asked about so many. */
+const among = (values: ReadonlyArray<unknown>, questions: number): (value: unknown) => boolean => {
+  if (Math.min(values.length, questions) <= few) return (value) => values.some((other) => compare(other, value) === 0)
+  const keys = new Set(values.map(keyOf))
+  return (value) => keys.has(keyOf(value))
+}
+
 const addToSet = (operand: unknown): FieldUpdate => {
   const each = arrayOf("$addToSet", eachOf("$addToSet", operand, ["$each"])["$each"])
+  const keys = new Set<string>()
+  const added = each.filter((element) => {
+    const key = keyOf(element)
+    if (keys.has(key)) return false
+    keys.add(key)
+    return true
+  })
   return creating((current) => {
-    const next = [...arrayOf("$addToSet", current)]
-    const before = next.length
-    for (const element of each) {
-      if (!next.some((present) => compare(present, element) === 0)) next.push(element)
-    }
-    return current !== missing && next.length === before ? keep : next
+    const array = arrayOf("$addToSet", current)
+    const isPresent = among(array, added.length)
+    const lacking = added.filter((element) => !isPresent(element))
+    return current !== missing && lacking.length === 0 ? keep : [...array, ...lacking]
   })
 }
 
@@ -96,16 +115,26 @@ const push = (operand: unknown): FieldUpdate => {
   })
 }
 
-const without = (operator: string, matches: (element: unknown) => boolean): FieldUpdate =>
+/** @param matching of the elements that are there, which of them go */
+const without = (
+  operator: string,
+  matching: (elements: ReadonlyArray<unknown>) => (element: unknown) => boolean
+): FieldUpdate =>
   existing((current) => {
     const elements = arrayOf(operator, current)
-    const next = elements.filter((element) => !matches(element))
+    const goes = matching(elements)
+    const next = elements.filter((element) => !goes(element))
     return next.length === elements.length ? keep : next
   })
 
 const pullAll = (operand: unknown): FieldUpdate => {
   if (!isArray(operand)) throw badUpdate("$pullAll needs an array", "$pullAll")
-  return without("$pullAll", (element) => operand.some((other) => compare(element, other) === 0))
+  return without("$pullAll", (elements) => among(operand, elements.length))
+}
+
+const pull = (operand: unknown): FieldUpdate => {
+  const matches = compilePull(operand)
+  return without("$pull", () => matches)
 }
 
 const pop = (operand: unknown): FieldUpdate => {
@@ -167,7 +196,7 @@ export const fieldUpdate = (operator: string, operand: unknown, now: number): Fi
     case "$addToSet":
       return addToSet(operand)
     case "$pull":
-      return without(operator, compilePull(operand))
+      return pull(operand)
     case "$pullAll":
       return pullAll(operand)
     case "$pop":

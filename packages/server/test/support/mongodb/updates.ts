@@ -15,6 +15,12 @@ export interface Updated {
   readonly arrayFilters?: ReadonlyArray<Database.Filter>
 }
 
+/** The whole numbers from one on, up to another one. */
+const numbers = (from: number, to: number): ReadonlyArray<number> =>
+  Array.from({ length: to - from }, (_, index) => from + index)
+
+const longs = (from: number, to: number) => numbers(from, to).map((number) => long(String(number)))
+
 export const updates: ReadonlyArray<Updated> = [
   {
     name: "$set makes documents on the way",
@@ -133,6 +139,18 @@ export const updates: ReadonlyArray<Updated> = [
     after: { a: [{ k: int(2) }] }
   },
   { name: "$pull by value", before: { a: [1, 2, 1] }, update: { $pull: { a: 1 } }, after: { a: [int(2)] } },
+  {
+    name: "$addToSet of many leaves out what is there by value",
+    before: { a: numbers(0, 20) },
+    update: { $addToSet: { a: { $each: [...longs(10, 30), 30, "x"] } } },
+    after: { a: [...numbers(0, 20).map(int), ...longs(20, 30), int(30), "x"] }
+  },
+  {
+    name: "$pullAll of many",
+    before: { a: [...numbers(0, 30), "x"] },
+    update: { $pullAll: { a: [...longs(5, 30), "y"] } },
+    after: { a: [...numbers(0, 5).map(int), "x"] }
+  },
   { name: "$pullAll", before: { a: [1, 2, 3] }, update: { $pullAll: { a: [1, 3] } }, after: { a: [int(2)] } },
   {
     name: "$pop takes from either end",
