@@ -18,6 +18,7 @@ import type { Sizes } from "./Sizes.ts"
 import * as StoreSharing from "./StoreSharing.ts"
 import * as StoreSize from "./StoreSize.ts"
 import * as StoreSpeed from "./StoreSpeed.ts"
+import * as TabSpeed from "./TabSpeed.ts"
 import * as Watching from "./Watching.ts"
 
 /** The parts of the bench by name; each answers some rows. */
@@ -29,7 +30,8 @@ export const parts: {
   ejson: ExtendedJson.rows,
   expired: ExpiredToken.rows,
   users: StoreSize.rows,
-  stores: StoreSpeed.rows,
+  // Without a browser there are no tabs, and there is something else to measure.
+  stores: (sizes) => Effect.map(Effect.all([StoreSpeed.rows(sizes), TabSpeed.rows(sizes)]), (rows) => rows.flat()),
   sharing: StoreSharing.rows,
   heap: SessionHeap.rows,
   bundle: BundleSize.rows,
