@@ -230,6 +230,13 @@ describe("operations", () => {
         projection: { m: 1 },
         returnNewDocument: true
       }, { _id: "b", m: int(2) })
+      yield* expect("findOneAndUpdate", {
+        filter: { _id: "b" },
+        update: { $set: { "list.$[big]": int(7) } },
+        arrayFilters: [{ big: { $gt: int(3) } }],
+        projection: { list: { $elemMatch: { $gt: int(1) } } },
+        returnNewDocument: true
+      }, { _id: "b", list: [int(7)] })
       yield* expect("findOneAndReplace", {
         filter: { _id: "b" },
         update: { k: true },
@@ -288,6 +295,8 @@ describe("operations", () => {
           ],
           ["find", { query: { $expr: { $gt: ["$n", 0] } } }, 400, "MongoDBError"],
           ["find", { query: { $and: [{ n: { $not: { $bitsAllSet: 1 } } }] } }, 400, "MongoDBError"],
+          ["find", { project: { list: { $elemMatch: { $regex: "a" } } } }, 400, "MongoDBError"],
+          ["findOneAndDelete", { projection: { list: { $elemMatch: { n: { $regex: "a" } } } } }, 400, "MongoDBError"],
           ["find", { query: { _id: { $oid: "no" } } }, 400, undefined],
           ["find", { limit: -1 }, 400, "MongoDBError"],
           ["find", { limit: 1.5 }, 400, "MongoDBError"],

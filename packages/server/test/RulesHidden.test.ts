@@ -79,6 +79,18 @@ describe("a hidden field", () => {
     }))
 })
 
+describe("a hidden document", () => {
+  test("does not count among what a filter may cost", () =>
+    Effect.gen(function*() {
+      const { ask } = yield* open(
+        { roles: [{ ...everything, applyWhen: { mine: true } }] },
+        Array.from({ length: 200 }, (_, _id) => ({ _id, mine: _id === 7 }))
+      )
+      const query = { $or: Array.from({ length: 60_000 }, (_, n) => ({ n })) }
+      assert.deepStrictEqual(yield* ask("find", { query }), [])
+    }))
+})
+
 describe("a field that a filter's projection hides", () => {
   const documents = [{
     _id: 1,

@@ -79,6 +79,7 @@ const operation = <Args extends Database.Namespace>(
 const namespace = { database: Schema.String, collection: Schema.String }
 const Document: Schema.Codec<Document> = Schema.toType(Ejson.Document)
 const document = Schema.optionalKey(Document)
+const isDocument = Schema.is(Document)
 const number = Schema.optionalKey(MongoDBService.AnyNumber)
 const ordered = Schema.optionalKey(Schema.Boolean)
 
@@ -106,6 +107,12 @@ const withinLimit = <E>(
 // What a sort and a projection may hold is checked by the database, which is given them as they came.
 const sortOf = (sort: Document | undefined) => sort as Database.Sort | undefined
 const projectionOf = (projection: Document | undefined) => projection as Database.Projection | undefined
+
+/** The filters in a projection: which element of an array it shows. */
+const elementsOf = (projection: Document = {}): ReadonlyArray<Document> =>
+  Object.values(projection).flatMap((shown) =>
+    isDocument(shown) && isDocument(shown["$elemMatch"]) ? [shown["$elemMatch"]] : []
+  )
 
 // -----------------------------------------------------------------------------
 // Writes
@@ -156,7 +163,7 @@ interface FindArgs extends Database.Namespace {
 }
 
 const find: Parts<FindArgs> = {
-  filters: ({ filter }) => [filter],
+  filters: ({ filter, projection }) => [filter, ...elementsOf(projection)],
   run: (collection, { filter = {}, limit, projection, skip, sort }) =>
     withinLimit(collection.find(filter, {
       limit: bounded(limit),
@@ -239,8 +246,6 @@ const partsOf = (operations: ReadonlyArray<Document>, ...names: ReadonlyArray<st
     )
   )
 
-const isDocument = Schema.is(Document)
-
 const bulkWrite: Parts<BulkWriteArgs> = {
   filters: ({ operations }) => partsOf(operations, "filter", "arrayFilters"),
   updates: ({ operations }) => partsOf(operations, "update", "replacement"),
@@ -275,7 +280,7 @@ export const operations: ReadonlyMap<string, Operation> = new Map([
   [
     "findOne",
     operation(wire.findOne.args, {
-      filters: ({ filter }) => [filter],
+      filters: ({ filter, projection }) => [filter, ...elementsOf(projection)],
       run: (collection, { filter = {}, projection, sort }) =>
         optional(
           // Without options the database looks an identifier up directly.
@@ -329,21 +334,24 @@ export const operations: ReadonlyMap<string, Operation> = new Map([
   ["deleteMany", operation(wire.deleteMany.args, deleteParts(true))],
   [
     "findOneAndUpdate",
-    operation(wire.findOneAndUpdate.args, {
-      filters: ({ filter }) => [filter],
-      updates: ({ update }) => [update],
-      run: (collection, { filter = {}, update, ...args }) =>
-        optional(
-          isReplacement(update)
-            ? collection.findOneAndReplace(filter, update, findOneAndOptions(args))
-            : collection.findOneAndUpdate(filter, operatorsOf(update), findOneAndOptions(args))
-        )
-    })
+    operation(
+      Schema.Struct({ ...wire.findOneAndUpdate.args.fields, arrayFilters: Schema.optionalKey(Schema.Array(Document)) }),
+      {
+        filters: ({ arrayFilters = [], filter, projection }) => [filter, ...arrayFilters, ...elementsOf(projection)],
+        updates: ({ update }) => [update],
+        run: (collection, { arrayFilters, filter = {}, update, ...args }) =>
+          optional(
+            isReplacement(update)
+              ? collection.findOneAndReplace(filter, update, findOneAndOptions(args))
+              : collection.findOneAndUpdate(filter, operatorsOf(update), { ...findOneAndOptions(args), arrayFilters })
+          )
+      }
+    )
   ],
   [
     "findOneAndReplace",
     operation(wire.findOneAndReplace.args, {
-      filters: ({ filter }) => [filter],
+      filters: ({ filter, projection }) => [filter, ...elementsOf(projection)],
       updates: ({ replacement }) => [replacement],
       check: ({ replacement }) =>
         replacement === undefined || isReplacement(replacement)
@@ -364,7 +372,7 @@ export const operations: ReadonlyMap<string, Operation> = new Map([
   [
     "findOneAndDelete",
     operation(wire.findOneAndDelete.args, {
-      filters: ({ filter }) => [filter],
+      filters: ({ filter, projection }) => [filter, ...elementsOf(projection)],
       run: (collection, { filter = {}, ...args }) =>
         optional(collection.findOneAndDelete(filter, findOneAndOptions(args)))
     })

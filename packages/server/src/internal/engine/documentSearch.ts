@@ -129,9 +129,11 @@ function* matching(
   const spend = limitedSteps()
   for (const stored of candidates(collection, chosen)) {
     examine()
-    if (width > maxFreeWidth) spend(width)
     const document = view(access, stored.document)
-    if (document !== undefined && query.predicate(document)) yield { stored, document }
+    if (document === undefined) continue
+    // not before: it would tell how many documents there are that are not seen
+    if (width > maxFreeWidth) spend(width)
+    if (query.predicate(document)) yield { stored, document }
   }
 }
 
