@@ -2,9 +2,10 @@
  * Sessions in a SQL database that processes share: SQLite or PostgreSQL, through any `SqlClient` of Effect. Changes of
  * other processes are seen by asking for them; over PostgreSQL, `PgSessionStorage` is told of them instead.
  */
-import type { TokenStoreError } from "@effect-realm/client/ClientError"
+import { TokenStoreError } from "@effect-realm/client/ClientError"
 import { type Page, type Row, SessionStorage, type Write } from "@effect-realm/client/SessionStorage"
 import type { Outcome, SessionKey } from "@effect-realm/client/TokenStore"
+import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -54,8 +55,6 @@ type Joined<Columns> = AppColumns & { readonly [Name in keyof Columns]: Columns[
 // Constructors
 // -----------------------------------------------------------------------------
 
-const available = Effect.mapError(unavailable("the database says"))
-
 const pageSize = 256
 const kept = 2048
 
@@ -76,8 +75,25 @@ const joined = (rows: ReadonlyArray<Joined<SessionColumns>>): Array<Row> =>
   })
 
 /**
+ * Keeps what is done out of a transaction that the caller may have begun: what was told to everybody would be taken back
+ * with it, a log-out for instance (law 5), and others would wait for its end. SQLite can do no such thing.
+ */
+const apart = (sql: SqlClient) => <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E | TokenStoreError> =>
+  Effect.contextWith((context: Context.Context<never>): Effect.Effect<A, E | TokenStoreError> => {
+    if (Option.isNone(Context.getOption(context, sql.transactionService))) return effect
+    return sql.onDialectOrElse({ sqlite: () => true, orElse: () => false })
+      ? Effect.fail(new TokenStoreError({ reason: { _tag: "Misconfigured", detail: inTransaction } }))
+      : Effect.updateContext(effect, Context.omit(sql.transactionService))
+  })
+
+const inTransaction =
+  "sessions are in the SQLite database of the transaction that is open here, and cannot be written " +
+  "apart from it. Act as a user before it or after it, or keep sessions in a file of their own"
+
+/**
  * A storage over the `SqlClient` that is there, with its own way to notice what other processes have written. Makes or
- * updates its tables, which all begin with `effect_realm_`.
+ * updates its tables, which all begin with `effect_realm_`. Nothing of it is ever a part of a transaction of the caller:
+ * over PostgreSQL it takes another connection, over SQLite it fails with `Misconfigured` there.
  *
  * Fails with `Unavailable` when the database cannot be reached or is neither SQLite nor PostgreSQL, with `NewerVersion`
  * when its tables were made by a newer version of this library.
@@ -100,8 +116,13 @@ const joined = (rows: ReadonlyArray<Joined<SessionColumns>>): Array<Row> =>
 export const make = Effect.fnUntraced(function*(
   options: Options
 ): Effect.fn.Return<SessionStorage["Service"], TokenStoreError, SqlClient> {
-  const sql = yield* SqlClient
-  yield* Migrations.run
+  // Columns have the names that are written here, also where those of the program have others.
+  const sql = (yield* SqlClient).withoutTransforms()
+  const alone = apart(sql)
+  yield* alone(Effect.provideService(Migrations.run, SqlClient, sql))
+
+  const available = <A>(effect: Effect.Effect<A, SqlError>): Effect.Effect<A, TokenStoreError> =>
+    alone(Effect.mapError(effect, unavailable("the database says")))
 
   const now = sql.onDialectOrElse({
     pg: () => sql.literal("CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)"),

@@ -4,9 +4,11 @@ import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import { SqlClient } from "effect/sql/SqlClient"
+import { camelToSnake, snakeToCamel } from "effect/String"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -68,6 +70,49 @@ describe.skipIf(!Postgres.isInstalled)("PgSessionStorage", () => {
       return { place: at({ ...instance.config, host: directory }), begin: shut, end: open }
     })
   )
+
+  it.live("is no part of a transaction that a caller takes back, nor has others wait for its end", () =>
+    Effect.gen(function*() {
+      const users = TokenStore.TokenStore.use((store) => store.users("shop-abcde"))
+      const sessions = Layer.provide(TokenStore.layerStorage, PgSessionStorage.layer)
+      yield* Effect.gen(function*() {
+        const sql = yield* SqlClient
+        const ann = { appId: "shop-abcde", userId: "ann" }
+        yield* TokenStoreContract.changes.logIn(ann)
+        const takenBack = Effect.gen(function*() {
+          yield* sql`CREATE TABLE orders (id bigint)`
+          yield* TokenStoreContract.changes.logOut(ann)
+          yield* TokenStoreContract.changes.logIn({ ...ann, userId: "bob" })
+          assert.deepStrictEqual(yield* Effect.provide(users, Layer.fresh(sessions)), ["ann", "bob"])
+          return yield* Effect.fail("taken back" as const)
+        })
+        assert.strictEqual(yield* Effect.flip(sql.withTransaction(takenBack)), "taken back")
+        assert.deepStrictEqual((yield* sql`SELECT to_regclass('orders') AS found`)[0], { found: null })
+        assert.deepStrictEqual(yield* users, ["ann", "bob"])
+        const found = yield* TokenStore.TokenStore.use((store) => store.get(ann))
+        assert.isTrue(Option.isSome(found) && found.value.tokens === undefined)
+      }).pipe(Effect.provide(Layer.provideMerge(sessions, newDatabase)))
+    }))
+
+  it.live("reads its columns also for a program that calls those of its own otherwise", () =>
+    Effect.gen(function*() {
+      const ann = { appId: "shop-abcde", userId: "ann" }
+      assert.isTrue(Option.isSome(yield* TokenStoreContract.changes.logIn(ann, "1", { deviceId: "d1" })))
+      assert.isTrue(Option.isSome(yield* TokenStoreContract.changes.refresh(ann, "2")))
+      const store = yield* TokenStore.TokenStore
+      assert.deepStrictEqual((yield* store.app("shop-abcde")).deviceId, Option.some("d1"))
+      assert.deepStrictEqual(yield* store.users("shop-abcde"), ["ann"])
+    }).pipe(Effect.provide(
+      Layer.provide(
+        TokenStore.layerStorage,
+        at({
+          ...instance.config,
+          database: "own",
+          transformResultNames: snakeToCamel,
+          transformQueryNames: camelToSnake
+        })
+      )
+    )))
 
   it.live("says what PostgreSQL says when it lets nobody in, or is not there", () =>
     Effect.gen(function*() {

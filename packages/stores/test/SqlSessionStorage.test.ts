@@ -71,6 +71,22 @@ describe("SqlSessionStorage over SQLite", () => {
       }).pipe(Effect.provide(outer!))
     }))
 
+  it.live("fails typed in a transaction of its own client, with what to do, and is there before and after it", () =>
+    Effect.gen(function*() {
+      const ann = { appId: "shop-abcde", userId: "ann" }
+      const sql = yield* SqlClient
+      yield* TokenStoreContract.changes.logIn(ann)
+      const error = yield* Effect.flip(sql.withTransaction(TokenStoreContract.changes.logOut(ann)))
+      assert.isTrue(error._tag === "TokenStoreError" && error.reason._tag === "Misconfigured")
+      assert.include(error.message, "before it or after it")
+      assert.isTrue(Option.isSome(yield* TokenStoreContract.changes.logOut(ann)))
+    }).pipe(Effect.provide(
+      Layer.provideMerge(
+        Layer.provide(TokenStore.layerStorage, SqlSessionStorage.layer),
+        SqliteClient.layer({ filename: file() })
+      )
+    )))
+
   it.live("is made by processes that start together, once", () =>
     Effect.gen(function*() {
       const filename = file()
