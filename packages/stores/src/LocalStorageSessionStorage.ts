@@ -82,8 +82,8 @@ const departed = (head: LocalItems.Head, number: number, userId: string, at: num
 // How long a change of another tab may take to be seen by this one.
 const patience = Duration.seconds(2)
 
-// How long it does take, and more, where it is not known that there is one.
-const lag = Duration.millis(250)
+// How long it does take, many times over, where it is not known whether there is one.
+const lag = Duration.seconds(1)
 
 const noLocks = (): TokenStoreError =>
   WebFailure.misconfigured(

@@ -72,9 +72,9 @@ describe.skipIf(!Chromium.isInstalled)("A page with a store", () => {
       const pages = await Promise.all(Array.from({ length: 4 }, () => open(context)))
       const write = async (page: Page, index: number) => {
         const numbers = []
-        for (let round = 0; round < 5; round++) {
+        for (let round = 0; round < 2; round++) {
           const answer = await page.evaluate(
-            ([place, name]) => globalThis.store.logInMany(place, name, 5),
+            ([place, name]) => globalThis.store.logInMany(place, name, 12),
             [place, `${index} ${round}`] as const
           )
           numbers.push(..."value" in answer ? answer.value : [])
@@ -82,8 +82,14 @@ describe.skipIf(!Chromium.isInstalled)("A page with a store", () => {
         return numbers
       }
       const numbers = new Set((await Promise.all(pages.map(write))).flat())
-      assert.deepStrictEqual([numbers.size, Math.max(...[...numbers].map(Number))], [100, 100])
-      for (const page of pages) assert.deepStrictEqual(await state(page, place, "3 4: 4"), { value: "in" })
+      assert.deepStrictEqual([numbers.size, Math.max(...[...numbers].map(Number))], [96, 96])
+      // Whoever only reads does not wait for what a tab that is gone has written; it arrives all the same.
+      for (const page of pages) {
+        await page.waitForFunction(async ([place, userId]) => {
+          const answer = await globalThis.store.state(place, userId)
+          return "value" in answer && answer.value === "in"
+        }, [place, "3 1: 11"] as const)
+      }
     }
   )
 
