@@ -198,6 +198,16 @@ export const layer = (options: {
 
       const isKey = ({ providerType }: Identity) => providerType === ApiKeys.providerType
 
+      // A database writes half a surrogate pair as another character, and two who differ in it would be one user.
+      const refuseLikeness = Effect.fnUntraced(function*({ id, providerType }: Identity, words: string) {
+        if (id.isWellFormed()) return
+        yield* Effect.annotateLogs(Effect.logInfo("credentials refused"), {
+          provider: providerType,
+          reason: "the id of the account is not well-formed Unicode"
+        })
+        return yield* RealmError.make("AuthError", words)
+      })
+
       // A key belongs to somebody before it is used for the first time.
       const userOf = Effect.fnUntraced(function*(identity: Identity) {
         if (!isKey(identity)) return yield* accounts.authenticate(identity, onUserCreation)
@@ -208,6 +218,7 @@ export const layer = (options: {
       })
 
       const open: Authentication["Service"]["logIn"] = Effect.fnUntraced(function*({ device, identity }) {
+        yield* refuseLikeness(identity, "unauthorized")
         const user = yield* userOf(identity)
         if (user.disabled) return yield* RealmError.make("UserDisabled", "unauthorized")
         const { data: _, ...proof } = identity
@@ -236,6 +247,7 @@ export const layer = (options: {
       })
 
       const link: Authentication["Service"]["link"] = Effect.fnUntraced(function*({ active, identity }) {
+        yield* refuseLikeness(identity, "invalid credentials")
         if (isKey(identity)) {
           const owner = yield* apiKeys.ownerOf(identity.id)
           const isOwn = owner === "server"

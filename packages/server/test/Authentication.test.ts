@@ -351,6 +351,22 @@ it.layer(Wire.layer({}, Wire.interleaving))("races", (it) => {
     }))
 })
 
+describe("ids of accounts elsewhere", () => {
+  it.effect("that a database would take for one another are nobody's", () =>
+    Effect.gen(function*() {
+      const { access_token } = yield* Effect.flatMap(Wire.logInFunction("a\ufffd"), Wire.tokens)
+      const before = yield* Wire.profile(access_token)
+      for (const id of ["a\ud800", "a\udfff"]) {
+        assert.deepStrictEqual(Wire.refusal(yield* Wire.logInFunction(id)), [401, "AuthError", "unauthorized"])
+        assert.deepStrictEqual(
+          Wire.refusal(yield* Wire.logInFunction(id, { token: access_token })),
+          [401, "AuthError", "invalid credentials"]
+        )
+      }
+      assert.deepStrictEqual((yield* Wire.profile(access_token)).body, before.body)
+    }).pipe(Effect.provide(Wire.layer())))
+})
+
 describe("custom user data", () => {
   const app = Wire.makeApp({
     customUserData: { databaseName: "shop", collectionName: "people", userIdField: "userId" }
