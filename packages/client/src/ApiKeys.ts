@@ -7,13 +7,14 @@
  * `RequestError.Forbidden`, to a user who was logged in with an API key.
  */
 import * as Endpoint from "@effect-realm/protocol/Endpoint"
-import type * as RealmError from "@effect-realm/protocol/RealmError"
+import * as RealmError from "@effect-realm/protocol/RealmError"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import type * as HttpClient from "effect/http/HttpClient"
 import type * as Redacted from "effect/Redacted"
 import type { NotLoggedInError, ServerFailure, TokenStoreError } from "./ClientError.ts"
 import * as Operation from "./internal/operation.ts"
+import { isPathPart } from "./internal/pathPart.ts"
 import * as Sessions from "./internal/session.ts"
 import * as Transport from "./internal/transport.ts"
 import type { TokenStore } from "./TokenStore.ts"
@@ -107,6 +108,16 @@ const operation = (
     )
 }
 
+/** What is asked of one key. */
+const ofKey = <A>(
+  id: string,
+  send: (to: To & { readonly params: { readonly id: string } }) => Effect.Effect<A, ApiKeysError, HttpClient.HttpClient>
+) =>
+(to: To): Effect.Effect<A, ApiKeysError, HttpClient.HttpClient> =>
+  isPathPart("id", id)
+    ? send({ ...to, params: { id } })
+    : Effect.fail(RealmError.make("APIKeyNotFound", "API key not found"))
+
 const creating = operation("create", Endpoint.createApiKey)
 const fetching = operation("fetch", Endpoint.fetchApiKey)
 const fetchingAll = operation("fetchAll", Endpoint.fetchApiKeys)
@@ -178,7 +189,7 @@ export const fetch: {
   (user: User, id: string): Effect.Effect<ApiKey, FetchError, HttpClient.HttpClient | TokenStore>
 } = dual(
   2,
-  (user: User, id: string) => fetching(user, (to) => sendFetch({ ...to, params: { id } }))
+  (user: User, id: string) => fetching(user, ofKey(id, sendFetch))
 )
 
 /**
@@ -237,7 +248,7 @@ export const enable: {
   (user: User, id: string): Effect.Effect<void, EnableError, HttpClient.HttpClient | TokenStore>
 } = dual(
   2,
-  (user: User, id: string) => enabling(user, (to) => sendEnable({ ...to, params: { id } }))
+  (user: User, id: string) => enabling(user, ofKey(id, sendEnable))
 )
 
 /**
@@ -270,7 +281,7 @@ export const disable: {
   (user: User, id: string): Effect.Effect<void, DisableError, HttpClient.HttpClient | TokenStore>
 } = dual(
   2,
-  (user: User, id: string) => disabling(user, (to) => sendDisable({ ...to, params: { id } }))
+  (user: User, id: string) => disabling(user, ofKey(id, sendDisable))
 )
 
 /**
@@ -303,7 +314,7 @@ const delete_: {
   (user: User, id: string): Effect.Effect<void, DeleteError, HttpClient.HttpClient | TokenStore>
 } = dual(
   2,
-  (user: User, id: string) => deleting(user, (to) => sendDelete({ ...to, params: { id } }))
+  (user: User, id: string) => deleting(user, ofKey(id, sendDelete))
 )
 
 export { delete_ as delete }

@@ -3,9 +3,17 @@
  * secret in them is `Redacted` from the start.
  */
 import * as Ejson from "@effect-realm/protocol/Ejson"
+import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { checked } from "./internal/checked.ts"
+
+/** A secret that is there. What is wrong with one is said without it. */
+const Secret = /* @__PURE__ */ Schema.Redacted(Schema.String).check(
+  /* @__PURE__ */ Schema.makeFilter((secret) => Redacted.value(secret) !== "", {
+    expected: "a secret that is not empty"
+  })
+)
 
 /** Log in without saying who one is. */
 export class Anonymous
@@ -48,7 +56,7 @@ export class Function extends Schema.TaggedClass<Function>("@effect-realm/client
  * ```
  */
 export class ApiKey extends Schema.TaggedClass<ApiKey>("@effect-realm/client/Credentials/ApiKey")("ApiKey", {
-  key: Schema.Redacted(Schema.NonEmptyString)
+  key: Secret
 }) {}
 
 /**
@@ -61,7 +69,7 @@ export class ApiKey extends Schema.TaggedClass<ApiKey>("@effect-realm/client/Cre
  * ```
  */
 export class Jwt extends Schema.TaggedClass<Jwt>("@effect-realm/client/Credentials/Jwt")("Jwt", {
-  token: Schema.Redacted(Schema.NonEmptyString)
+  token: Secret
 }) {}
 
 /**
@@ -75,7 +83,7 @@ export class Jwt extends Schema.TaggedClass<Jwt>("@effect-realm/client/Credentia
  */
 export class GoogleIdToken
   extends Schema.TaggedClass<GoogleIdToken>("@effect-realm/client/Credentials/GoogleIdToken")("GoogleIdToken", {
-    idToken: Schema.Redacted(Schema.NonEmptyString)
+    idToken: Secret
   })
 {}
 
@@ -90,7 +98,7 @@ export class GoogleIdToken
  */
 export class GoogleAuthCode
   extends Schema.TaggedClass<GoogleAuthCode>("@effect-realm/client/Credentials/GoogleAuthCode")("GoogleAuthCode", {
-    authCode: Schema.Redacted(Schema.NonEmptyString)
+    authCode: Secret
   })
 {}
 
@@ -104,7 +112,7 @@ export class GoogleAuthCode
  * ```
  */
 export class Facebook extends Schema.TaggedClass<Facebook>("@effect-realm/client/Credentials/Facebook")("Facebook", {
-  accessToken: Schema.Redacted(Schema.NonEmptyString)
+  accessToken: Secret
 }) {}
 
 /**
@@ -117,7 +125,7 @@ export class Facebook extends Schema.TaggedClass<Facebook>("@effect-realm/client
  * ```
  */
 export class Apple extends Schema.TaggedClass<Apple>("@effect-realm/client/Credentials/Apple")("Apple", {
-  idToken: Schema.Redacted(Schema.NonEmptyString)
+  idToken: Secret
 }) {}
 
 /** Credentials that can be added to a user: an anonymous identity cannot. */
@@ -125,6 +133,9 @@ export type Linkable = EmailPassword | Function | ApiKey | Jwt | GoogleIdToken |
 
 /** Any credentials. */
 export type Credentials = Anonymous | Linkable
+
+const isDocument = (value: unknown): boolean =>
+  Predicate.isObject(value) && [Object.prototype, null].includes(Object.getPrototypeOf(value))
 
 const redacted = (secret: string | Redacted.Redacted): Redacted.Redacted =>
   typeof secret === "string" ? Redacted.make(secret) : secret
@@ -202,7 +213,7 @@ export const google = (
   options: { readonly idToken: string | Redacted.Redacted } | { readonly authCode: string | Redacted.Redacted }
 ): GoogleIdToken | GoogleAuthCode =>
   checked(() =>
-    "authCode" in options
+    Predicate.hasProperty(options, "authCode")
       ? new GoogleAuthCode({ authCode: redacted(options.authCode) })
       : new GoogleIdToken({ idToken: redacted(options.idToken) })
   )
@@ -249,9 +260,11 @@ export const apple = (idToken: string | Redacted.Redacted): Apple =>
 const function_ = (payload: { readonly [key: string]: unknown }): Function =>
   checked(() =>
     new Function({
-      // A document encodes to a JSON object, by the rules of Extended JSON; the schema refuses anything else.
+      // A document encodes to a JSON object. A number or a date does so too, by the rules of Extended JSON, and is none.
       payload: Redacted.make(
-        Ejson.encodeUnsafe(payload, { root: "payload" }) as { readonly [key: string]: Schema.Json }
+        (isDocument(payload) ? Ejson.encodeUnsafe(payload, { root: "payload" }) : undefined) as {
+          readonly [key: string]: Schema.Json
+        }
       )
     })
   )

@@ -7,13 +7,14 @@
  * before. Writes are sent once.
  */
 import * as Endpoint from "@effect-realm/protocol/Endpoint"
-import type * as RealmError from "@effect-realm/protocol/RealmError"
-import type * as Effect from "effect/Effect"
+import * as RealmError from "@effect-realm/protocol/RealmError"
+import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import type * as HttpClient from "effect/http/HttpClient"
 import type * as Redacted from "effect/Redacted"
 import type { ExchangeError } from "./ClientError.ts"
 import * as Operation from "./internal/operation.ts"
+import { isPathPart } from "./internal/pathPart.ts"
 import * as Sessions from "./internal/session.ts"
 import * as Transport from "./internal/transport.ts"
 import type { TokenStore } from "./TokenStore.ts"
@@ -37,6 +38,23 @@ const sendRegister = /* @__PURE__ */ Transport.make(Endpoint.registerPush)
 const sendDeregister = /* @__PURE__ */ Transport.make(Endpoint.deregisterPush)
 const registering = /* @__PURE__ */ Operation.make("Push.register")
 const deregistering = /* @__PURE__ */ Operation.make("Push.deregister")
+
+interface To {
+  readonly baseUrl: string
+  readonly params: { readonly appId: string; readonly service: string }
+  readonly bearer: Redacted.Redacted
+}
+
+/** Asks a push service in the user's name. */
+const atService = (
+  service: string,
+  user: User,
+  send: (to: To) => Effect.Effect<void, RegisterError, HttpClient.HttpClient>
+): Effect.Effect<void, RegisterError, HttpClient.HttpClient | TokenStore> =>
+  Sessions.authorized(user, ({ tokens }) =>
+    isPathPart("service", service)
+      ? send({ baseUrl: user.baseUrl, params: { appId: user.appId, service }, bearer: tokens.accessToken })
+      : Effect.fail(RealmError.make("ServiceNotFound", `service not found: '${service}'`)))
 
 /**
  * Registers this device for push messages of a service (`user.push(service).register`). Registering again replaces the token of
@@ -82,13 +100,7 @@ export const register: {
   3,
   (user: User, service: string, token: Redacted.Redacted) =>
     registering(
-      Sessions.authorized(user, (session) =>
-        sendRegister({
-          baseUrl: user.baseUrl,
-          params: { appId: user.appId, service },
-          bearer: session.tokens.accessToken,
-          payload: { registrationToken: token }
-        })),
+      atService(service, user, (to) => sendRegister({ ...to, payload: { registrationToken: token } })),
       { endpoint: Endpoint.registerPush, appId: user.appId, attributes: { "realm.service": service } }
     )
 )
@@ -128,12 +140,7 @@ export const deregister: {
   2,
   (user: User, service: string) =>
     deregistering(
-      Sessions.authorized(user, (session) =>
-        sendDeregister({
-          baseUrl: user.baseUrl,
-          params: { appId: user.appId, service },
-          bearer: session.tokens.accessToken
-        })),
+      atService(service, user, sendDeregister),
       { endpoint: Endpoint.deregisterPush, appId: user.appId, attributes: { "realm.service": service } }
     )
 )

@@ -199,6 +199,26 @@ describe("ApiKeys", () => {
   })
 })
 
+describe("An id that no path can hold", () => {
+  it.effect("is no key's, and nothing is sent", () => {
+    const server = Scripted.make(wellBehaved)
+    return asUser(server, (user, sent) =>
+      Effect.gen(function*() {
+        const before = sent().length
+        for (const id of ["", ".", "..", "\ud800"]) {
+          for (const operation of [ApiKeys.fetch, ApiKeys.enable, ApiKeys.disable, ApiKeys.delete]) {
+            const error = yield* Effect.flip(Effect.asVoid(operation(user, id)))
+            assert.isTrue(error._tag === "ApiKeyError" && error.reason._tag === "APIKeyNotFound", id)
+          }
+        }
+        // A program without types, which reads the id of a key by its name of old.
+        const missing = yield* Effect.exit(ApiKeys.delete(user, undefined as unknown as string))
+        assert.include(String(missing), "[\"id\"]")
+        assert.strictEqual(sent().length, before)
+      }))
+  })
+})
+
 describe("Credentials.apiKey", () => {
   it.effect("logs in and links with the body of the protocol", () => {
     const server = Scripted.make()

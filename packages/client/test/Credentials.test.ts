@@ -27,6 +27,10 @@ describe("Credentials", () => {
       ["payload", function_, "s3cret!"],
       ["payload", function_, ["s3cret!"]],
       ["payload", function_, null],
+      ["payload", function_, undefined],
+      ["payload", function_, 7],
+      ["payload", function_, new Date(0)],
+      ["payload", function_, new ObjectId()],
       ["key", apiKey, ""],
       ["key", apiKey, Redacted.make("")],
       ["key", apiKey, undefined],
@@ -36,6 +40,7 @@ describe("Credentials", () => {
       ["token", jwt, undefined],
       ["token", jwt, { s3cret: "s3cret!" }],
       ["idToken", google, {}],
+      ["idToken", google, "s3cret!"],
       ["idToken", google, { idToken: "" }],
       ["idToken", google, { idToken: ["s3cret!"] }],
       ["authCode", google, { authCode: "" }],
@@ -49,6 +54,13 @@ describe("Credentials", () => {
       const error = thrown(() => make(options as never))
       assert.include(error.message, `["${field}"]`)
       assert.notInclude(String(error), "s3cret!")
+    }
+  })
+
+  it("say of a secret that is not there what it has to be", () => {
+    const make = [Credentials.apiKey, Credentials.jwt, Credentials.facebook, Credentials.apple]
+    for (const secret of ["", Redacted.make("")]) {
+      for (const one of make) assert.match(thrown(() => one(secret)).message, /^Expected a secret that is not empty/)
     }
   })
 

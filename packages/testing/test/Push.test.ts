@@ -36,7 +36,7 @@ describe("Push between client and server", { timeout: 30_000 }, () => {
   it.effect("refusals are typed, and leave the user logged in", () =>
     Effect.gen(function*() {
       const user = yield* RealmTest.anonymousUser
-      for (const service of ["gcm_blah", "a/b?c"]) {
+      for (const service of ["gcm_blah", "a/b?c", "", "..", "\ud800"]) {
         const unknown = yield* Effect.flip(Push.register(user, service, token))
         assert.isTrue(unknown._tag === "ServiceError" && unknown.reason._tag === "ServiceNotFound")
         const none = yield* Effect.flip(Push.deregister(user, service))
