@@ -80,6 +80,14 @@ const table: ReadonlyArray<
     { a: [new Int32(1), new Int32(2)] },
     "\"a\" may have at most 1 elements"
   ]]],
+  [of({ pattern: "^(a+)+$" }), [{ a: "aa" }], [[
+    { a: `${"a".repeat(100)}!` },
+    "\"a\" does not match the pattern of the schema"
+  ]]],
+  [of({ pattern: "^(?!x)[\\w\\-]+$" }), [{ a: "a-b" }], [[
+    { a: "xy" },
+    "\"a\" does not match the pattern of the schema"
+  ]]],
   [of({ minLength: 2, maxLength: 3, pattern: "^[a-z]+$" }), [{ a: "ab" }, { a: new Int32(5) }], [
     [{ a: "a" }, "\"a\" has to have at least 2 characters"],
     [{ a: "abcd" }, "\"a\" has to have at most 3 characters"],

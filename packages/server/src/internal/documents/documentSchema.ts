@@ -8,6 +8,7 @@ import type * as Schema from "effect/Schema"
 import { toNumber } from "../engine/bsonNumber.ts"
 import { compare } from "../engine/bsonOrder.ts"
 import { exact, type Fields, isArray, isFields, isNumeric, typeNames, typeNumber } from "../engine/bsonValue.ts"
+import { compileRegex } from "../engine/regex.ts"
 import * as Expression from "./ruleExpression.ts"
 
 /** A keyword that cannot be enforced, with the path to it. */
@@ -83,12 +84,19 @@ const compiler = () => {
       tests.some((test) => test?.(found) === true) ? undefined : `${place(at)} has to be of type ${names.join(" or ")}`
   }
 
-  const pattern = (value: Schema.Json, path: Path): RegExp | undefined => {
+  const pattern = (value: Schema.Json, path: Path): ((text: string) => boolean) | undefined => {
+    const source = String(value)
     try {
-      return new RegExp(String(value), "u")
+      return compileRegex(source, "").test
     } catch {
-      refuse(path, "This is no regular expression")
-      return undefined
+      // Only an engine that tries again and again knows looking ahead and back: how long that takes is up to the schema's author.
+      try {
+        const regex = new RegExp(source, "u")
+        return (text) => regex.test(text)
+      } catch {
+        refuse(path, "This is no regular expression")
+        return undefined
+      }
     }
   }
 
@@ -115,7 +123,7 @@ const compiler = () => {
       for (const name of Object.keys(value)) {
         const checks = [
           ...(named.has(name) ? [named.get(name)!] : []),
-          ...patterned.flatMap(([regex, inner]) => regex?.test(name) === true ? [inner] : [])
+          ...patterned.flatMap(([matches, inner]) => matches?.(name) === true ? [inner] : [])
         ]
         if (checks.length === 0) {
           if (additionalProperties === false && !(at === "" && name === "_id")) {
@@ -227,9 +235,9 @@ const compiler = () => {
             : undefined
         }
       case "pattern": {
-        const regex = pattern(value, path)
+        const matches = pattern(value, path)
         return (found, _, at) =>
-          typeof found !== "string" || regex?.test(found) === true
+          typeof found !== "string" || matches?.(found) === true
             ? undefined
             : `${place(at)} does not match the pattern of the schema`
       }
