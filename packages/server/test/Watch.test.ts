@@ -300,6 +300,7 @@ describe("A watch", () => {
         [{ ...namespace, filter: { $and: 1 } }, "MongoDBError"],
         [{ ...namespace, filter: { $where: "true" } }, "MongoDBError"],
         [{ ...namespace, filter: { $expr: true } }, "MongoDBError"],
+        [{ ...namespace, filter: { $or: Array.from({ length: 1000 }, (_, n) => ({ n })) } }, "MongoDBError"],
         [{ ...namespace, filter: { a: { $regex: "(a+)+$" } } }, "MongoDBError"],
         [{ ...namespace, filter: { a: new BSONRegExp("(a+)+$") } }, "MongoDBError"],
         [{ ...namespace, ids: [new BSONRegExp("a")] }, "MongoDBError"],

@@ -14,7 +14,8 @@ import type * as Database from "../../Database.ts"
 import { DatabaseError } from "../../DatabaseError.ts"
 import type { Watched } from "../../Documents.ts"
 import type { Caller, Functions } from "../../Functions.ts"
-import { parseQuery, type Query } from "../engine/documentSearch.ts"
+import { parseQuery, type Query, widthOf } from "../engine/documentSearch.ts"
+import { badFilter } from "../engine/failure.ts"
 import { userDocument } from "../functions/callScope.ts"
 import { type Refusal, Unanswered } from "./documentAccess.ts"
 import * as RuleFunctions from "./ruleFunctions.ts"
@@ -93,9 +94,18 @@ const beats = Stream.as(Stream.drop(Stream.tick(StreamEvent.beat), 1), beat)
 /** All of a user that rules can ask for. */
 const fingerprint = ({ user }: Caller): string => JSON.stringify(Ejson.encodeUnsafe(userDocument(user)))
 
+// it is asked about every event, for as long as the watch lasts
+const maxConditions = 1000
+
 const parse = (filter: Document): Effect.Effect<Query, DatabaseError> =>
   Effect.try({
-    try: () => parseQuery(filter),
+    try: () => {
+      const query = parseQuery(filter)
+      if (widthOf(query.filter) > maxConditions) {
+        throw badFilter(`a watch has at most ${maxConditions} conditions; documents are asked for by "ids"`)
+      }
+      return query
+    },
     catch: (error) => {
       if (error instanceof DatabaseError) return error
       throw error

@@ -107,7 +107,7 @@ const candidates = (collection: SqliteCollection, plan: Choice | undefined): Ite
 }
 
 /** How many conditions a filter has; what it compares with in a list counts as one. */
-const widthOf = (value: unknown): number =>
+export const widthOf = (value: unknown): number =>
   isArray(value)
     ? value.reduce<number>((width, item) => width + widthOf(item), 0)
     : isFields(value)
