@@ -39,7 +39,8 @@ describe.skipIf(!Postgres.isInstalled)("PgSessionStorage", () => {
   const newDatabase = Layer.unwrap(Effect.gen(function*() {
     const database = `test${databases++}`
     yield* Effect.provide(SqlClient.use((sql) => sql`CREATE DATABASE ${sql(database)}`), client)
-    return PgClient.layer({ ...instance.config, database })
+    // By the clock of a test, which may go on by minutes while a connection is made.
+    return PgClient.layer({ ...instance.config, database, connectTimeout: "1 hour" })
   }))
   const layerPg = Layer.provide(PgSessionStorage.layer, client)
   const layerPolling = Layer.provide(SqlSessionStorage.layer, client)

@@ -13,6 +13,8 @@ export interface Server {
   delay: number
   /** Resolves when the next exchange has begun, of a user or of anybody. */
   readonly nextExchange: (userId?: string) => Promise<void>
+  /** Lets the next exchange wait for as long as it takes. */
+  readonly holdNextExchange: () => { readonly begun: Promise<void>; readonly letGo: () => void }
   /** The refresh token of a user's last log-in. */
   readonly refreshTokenOf: (userId: string) => string | undefined
   readonly close: () => void
@@ -35,6 +37,7 @@ export const make = async (): Promise<Server> => {
   let logIns = 0
   let tokens = 0
   let waiting: Array<{ readonly userId: string | undefined; readonly begun: () => void }> = []
+  let gate: Promise<void> | undefined
   const refreshTokens = new Map<string, string>()
   /** Refresh tokens of sessions that have ended. */
   const ended = new Set<string>()
@@ -78,7 +81,10 @@ export const make = async (): Promise<Server> => {
       return [204]
     }
     if (path.endsWith("/auth/session")) {
+      const held = gate
+      gate = undefined
       exchangeBegins(subjectOf(request))
+      await held
       await new Promise((resolve) => setTimeout(resolve, server.delay))
       return ended.has(bearer)
         ? [401, { error: "invalid session", error_code: "InvalidSession" }]
@@ -104,6 +110,8 @@ export const make = async (): Promise<Server> => {
       response.end(body === undefined ? undefined : JSON.stringify(body))
     })
   })
+  // A busy machine sends a request over a connection that is being closed, because nobody has used it for long.
+  http.keepAliveTimeout = 0
   await new Promise<void>((resolve) => http.listen(0, "127.0.0.1", resolve))
   const { port } = http.address() as AddressInfo
   const server: Server = {
@@ -115,6 +123,11 @@ export const make = async (): Promise<Server> => {
     },
     exchanges: () => exchanges,
     nextExchange: (userId) => new Promise((begun) => waiting.push({ userId, begun })),
+    holdNextExchange: () => {
+      const { promise, resolve: letGo } = Promise.withResolvers<void>()
+      gate = promise
+      return { begun: server.nextExchange(), letGo }
+    },
     refreshTokenOf: (userId) => refreshTokens.get(userId),
     close: () => {
       http.close()

@@ -48,12 +48,12 @@ export const suite = (name: string, place: () => Promise<Place.Place>): void => 
       for (let round = 0; round < 5; round++) {
         const userId = await logIn()
         server.expire()
-        server.delay = 50
-        const begun = server.nextExchange()
+        const exchange = server.holdNextExchange()
         const calls = workers.slice(0, 4).map((worker) => worker.ask({ _tag: "Call", userId, times: 5 }))
-        await begun
+        await exchange.begun
         assert.strictEqual(await workers[7]!.ask({ _tag: "LogOut", userId }), "ok")
         for (const worker of workers) assert.strictEqual(await worker.ask({ _tag: "Look", userId }), "out")
+        exchange.letGo()
         const answers = (await Promise.all(calls)).flat()
         assert.notInclude(answers, "ok")
         for (const worker of workers) {
@@ -61,7 +61,6 @@ export const suite = (name: string, place: () => Promise<Place.Place>): void => 
           assert.deepStrictEqual(await worker.ask({ _tag: "Call", userId, times: 1 }), ["LoggedOut"])
         }
       }
-      server.delay = 5
     })
 
     it("go on when 100 holders of a lease are killed at any moment, and keep the refresh token that won", async () => {
