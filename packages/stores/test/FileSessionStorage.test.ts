@@ -1,4 +1,4 @@
-import { TokenStore } from "@effect-realm/client"
+import { SessionStorage, TokenStore } from "@effect-realm/client"
 import * as EncryptedSessionStorage from "@effect-realm/client/EncryptedSessionStorage"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -7,8 +7,10 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Redacted from "effect/Redacted"
+import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
-import * as Fs from "node:fs"
+import fs, * as Fs from "node:fs"
+import { syncBuiltinESMExports } from "node:module"
 import { join } from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import * as SessionStorageContract from "../../client/test/SessionStorage.contract.ts"
@@ -322,6 +324,36 @@ describe("A log", () => {
         const third = yield* open(directory)
         yield* third.run(changes.logOut(ann))
         assert.strictEqual((yield* Queue.take(told))._tag, "LoggedOut")
+      })
+  )
+
+  law(
+    "is looked at again and again where the operating system watches no more directories",
+    (directory) =>
+      Effect.gen(function*() {
+        const { watch } = fs
+        yield* Effect.acquireRelease(
+          Effect.sync(() => {
+            fs.watch = () => {
+              throw Object.assign(new Error("ENOSPC: System limit for number of file watchers reached"), {
+                code: "ENOSPC"
+              })
+            }
+            syncBuiltinESMExports()
+          }),
+          () =>
+            Effect.sync(() => {
+              fs.watch = watch
+              syncBuiltinESMExports()
+            })
+        )
+        const storage = yield* Effect.provide(SessionStorage.SessionStorage, layerFiles(directory))
+        assert.throws(() => Fs.watch(directory), /ENOSPC/)
+        assert.strictEqual(yield* Stream.runCount(Stream.take(storage.news(appId), 5)), 5)
+        const [first, second] = [yield* open(directory), yield* open(directory)]
+        const told = yield* listen(second)
+        yield* first.run(changes.logIn(ann))
+        assert.strictEqual((yield* Queue.take(told))._tag, "LoggedIn")
       })
   )
 })
