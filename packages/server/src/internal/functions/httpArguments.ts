@@ -125,7 +125,7 @@ export const read = (argument: unknown): HttpArguments => {
   const headers: Record<string, string> = {}
   for (const [key, value] of pairs(argument, "headers")) {
     const known = Object.keys(headers).find((other) => other.toLowerCase() === key.toLowerCase()) ?? key
-    headers[known] = known in headers ? `${headers[known]}, ${value}` : value
+    headers[known] = Object.hasOwn(headers, known) ? `${headers[known]}, ${value}` : value
   }
   return {
     url,
