@@ -1,12 +1,20 @@
-/** The steps of the tour that are about programs which nobody sits in front of: their keys, and how long they are logged in. */
-import { ApiKeys, App, Credentials, TokenStore, User } from "@effect-realm/client"
+/** The steps of the tour that are about programs which nobody sits in front of: their keys, how long they are logged in, and how they ask. */
+import { ApiKeys, App, Credentials, Metrics, Policy, TokenStore, User } from "@effect-realm/client"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Metric from "effect/Metric"
+import * as RateLimiter from "effect/persistence/RateLimiter"
 import * as Step from "./Step.ts"
 
 /** The user of a whole program. */
 class Reporter extends Context.Service<Reporter, User.User>()("@effect-realm/examples/Reporter") {}
+
+/** One request an hour. */
+const sparing = Policy.layerRateLimit({ limit: 1, window: "1 hour", onExceeded: "fail" }).pipe(
+  Layer.provide(RateLimiter.layer),
+  Layer.provide(RateLimiter.layerStoreMemory)
+)
 
 const refusal = (error: App.LogInError): string =>
   error._tag === "AuthError" ? `${error._tag}, reason ${error.reason._tag}: ${error.reason.message}` : error.message
@@ -70,5 +78,29 @@ export const steps = Effect.fnUntraced(function*(app: App.App, user: User.User) 
       Effect.tap((error) => Step.check(error._tag === "AuthError", `the error is ${error._tag}: ${error.message}`))
     ),
     shows: refusal
+  })
+
+  yield* Step.run({
+    title: "Limit how much a program asks: what is too much fails here, and is not sent",
+    asked: `App.location(app), under Policy.layerRateLimit({ limit: 1, window: "1 hour", onExceeded: "fail" })`,
+    does: App.location(app).pipe(
+      Effect.andThen(Effect.flip(App.location(app))),
+      Effect.tap((error) =>
+        Step.check(error._tag === "TransportError", `the error is ${error._tag}: ${error.message}`)
+      ),
+      Effect.provide(sparing)
+    ),
+    shows: ({ message }) => message
+  })
+
+  yield* Step.run({
+    title: "See how often a token was exchanged, in the metrics that are always counted",
+    asked: "Metric.value(Metrics.exchanges)",
+    does: Effect.gen(function*() {
+      const { count } = yield* Metric.value(Metrics.exchanges)
+      yield* Step.check(count > 0, "no exchange was counted")
+      return count
+    }),
+    shows: (count) => `${count} exchanges`
   })
 })

@@ -83,6 +83,8 @@ const titles = [
   "Have the user of a whole program as a layer",
   "Look at the keys, and switch one off and on again",
   "Delete the key: the program is refused at its next request",
+  "Limit how much a program asks: what is too much fails here, and is not sent",
+  "See how often a token was exchanged, in the metrics that are always counted",
   "Register this device for push messages, and take that back",
   "Log in with a token of the shop's own sign-on, which says who it is for",
   "In a shop that writes mails: register, confirm by the link, and set a new password by another",
