@@ -124,6 +124,11 @@ describe("A watch", () => {
         [{ ids: [1, "two"] }, ["insert 1", "insert \"two\"", "update 1", "delete 1"]],
         [{ ids: [new Int32(1)] }, ["insert 1", "update 1", "delete 1"]],
         [{ ids: [] }, []],
+        [{ ids: [1, ...Array.from({ length: 2000 }, (_, n) => ({ shop: "a", n }))] }, [
+          "insert 1",
+          "update 1",
+          "delete 1"
+        ]],
         [{ filter: {} }, ["insert 1", "insert \"two\"", "insert 3", "update 1", "update 3", "delete 1"]],
         [{ filter: { operationType: { $in: ["delete"] } } }, ["delete 1"]],
         [{ filter: { "fullDocument.n": { $gte: 2 } } }, ["insert \"two\"", "insert 3", "update 1", "update 3"]],

@@ -106,12 +106,15 @@ const candidates = (collection: SqliteCollection, plan: Choice | undefined): Ite
   return plan.tells ? [...found].toSorted((left, right) => left.record - right.record) : found
 }
 
-/** How many conditions a filter has; what it compares with in a list counts as one. */
+// looked up by key, however long it is
+const isList = (operator: string): boolean => operator === "$in" || operator === "$nin"
+
+/** How many conditions a filter has. */
 export const widthOf = (value: unknown): number =>
   isArray(value)
     ? value.reduce<number>((width, item) => width + widthOf(item), 0)
     : isFields(value)
-    ? Object.keys(value).reduce((width, name) => width + 1 + widthOf(value[name]), 0)
+    ? Object.keys(value).reduce((width, name) => width + 1 + (isList(name) ? 0 : widthOf(value[name])), 0)
     : 0
 
 // a filter that somebody wrote has fewer conditions
