@@ -12,6 +12,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { TokenStoreError } from "./ClientError.ts"
+import * as Identifier from "./internal/identifier.ts"
 import * as Seal from "./internal/seal.ts"
 import { type Row, SessionStorage } from "./SessionStorage.ts"
 import type { SessionKey } from "./TokenStore.ts"
@@ -35,7 +36,7 @@ export interface Options extends Seal.Keys {
 // -----------------------------------------------------------------------------
 
 const recordOf = ({ appId, userId }: SessionKey): Seal.Purpose => ({
-  name: `session/${encodeURIComponent(appId)}/${encodeURIComponent(userId)}`,
+  name: `session/${Identifier.written(appId)}/${Identifier.written(userId)}`,
   key: ["app", appId],
   text: ["record", appId, userId]
 })

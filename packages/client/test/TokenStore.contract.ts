@@ -156,6 +156,22 @@ export const contract = <E>(name: string, layer: Layer.Layer<TokenStore, E>, opt
   describe(`TokenStore: ${name}`, () => {
     describe("get and commit", () => {
       law(
+        "take any text for an id, and cost nobody else anything",
+        Effect.gen(function*() {
+          const { get, users } = yield* store
+          const ids = ["__proto__", "a}b{c", "..", "a\u0000b", "%7D", "half \ud83d"]
+          for (const id of ids) {
+            yield* changes.logIn({ appId: id, userId: id })
+            yield* changes.logIn({ appId: "shop", userId: id })
+            yield* Effect.exit(get({ appId: id, userId: id }))
+          }
+          yield* changes.logIn({ appId: "shop", userId: "ann" })
+          const found = yield* users("shop")
+          assert.deepStrictEqual(found.filter((id) => id.isWellFormed()), [...ids.slice(0, -1), "ann"])
+        })
+      )
+
+      law(
         "answers what was committed, whole",
         Effect.gen(function*() {
           const { get } = yield* store

@@ -189,7 +189,7 @@ describe("A bundle for the browser", () => {
     }), 60_000)
 
   it.effect(
-    "keeps its size, compressed: 12.4 kB of the client, 23.7 kB with the protocol, 98.8 kB with all that it needs",
+    "keeps its size, compressed: 12.4 kB of the client, 23.8 kB with the protocol, 98.8 kB with all that it needs",
     () =>
       Effect.gen(function*() {
         // Above what it is by a little; `npm run bench` prints what it is, beside what it should be.
@@ -197,7 +197,7 @@ describe("A bundle for the browser", () => {
         assert.isAtMost(kilobytes(all.text), 98.8)
         const external = ["effect", "effect/*", "bson"]
         const own = yield* bundle(small, { minify: true, format: "esm", external })
-        assert.isAtMost(kilobytes(own.text), 23.7)
+        assert.isAtMost(kilobytes(own.text), 23.8)
         const client = yield* bundle(small, {
           minify: true,
           format: "esm",

@@ -10,13 +10,14 @@ import type { TokenStoreError } from "../ClientError.ts"
 import { type Session, Uncounted } from "../Session.ts"
 import type { Row } from "../SessionStorage.ts"
 import type { SessionKey } from "../TokenStore.ts"
+import * as Identifier from "./identifier.ts"
 import { unreadable } from "./unreadable.ts"
 
 /** The version of what is written here. A record of a later one is left alone. */
 const version = 1
 
 export const nameOf = ({ appId, userId }: SessionKey): string =>
-  `session/${encodeURIComponent(appId)}/${encodeURIComponent(userId)}`
+  `session/${Identifier.written(appId)}/${Identifier.written(userId)}`
 
 type Written = Omit<Session, "generation" | "activation">
 

@@ -17,6 +17,7 @@ import type { AppState, Commit, Outcome, Primitives, SessionKey } from "../Token
 import type { Snapshot, UserEvent } from "../UserEvent.ts"
 import * as Changes from "./changes.ts"
 import * as Departures from "./departures.ts"
+import * as Identifier from "./identifier.ts"
 import * as Locks from "./locks.ts"
 import { unreadable } from "./unreadable.ts"
 
@@ -72,7 +73,7 @@ const emptyApp: AppRecord = { sequence: 0, pages: 0, choices: { recent: [] } }
 const beyondTheRemoved = 2 ** 32
 
 const sessionKey = ({ appId, userId }: SessionKey): string =>
-  `${encodeURIComponent(appId)}/${encodeURIComponent(userId)}`
+  `${Identifier.written(appId)}/${Identifier.written(userId)}`
 
 const isDamaged = (error: TokenStoreError): boolean => error.reason._tag === "Damaged"
 
@@ -102,7 +103,7 @@ const make = (tables: Tables): Primitives => {
   const replaceable = (key: SessionKey): Effect.Effect<Option.Option<StoredSession>, TokenStoreError> =>
     Effect.catchIf(stored(key), isDamaged, () => Effect.succeedNone)
 
-  const pageKey = (appId: string, page: number): string => `${encodeURIComponent(appId)}/${page}`
+  const pageKey = (appId: string, page: number): string => `${Identifier.written(appId)}/${page}`
 
   const page = (appId: string, index: number): Effect.Effect<Page, TokenStoreError> =>
     Effect.map(tables.pages.get(pageKey(appId, index)), Option.getOrElse((): Page => []))
@@ -148,7 +149,7 @@ const make = (tables: Tables): Primitives => {
   /** The record of an app, without what was announced in it and then not committed. */
   const appRecord = Effect.fnUntraced(function*(appId: string): Effect.fn.Return<AppRecord, TokenStoreError> {
     const found = yield* Effect.catchIf(
-      tables.apps.get(encodeURIComponent(appId)),
+      tables.apps.get(Identifier.written(appId)),
       isDamaged,
       () => Effect.asSome(rebuilt(appId))
     )
@@ -162,7 +163,7 @@ const make = (tables: Tables): Primitives => {
   })
 
   const setApp = (appId: string, record: AppRecord): Effect.Effect<void, TokenStoreError> =>
-    tables.apps.set(encodeURIComponent(appId), record)
+    tables.apps.set(Identifier.written(appId), record)
 
   const publish = (key: SessionKey, event: UserEvent): Effect.Effect<void> =>
     Effect.sync(() => {
