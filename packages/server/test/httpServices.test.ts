@@ -35,6 +35,10 @@ const app = Wire.makeApp({
         }
       ]
     },
+    {
+      name: "narrow",
+      rules: [{ name: "one host", actions: ["get"], when: { "%%args.host": "api.example" } }]
+    },
     { name: "closed" }
   ],
   functions: ["http", "closed"].map((name) => ({
@@ -94,6 +98,19 @@ describe("An HTTP service", { timeout: 60_000 }, () => {
           "NoMatchingRuleFound",
           `no rule of the service '${service}' allows '${name}'`
         ])
+      }
+    }).pipe(Effect.provide(server)))
+
+  it.effect("sends nothing to an address that its rule could not see", () =>
+    Effect.gen(function*() {
+      const { access_token: token } = yield* logIn("bob")
+      const allowed = { host: "api.example", path: "/a", headers: { "X-A": ["1"] } }
+      assert.strictEqual((yield* ask(token, "get", allowed, "narrow")).status, 200)
+      for (const more of [{ url: "https://down.example" }, { authUrl: "https://down.example" }]) {
+        assert.deepStrictEqual(
+          Wire.refusal(yield* ask(token, "get", { ...allowed, ...more }, "narrow")).slice(0, 2),
+          [400, "InvalidParameter"]
+        )
       }
     }).pipe(Effect.provide(server)))
 

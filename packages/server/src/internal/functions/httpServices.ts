@@ -6,6 +6,7 @@ import * as RealmError from "@effect-realm/protocol/RealmError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Predicate from "effect/Predicate"
 import type { AppDefinition, HttpAction, HttpService } from "../../AppDefinition.ts"
 import type { Caller, Functions } from "../../Functions.ts"
 import * as Expression from "../documents/ruleExpression.ts"
@@ -27,6 +28,20 @@ export class HttpServices extends Context.Service<HttpServices, {
 }>()("@effect-realm/server/internal/httpServices/HttpServices") {}
 
 const actions: ReadonlySet<string> = new Set<HttpAction>(["get", "post", "put", "patch", "delete", "head"])
+
+const parts = ["scheme", "host", "path", "query", "fragment"]
+
+/**
+ * What of a client's request a rule could look at in vain: `url` wins over the parts of an address, so a rule that holds for
+ * the host would let a request to another pass, and `authUrl` is a second address.
+ */
+const hidden = (argument: unknown): string | undefined => {
+  if (!Predicate.isReadonlyObject(argument)) return undefined
+  const request: { readonly [name: string]: unknown } = argument
+  const has = (name: string) => request[name] !== undefined && request[name] !== null
+  if (has("authUrl")) return "\"authUrl\" is for functions alone"
+  return has("url") && parts.some(has) ? `give either "url" or its parts: ${parts.join(", ")}` : undefined
+}
 
 const refused = ({ code, message }: FunctionServices.FunctionServiceError): Refusal => {
   switch (code) {
@@ -53,6 +68,8 @@ const serve = (
       return yield* RealmError.make("ServiceCommandNotFound", `the service has no command '${name}'`)
     }
     if (args.length !== 1) return yield* RealmError.make("InvalidParameter", `"${name}" takes one argument, a document`)
+    const problem = hidden(args[0])
+    if (problem !== undefined) return yield* RealmError.make("InvalidParameter", problem)
     const scope = {
       ...surroundings,
       user: userDocument(caller.user),
