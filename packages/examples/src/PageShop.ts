@@ -13,9 +13,14 @@ import * as Accounts from "./accounts.ts"
 /** The shop's page that a log-in comes back to. */
 export const page = "https://shop.example/signed-in"
 
+const client = "the-shop"
+
 const definition = AppDefinition.make({
   appId: "window-abcde",
-  authProviders: { google: { clientId: "the-shop", clientSecret: "accountsSecret", redirectUris: [page] } },
+  authProviders: {
+    anonymous: {},
+    google: { clientId: client, clientSecret: "accountsSecret", redirectUris: [page] }
+  },
   secrets: { accountsSecret: Redacted.make("what the shop and the provider know") }
 })
 
@@ -39,10 +44,13 @@ const next = async (url: string, cookie: string): Promise<{ readonly location: s
   return { location: response.headers.get("location") ?? "", cookie: set.join("; ") }
 }
 
+/** What a phone's app gets from the provider's own library when Grace agrees. */
+export const code: string = Accounts.code(client)
+
+/** Agrees at the provider's page, and answers the address that the shop sends the browser back to. */
+export const agree = (providerPage: string, cookie: string): Effect.Effect<string> =>
+  Effect.promise(async () => (await next(Accounts.agree(new URL(providerPage)), cookie)).location)
+
 /** Goes where the shop sends a browser, agrees at the provider's page, and answers the address it comes back to. */
 export const visit = (url: string): Effect.Effect<string> =>
-  Effect.promise(async () => {
-    const provider = await next(url, "")
-    const back = await next(Accounts.agree(new URL(provider.location)), provider.cookie)
-    return back.location
-  })
+  Effect.flatMap(Effect.promise(() => next(url, "")), ({ cookie, location }) => agree(location, cookie))

@@ -1,8 +1,11 @@
 /** The steps of the tour that are about pages in a browser: who was logged in there before, and who comes by another site. */
-import { App, OAuth, TokenStore, User } from "@effect-realm/client"
+import { App, Credentials, OAuth, TokenStore, User } from "@effect-realm/client"
 import * as Effect from "effect/Effect"
+import * as Cookies from "effect/http/Cookies"
+import * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
+import * as Ref from "effect/Ref"
 import * as PageShop from "./PageShop.ts"
 import * as Step from "./Step.ts"
 
@@ -54,5 +57,39 @@ export const steps = Effect.fnUntraced(function*(app: App.App, user: User.User) 
       return data
     }).pipe(Effect.provide([PageShop.layer, elsewhere])),
     shows: (data) => JSON.stringify(data)
+  })
+
+  yield* Step.run({
+    title: "Keep what a user without an account has, by linking the one elsewhere; then forget him in this browser",
+    asked: "const { url, pending } = OAuth.startLink(user, page)\n" +
+      "const returned = OAuth.parse(location.href, pending)\nOAuth.link(user, returned)\nApp.removeUser(app, user)",
+    does: Effect.gen(function*() {
+      const app = yield* PageShop.app
+      const visitor = yield* App.logIn(app, Credentials.anonymous())
+      // A browser keeps cookies; Node.js does not.
+      const cookies = yield* Ref.make<ReadonlyArray<Cookies.Cookie>>([])
+      const { pending, url } = yield* OAuth.startLink(visitor, page).pipe(
+        Effect.updateService(HttpClient.HttpClient, HttpClient.withCookiesRef(cookies))
+      )
+      const cookie = Cookies.toCookieHeader(Cookies.fromIterable(yield* Ref.get(cookies)))
+      yield* OAuth.link(visitor, yield* OAuth.parse(yield* PageShop.agree(url, cookie), pending))
+      const { identities } = yield* User.profile(visitor)
+      yield* App.removeUser(app, visitor)
+      const known = yield* App.allUsers(app)
+      yield* Step.check(known.length === 0, `the users known here are ${JSON.stringify(known)}`)
+      return identities.map(({ providerType }) => providerType)
+    }).pipe(Effect.provide([PageShop.layer, elsewhere])),
+    shows: (providers) => `The user could log in by ${providers.join(" and ")}; nobody is known here now`
+  })
+
+  yield* Step.run({
+    title: "Log in with a code that the provider's own library has handed out",
+    asked: "App.logIn(app, Credentials.google({ authCode }))",
+    does: Effect.gen(function*() {
+      const app = yield* PageShop.app
+      const grace = yield* App.logIn(app, Credentials.google({ authCode: Redacted.make(PageShop.code) }))
+      return yield* User.profile(grace)
+    }).pipe(Effect.provide([PageShop.layer, elsewhere])),
+    shows: ({ data }) => JSON.stringify(data)
   })
 })

@@ -21,12 +21,14 @@ const Code = Schema.fromJsonString(Schema.Struct({ client: Schema.String, nonce:
 
 const decodeCode = Schema.decodeUnknownSync(Code)
 
+/** What an app gets for its user: it stands for Grace's account. */
+export const code = (client: string, nonce = ""): string => Base64Url.encode(JSON.stringify({ client, nonce }))
+
 /** What happens at the provider's page: Grace agrees, and the browser goes back with a code. */
 export const agree = (page: URL): string => {
   const asked = page.searchParams
   const back = new URL(asked.get("redirect_uri") ?? "")
-  const code = JSON.stringify({ client: asked.get("client_id"), nonce: asked.get("nonce") })
-  back.searchParams.set("code", Base64Url.encode(code))
+  back.searchParams.set("code", code(asked.get("client_id") ?? "", asked.get("nonce") ?? ""))
   back.searchParams.set("state", asked.get("state") ?? "")
   return back.href
 }

@@ -90,6 +90,8 @@ const titles = [
   "In a shop that writes mails: register, confirm by the link, and set a new password by another",
   "Take over who is logged in from a page that ran on realm-web",
   "In a shop for people with an account elsewhere: out to the provider's page, and back",
+  "Keep what a user without an account has, by linking the one elsewhere; then forget him in this browser",
+  "Log in with a code that the provider's own library has handed out",
   "Log in a second user by the app's own function",
   "Switch back to the first user",
   "Log in with a wrong password: nothing changes",
