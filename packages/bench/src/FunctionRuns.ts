@@ -35,7 +35,7 @@ export const rows = Effect.fnUntraced(function*(
 ): Effect.fn.Return<ReadonlyArray<Row.Row>, never, Scope.Scope> {
   const one = yield* start([sum], {})
   const many = yield* start([sum, ...others], {})
-  const killed = yield* start([sum, endless], { timeLimit: "500 millis" })
+  const killed = yield* start([sum, endless], { timeLimit: "2 seconds" })
   yield* Effect.exit(killed.call({ name: "endless", args: [], caller }))
 
   const measurement = (name: string, functions: typeof one, aim?: Row.Aim) => ({

@@ -69,26 +69,30 @@ const keyOf = (value: unknown): string => keyText(encodeKey([value]))
 // so few are compared one by one faster than a key is made
 const few = 16
 
-/** Whether a value is one of some, asked about so many. */
-const among = (values: ReadonlyArray<unknown>, questions: number): (value: unknown) => boolean => {
-  if (Math.min(values.length, questions) <= few) return (value) => values.some((other) => compare(other, value) === 0)
+/** Whether a value is one of some. What it takes to answer is made once, for all documents that are asked about. */
+const memberOf = (values: ReadonlyArray<unknown>): (value: unknown) => boolean => {
+  if (values.length <= few) return (value) => values.some((other) => compare(other, value) === 0)
   const keys = new Set(values.map(keyOf))
   return (value) => keys.has(keyOf(value))
 }
 
 const addToSet = (operand: unknown): FieldUpdate => {
   const each = arrayOf("$addToSet", eachOf("$addToSet", operand, ["$each"])["$each"])
-  const keys = new Set<string>()
-  const added = each.filter((element) => {
+  const added = new Map<string, unknown>()
+  for (const element of each) {
     const key = keyOf(element)
-    if (keys.has(key)) return false
-    keys.add(key)
-    return true
-  })
+    if (!added.has(key)) added.set(key, element)
+  }
+  const lackingIn = (array: ReadonlyArray<unknown>): Array<unknown> => {
+    if (Math.min(array.length, added.size) <= few) {
+      return [...added.values()].filter((element) => !array.some((other) => compare(other, element) === 0))
+    }
+    const present = new Set(array.map(keyOf))
+    return [...added].filter(([key]) => !present.has(key)).map(([, element]) => element)
+  }
   return creating((current) => {
     const array = arrayOf("$addToSet", current)
-    const isPresent = among(array, added.length)
-    const lacking = added.filter((element) => !isPresent(element))
+    const lacking = lackingIn(array)
     return current !== missing && lacking.length === 0 ? keep : [...array, ...lacking]
   })
 }
@@ -115,27 +119,20 @@ const push = (operand: unknown): FieldUpdate => {
   })
 }
 
-/** @param matching of the elements that are there, which of them go */
-const without = (
-  operator: string,
-  matching: (elements: ReadonlyArray<unknown>) => (element: unknown) => boolean
-): FieldUpdate =>
+/** @param goes which elements go */
+const without = (operator: string, goes: (element: unknown) => boolean): FieldUpdate =>
   existing((current) => {
     const elements = arrayOf(operator, current)
-    const goes = matching(elements)
     const next = elements.filter((element) => !goes(element))
     return next.length === elements.length ? keep : next
   })
 
 const pullAll = (operand: unknown): FieldUpdate => {
   if (!isArray(operand)) throw badUpdate("$pullAll needs an array", "$pullAll")
-  return without("$pullAll", (elements) => among(operand, elements.length))
+  return without("$pullAll", memberOf(operand))
 }
 
-const pull = (operand: unknown): FieldUpdate => {
-  const matches = compilePull(operand)
-  return without("$pull", () => matches)
-}
+const pull = (operand: unknown): FieldUpdate => without("$pull", compilePull(operand))
 
 const pop = (operand: unknown): FieldUpdate => {
   const end = wholeNumber(operand)
