@@ -214,8 +214,9 @@ const reachesField = (
   const rule = ruleOf(name, fields, others)
   const own = { ...images, this: value, prev: value }
   if (granted(rule?.read, own) || granted(rule?.write, own)) return true
-  return rule?.fields !== undefined && rest.length > 0 &&
-    reachesField(isDocument(value) ? value : {}, rest, rule.fields, undefined, images)
+  const inner = value === undefined ? {} : value
+  return rule?.fields !== undefined && rest.length > 0 && isDocument(inner) &&
+    reachesField(inner, rest, rule.fields, undefined, images)
 }
 
 /** Whether an update may name a path of a document that the user sees. */
@@ -225,7 +226,7 @@ export const reaches = (rules: Rules, user: Document, document: Document, path: 
   if (role === undefined) return false
   const keys = path.split(".")
   const hidden = filtersOf(rules, user).flatMap(({ projection }) => Object.keys(projection))
-  if (hidden.some((hides) => path === hides || path.startsWith(`${hides}.`))) return false
+  if (hidden.some((hides) => `${path}.`.startsWith(`${hides}.`) || hides.startsWith(`${path}.`))) return false
   return role.read !== undefined || granted(role.write, images) ||
     reachesField(document, keys, role.fields ?? {}, role.additionalFields, images)
 }
