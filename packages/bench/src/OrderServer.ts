@@ -7,6 +7,7 @@ import { fork } from "node:child_process"
 import { once } from "node:events"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+import * as ServerProcess from "./ServerProcess.ts"
 import type { Sizes } from "./Sizes.ts"
 import * as TemporaryFolder from "./TemporaryFolder.ts"
 
@@ -16,16 +17,7 @@ const program = fileURLToPath(new URL("programs/orders.ts", import.meta.url))
 export const start = Effect.fnUntraced(function*(sizes: Sizes): Effect.fn.Return<string, never, Scope.Scope> {
   const folder = yield* TemporaryFolder.make
   const args = [join(folder, "orders.db"), String(sizes.documents.few), String(sizes.documents.many)]
-  const child = yield* Effect.acquireRelease(
-    Effect.sync(() => fork(program, args, { execArgv: [] })),
-    (child) =>
-      Effect.promise(async () => {
-        if (child.exitCode !== null) return
-        const exit = once(child, "exit")
-        child.kill()
-        await exit
-      })
-  )
+  const child = yield* ServerProcess.make(() => fork(program, args, { execArgv: [] }))
   return yield* Effect.promise(async () => {
     // The program sends one message, or ends.
     const [origin] = await Promise.race([once(child, "message"), once(child, "exit")])

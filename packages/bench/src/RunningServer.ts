@@ -4,10 +4,10 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { spawn } from "node:child_process"
-import { once } from "node:events"
 import { join } from "node:path"
 import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
+import * as ServerProcess from "./ServerProcess.ts"
 import * as TemporaryFolder from "./TemporaryFolder.ts"
 
 const bin = fileURLToPath(new URL("dist/bin.js", import.meta.resolve("@effect-realm/server/package.json")))
@@ -17,15 +17,8 @@ const shop = fileURLToPath(new URL("../../examples/apps/shop", import.meta.url))
 export const start: Effect.Effect<string, never, Scope.Scope> = Effect.gen(function*() {
   const folder = yield* TemporaryFolder.make
   const args = ["serve", shop, "--host", "127.0.0.1", "--port", "0", "--database", join(folder, "bench.db")]
-  const child = yield* Effect.acquireRelease(
-    Effect.sync(() => spawn(process.execPath, [bin, ...args], { stdio: ["ignore", "pipe", "inherit"] })),
-    (child) =>
-      Effect.promise(async () => {
-        if (child.exitCode !== null) return
-        const exit = once(child, "exit")
-        child.kill()
-        await exit
-      })
+  const child = yield* ServerProcess.make(() =>
+    spawn(process.execPath, [bin, ...args], { stdio: ["ignore", "pipe", "inherit"] })
   )
   return yield* Effect.promise(async () => {
     for await (const line of createInterface(child.stdout)) {
