@@ -92,4 +92,24 @@ export const steps = Effect.fnUntraced(function*(app: App.App, user: User.User) 
     }).pipe(Effect.provide([PageShop.layer, elsewhere])),
     shows: ({ data }) => JSON.stringify(data)
   })
+
+  yield* Step.run({
+    title: "Log in with a token of Apple's or Facebook's own library",
+    asked: "App.logIn(app, Credentials.apple(idToken))\nApp.logIn(app, Credentials.facebook(accessToken))",
+    does: Effect.gen(function*() {
+      const app = yield* PageShop.app
+      const grace = yield* App.logIn(app, Credentials.apple(yield* PageShop.idToken))
+      const linus = yield* App.logIn(app, Credentials.facebook(PageShop.accessToken))
+      const profiles = yield* Effect.forEach([grace, linus], User.profile)
+      const ids = profiles.flatMap(({ identities }) =>
+        identities.map(({ id, providerType }) => `${providerType} ${id}`)
+      )
+      yield* Step.check(
+        ids.join() === "oauth2-apple grace,oauth2-facebook linus",
+        `the identities are ${JSON.stringify(ids)}`
+      )
+      return profiles
+    }).pipe(Effect.provide([PageShop.layer, elsewhere])),
+    shows: (profiles) => profiles.map(({ data }) => JSON.stringify(data)).join("\n")
+  })
 })

@@ -1,20 +1,23 @@
 /**
- * Where people have an account and log in with it elsewhere, as Google is: a provider of OpenID. There is no such company,
- * so an `HttpClient` answers in its place; what goes to any other host goes there.
+ * Where people have an account and log in with it elsewhere, as Google and Apple are: a provider of OpenID, which is no more
+ * there than the other companies of `StandIn`.
  */
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Base64Url from "effect/encoding/Base64Url"
-import * as FetchHttpClient from "effect/http/FetchHttpClient"
-import * as HttpClient from "effect/http/HttpClient"
-import * as HttpClientResponse from "effect/http/HttpClientResponse"
+import type * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { exportJWK, generateKeyPair, SignJWT } from "jose"
+import * as StandIn from "./StandIn.ts"
+
+const host = "accounts.example"
 
 /** Where the provider is. */
-export const issuer = "https://accounts.example"
+export const issuer = `https://${host}`
 
 /** What a code stands for; a real provider would keep it and give out nothing but a number. */
 const Code = Schema.fromJsonString(Schema.Struct({ client: Schema.String, nonce: Schema.String }))
@@ -33,24 +36,34 @@ export const agree = (page: URL): string => {
   return back.href
 }
 
-const make = Effect.promise(async () => {
-  const { privateKey, publicKey } = await generateKeyPair("RS256")
-  const key = { ...await exportJWK(publicKey), kid: "1", alg: "RS256", use: "sig" }
+/** The provider. */
+export class Accounts extends Context.Service<Accounts, {
+  /** What an app gets from the provider's own library when Grace agrees. */
+  readonly idToken: (client: string) => Effect.Effect<Redacted.Redacted>
+  /** A network with the provider in it. */
+  readonly network: (network: HttpClient.HttpClient) => HttpClient.HttpClient
+}>()("@effect-realm/examples/Accounts") {}
 
-  const token = (code: string, now: number): Promise<string> => {
+const make = Effect.gen(function*() {
+  const { privateKey, publicKey } = yield* Effect.promise(() => generateKeyPair("RS256"))
+  const key = { ...yield* Effect.promise(() => exportJWK(publicKey)), kid: "1", alg: "RS256", use: "sig" }
+
+  const token = Effect.fnUntraced(function*(code: string) {
     const { client, nonce } = decodeCode(Result.getOrThrow(Base64Url.decodeString(code)))
-    return new SignJWT({ nonce, name: "Grace", email: "grace@accounts.example", email_verified: true })
+    const now = Math.floor((yield* Clock.currentTimeMillis) / 1000)
+    const claims = { nonce, name: "Grace", email: "grace@accounts.example", email_verified: true }
+    const unsigned = new SignJWT(claims)
       .setProtectedHeader({ alg: "RS256", kid: "1" })
       .setIssuer(issuer)
       .setAudience(client)
       .setSubject("grace")
       .setIssuedAt(now)
       .setExpirationTime(now + 600)
-      .sign(privateKey)
-  }
+    return yield* Effect.promise(() => unsigned.sign(privateKey))
+  })
 
-  return async (path: string, form: URLSearchParams, now: number): Promise<Response> => {
-    switch (path) {
+  const answer = Effect.fnUntraced(function*(request: Request) {
+    switch (new URL(request.url).pathname) {
       case "/.well-known/openid-configuration":
         return Response.json({
           issuer,
@@ -60,29 +73,20 @@ const make = Effect.promise(async () => {
         })
       case "/keys":
         return Response.json({ keys: [key] })
-      case "/token":
-        return Response.json({ id_token: await token(form.get("code") ?? "", now), token_type: "Bearer" })
+      case "/token": {
+        const form = new URLSearchParams(yield* Effect.promise(() => request.text()))
+        return Response.json({ id_token: yield* token(form.get("code") ?? ""), token_type: "Bearer" })
+      }
       default:
         return new Response("", { status: 404 })
     }
-  }
+  })
+
+  return Accounts.of({
+    idToken: (client) => Effect.map(token(code(client)), Redacted.make),
+    network: StandIn.answering(host, answer)
+  })
 })
 
-/** The network with the provider in it. */
-export const layer: Layer.Layer<HttpClient.HttpClient> = Layer.effect(
-  HttpClient.HttpClient,
-  Effect.gen(function*() {
-    const network = yield* HttpClient.HttpClient
-    const answer = yield* make
-    return HttpClient.make((request, url) => {
-      if (url.origin !== issuer) return network.execute(request)
-      const { body } = request
-      const form = new URLSearchParams(body._tag === "Uint8Array" ? new TextDecoder().decode(body.body) : "")
-      return Effect.flatMap(Clock.currentTimeMillis, (now) =>
-        Effect.map(
-          Effect.promise(() => answer(url.pathname, form, Math.floor(now / 1000))),
-          (response) => HttpClientResponse.fromWeb(request, response)
-        ))
-    })
-  })
-).pipe(Layer.provide(FetchHttpClient.layer))
+/** Opens the provider. */
+export const layer: Layer.Layer<Accounts> = Layer.effect(Accounts, make)
