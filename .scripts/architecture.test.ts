@@ -120,6 +120,9 @@ describe("the packages", () => {
     )
     assert.propertyVal(manifest["exports"], "./internal/*", null)
     assert.isTrue(existsSync(join(Example.root, `packages/${name}/README.md`)))
+    // npm takes a licence along from the folder of the package alone, and not by a link.
+    const licence = (folder: string) => readFileSync(join(Example.root, folder, "LICENSE"), "utf8")
+    assert.strictEqual(licence(`packages/${name}`), licence("."))
   })
 })
 

@@ -467,7 +467,7 @@ it.layer(NodeServices.layer)("AppFolder", (it) => {
         "functions/broken/source.js:1: error: SyntaxError: Unexpected end of input",
         "services/hook:1: warning: Services without a type are not supported: context.services.get finds none. Functions reach other servers by context.http",
         "services/twilio/config.json:4: warning: Services of type \"twilio\" are not supported: context.services.get finds none. Functions reach other servers by context.http",
-        "triggers:1: warning: Triggers are not supported yet; it is ignored"
+        "triggers:1: warning: Triggers are not supported yet; the folder is ignored"
       ])
     }))
 
@@ -863,7 +863,7 @@ it.layer(NodeServices.layer)("AppFolder", (it) => {
           "data_sources/main/shop/wrong/schema.json": { properties: { a: { bsonType: "colour" } }, how: 1 }
         }),
         [
-          "data_sources/lake/config.json:3: warning: Data sources of type \"datalake\" are not supported; it is ignored",
+          "data_sources/lake/config.json:3: warning: Data sources of type \"datalake\" are not supported; this one is ignored",
           "data_sources/main/shop/items/rules.json:7: error: the operator \"%who\" is not supported",
           "data_sources/main/shop/items/rules.json:14: warning: The role may write but has no \"insert\": nothing can be inserted with it",
           "data_sources/main/shop/items/rules.json:14: warning: The role may write but has no \"delete\": nothing can be deleted with it",

@@ -204,7 +204,7 @@ const readValues = (
 const tellLeftAside = ({ files, open, say }: FolderReader, services: ReadonlySet<string>): void => {
   for (const [start, message] of leftAside) {
     if (files.paths.some((path) => path.startsWith(start))) {
-      say("warning", top(start.slice(0, -1)), `${message}; it is ignored`)
+      say("warning", top(start.slice(0, -1)), `${message}; the folder is ignored`)
     }
   }
   const folders = files.paths.flatMap((path) => /^services\/[^/]+(?=\/)/.exec(path)?.[0] ?? [])

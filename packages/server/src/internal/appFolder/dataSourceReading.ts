@@ -149,7 +149,7 @@ export const read = (
     if (type !== undefined && !served.has(String(type))) {
       const place = placeOf(member(config.root, "type") ?? config.root)
       if (folder.startsWith("data_sources/")) {
-        say("warning", place, `Data sources of type "${String(type)}" are not supported; it is ignored`)
+        say("warning", place, `Data sources of type "${String(type)}" are not supported; this one is ignored`)
       }
       return undefined
     }
