@@ -56,6 +56,8 @@ export const make = Effect.fnUntraced(function*(
 ): Effect.fn.Return<KeyValueStore.KeyValueStore, TokenStoreError> {
   const { open, seal } = yield* Seal.make(options)
   const { clear, clearPrefix, keys, remove, size } = store
+  const failure = (method: string, key: string) => (cause: TokenStoreError) =>
+    new KeyValueStore.KeyValueStoreError({ method, key, message: cause.message, cause })
   return KeyValueStore.makeStringOnly({
     clear,
     clearPrefix,
@@ -66,11 +68,12 @@ export const make = Effect.fnUntraced(function*(
       Effect.flatMap(store.get(key), (text) =>
         text === undefined
           ? Effect.undefined
-          : Effect.mapError(
-            open(purposeOf(key), text),
-            (cause) => new KeyValueStore.KeyValueStoreError({ method: "get", key, message: cause.message, cause })
-          )),
-    set: (key, value) => Effect.flatMap(seal(purposeOf(key), value), (text) => store.set(key, text))
+          : Effect.mapError(open(purposeOf(key), text), failure("get", key))),
+    set: (key, value) =>
+      Effect.flatMap(
+        Effect.mapError(seal(purposeOf(key), value), failure("set", key)),
+        (text) => store.set(key, text)
+      )
   })
 })
 

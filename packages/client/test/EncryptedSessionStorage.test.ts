@@ -107,6 +107,10 @@ const putRecord = (storage: Storage, key: TokenStore.SessionKey, text: string) =
       event: "{}"
     }))
 
+/** What version 1 has made of a text for this user. */
+const firstVersion =
+  "{\"version\":1,\"keyId\":\"Si-4ZnXB\",\"sealed\":\"Sy8ktJSk6gAfb0EFc1DDyTB2-VnMhMGBSOCXw6enlBSPC-PEXKH8\"}"
+
 const keyIdOf = (text: string): string => JSON.parse(text).keyId
 
 describe("EncryptedSessionStorage", () => {
@@ -277,6 +281,42 @@ describe("EncryptedSessionStorage", () => {
         assert.strictEqual(yield* recordOf(storage, ann), text)
       })
     ))
+
+  it.effect("reads what the first version has encrypted", () =>
+    Effect.gen(function*() {
+      const storage = yield* EncryptedSessionStorage.make(place, { key })
+      yield* putRecord(place, user("pinned", "pinned"), firstVersion)
+      assert.strictEqual(yield* recordOf(storage, user("pinned", "pinned")), "tell-nobody")
+    }))
+
+  it.effect("has a key of its own for each app, however long its id is", () =>
+    withPlace(({ as, storage }) =>
+      Effect.gen(function*() {
+        // WebCrypto of Node.js derives keys for 1,024 bytes at most.
+        const apps = [990, 991, 992, 1_000, 1_024, 1_025, 5_000].map((length) => user("ann", "a".repeat(length)))
+        const last = user("ann", `${"a".repeat(4_999)}b`)
+        yield* as({ key })(Effect.forEach([...apps, last], (key) => changes.logIn(key), { discard: true }))
+        for (const key of [...apps, last]) assert.isTrue(Option.isSome(yield* as({ key: keyOf(1) })(get(key))))
+        yield* putRecord(storage, last, yield* recordOf(storage, apps.at(-1)!))
+        assert.strictEqual((yield* as({ key })(reasonOf(get(last))))._tag, "Damaged")
+      })
+    ))
+
+  it.effect("is over its own place, also within the reach of another one", () =>
+    Effect.gen(function*() {
+      const configured = EncryptedSessionStorage.layerConfig({ key: Config.succeed(key) })
+      for (const layer of [encrypted, configured]) {
+        const [outer, inner] = [0, 1].map(() => Layer.provide(layer, Layer.fresh(SessionStorage.layerMemory)))
+        const number = SessionStorage.SessionStorage.use((storage) =>
+          Effect.map(storage.app(appId), ({ number }) => number)
+        )
+        yield* Effect.gen(function*() {
+          yield* putRecord(yield* SessionStorage.SessionStorage, ann, "{}")
+          assert.strictEqual(yield* number, 1)
+          assert.strictEqual(yield* Effect.provide(number, inner!), 0)
+        }).pipe(Effect.provide(outer!))
+      }
+    }))
 
   it.effect("refuses what is no key, and does not print it", () =>
     Effect.gen(function*() {

@@ -31,7 +31,8 @@ export interface Purpose {
 }
 
 export interface Sealer {
-  readonly seal: (purpose: Purpose, text: string) => Effect.Effect<string>
+  /** Fails with `Unavailable` when the platform cannot encrypt the text. */
+  readonly seal: (purpose: Purpose, text: string) => Effect.Effect<string, TokenStoreError>
   /** Fails with `KeyMissing`, `NewerVersion`, or `Damaged` when the text was changed or was sealed for something else. */
   readonly open: (purpose: Purpose, sealed: string) => Effect.Effect<string, TokenStoreError>
 }
@@ -60,9 +61,16 @@ const misconfigured = (detail: string): TokenStoreError =>
   new TokenStoreError({ reason: { _tag: "Misconfigured", detail } })
 
 const utf8 = new TextEncoder()
-const labelled = (label: ReadonlyArray<string>): BufferSource => utf8.encode(JSON.stringify(["effect-realm", ...label]))
-const derivation = (label: ReadonlyArray<string>) =>
-  ({ name: "HKDF", hash: "SHA-256", salt: new Uint8Array(), info: labelled(label) }) as const
+const labelled = (label: ReadonlyArray<string>) => utf8.encode(JSON.stringify(["effect-realm", ...label]))
+
+// The most that WebCrypto of Node.js derives a key for. The id of an app may be longer.
+const mostInfo = 1024
+const derivation = async (subtle: SubtleCrypto, label: ReadonlyArray<string>) => {
+  const text = labelled(label)
+  // Its hash instead, which is no other text.
+  const info = text.length > mostInfo ? await subtle.digest("SHA-256", text) : text
+  return { name: "HKDF", hash: "SHA-256", salt: new Uint8Array(), info } as const
+}
 
 interface Key {
   readonly id: string
@@ -81,7 +89,7 @@ const importKey = (subtle: SubtleCrypto, name: string, secret: Redacted.Redacted
     }
     return yield* Effect.promise(async () => {
       const secret = await subtle.importKey("raw", new Uint8Array(bytes), "HKDF", false, ["deriveBits", "deriveKey"])
-      const id = await subtle.deriveBits(derivation(["key id"]), secret, 48)
+      const id = await subtle.deriveBits(await derivation(subtle, ["key id"]), secret, 48)
       return { id: Base64Url.encode(new Uint8Array(id)), secret }
     })
   })
@@ -103,16 +111,18 @@ export const make = Effect.fnUntraced(function*(keys: Keys): Effect.fn.Return<Se
 
   // One for each app, which takes longer to derive than a text to seal.
   const derived = new Map<string, Promise<CryptoKey>>()
-  const keyFor = ({ id, secret }: Key, purpose: Purpose): Promise<CryptoKey> => {
-    const name = JSON.stringify([id, ...purpose.key])
-    const known = derived.get(name)
-    if (known !== undefined) return known
-    const key = subtle.deriveKey(derivation(purpose.key), secret, { name: "AES-GCM", length: 256 }, false, [
+  const derive = async ({ secret }: Key, purpose: Purpose): Promise<CryptoKey> =>
+    subtle.deriveKey(await derivation(subtle, purpose.key), secret, { name: "AES-GCM", length: 256 }, false, [
       "encrypt",
       "decrypt"
     ])
-    derived.set(name, key)
-    return key
+  const keyFor = (key: Key, purpose: Purpose): Promise<CryptoKey> => {
+    const name = JSON.stringify([key.id, ...purpose.key])
+    const known = derived.get(name)
+    if (known !== undefined) return known
+    const made = derive(key, purpose)
+    derived.set(name, made)
+    return made
   }
   const algorithm = (nonce: BufferSource, purpose: Purpose) =>
     ({ name: "AES-GCM", iv: nonce, additionalData: labelled(purpose.text) }) as const
@@ -122,17 +132,23 @@ export const make = Effect.fnUntraced(function*(keys: Keys): Effect.fn.Return<Se
 
   return {
     seal: (purpose, text) =>
-      Effect.promise(async () => {
-        const nonce = globalThis.crypto.getRandomValues(new Uint8Array(nonceBytes))
-        const encrypted = await subtle.encrypt(
-          algorithm(nonce, purpose),
-          await keyFor(current, purpose),
-          utf8.encode(text)
-        )
-        const sealed = new Uint8Array(nonceBytes + encrypted.byteLength)
-        sealed.set(nonce)
-        sealed.set(new Uint8Array(encrypted), nonceBytes)
-        return encodeSealed({ version, keyId: current.id, sealed: Base64Url.encode(sealed) })
+      Effect.tryPromise({
+        try: async () => {
+          const nonce = globalThis.crypto.getRandomValues(new Uint8Array(nonceBytes))
+          const encrypted = await subtle.encrypt(
+            algorithm(nonce, purpose),
+            await keyFor(current, purpose),
+            utf8.encode(text)
+          )
+          const sealed = new Uint8Array(nonceBytes + encrypted.byteLength)
+          sealed.set(nonce)
+          sealed.set(new Uint8Array(encrypted), nonceBytes)
+          return encodeSealed({ version, keyId: current.id, sealed: Base64Url.encode(sealed) })
+        },
+        catch: (cause) =>
+          new TokenStoreError({
+            reason: { _tag: "Unavailable", detail: `${purpose.name} could not be encrypted: ${String(cause)}`, cause }
+          })
       }),
     open: (purpose, text) =>
       Effect.suspend(() => {
