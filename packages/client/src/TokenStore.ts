@@ -170,9 +170,12 @@ export const layerMemory: Layer.Layer<TokenStore> = /* @__PURE__ */ Layer.sync(T
  * ```
  */
 export const layerKeyValueStore: Layer.Layer<TokenStore, never, KeyValueStore.KeyValueStore> = /* @__PURE__ */ Layer
-  .effect(
-    TokenStore,
-    /* @__PURE__ */ Effect.map(KeyValueStore.KeyValueStore, (store) => make(Tables.keyValueStore(store)))
+  .fresh(
+    // Shared by name alone, a store within the reach of another would be that other one, over its place.
+    /* @__PURE__ */ Layer.effect(
+      TokenStore,
+      /* @__PURE__ */ Effect.map(KeyValueStore.KeyValueStore, (store) => make(Tables.keyValueStore(store)))
+    )
   )
 
 /**
@@ -192,7 +195,7 @@ export const layerKeyValueStore: Layer.Layer<TokenStore, never, KeyValueStore.Ke
  * ```
  */
 export const layerStorage: Layer.Layer<TokenStore, never, SessionStorage> = /* @__PURE__ */ Layer.fresh(
-  // Shared by name alone, a store within the reach of another would be that other one, over its place.
+  // As above.
   /* @__PURE__ */ Layer.effect(
     TokenStore,
     /* @__PURE__ */ Effect.map(SessionStorage, (storage) => make(Shared.make(Patience.limited(storage), processId())))

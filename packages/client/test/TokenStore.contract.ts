@@ -121,6 +121,24 @@ const current = (app = appId) =>
 
 const users = (app = appId) => Effect.flatMap(store, (store) => store.users(app))
 
+/**
+ * Registers the law for a layer of a store that is made over a place.
+ *
+ * @param over the same layer over a new place each time
+ */
+export const ownPlace = <E>(name: string, over: () => Layer.Layer<TokenStore, E>): void => {
+  it.live(`${name} is the store of its own place, also within the reach of another one`, () =>
+    Effect.gen(function*() {
+      const [outer, inner] = [over(), over()]
+      yield* Effect.gen(function*() {
+        yield* logIn(ann)
+        assert.deepStrictEqual(yield* users(), ["ann"])
+        assert.deepStrictEqual(yield* Effect.provide(users(), inner), [])
+        assert.deepStrictEqual(yield* Effect.provide(users(), outer), ["ann"], "the same layer is the same store")
+      }).pipe(Effect.provide(outer))
+    }))
+}
+
 /** A step of a user's life, for the model. */
 const Step = Schema.Struct({
   user: Schema.Literals(["ann", "bob", "cleo", "dan"]),

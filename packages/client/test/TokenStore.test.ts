@@ -1,6 +1,7 @@
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
 import { assert, describe, it } from "@effect/vitest"
+import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as FileSystem from "effect/FileSystem"
@@ -8,11 +9,14 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import * as KeyValueStore from "effect/persistence/KeyValueStore"
+import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import { TokenStoreError } from "../src/ClientError.ts"
+import * as EncryptedKeyValueStore from "../src/EncryptedKeyValueStore.ts"
+import * as EncryptedSessionStorage from "../src/EncryptedSessionStorage.ts"
 import * as SessionStorage from "../src/SessionStorage.ts"
 import * as TokenStore from "../src/TokenStore.ts"
-import { changes, contract, generation, observe, session } from "./TokenStore.contract.ts"
+import { changes, contract, generation, observe, ownPlace, session } from "./TokenStore.contract.ts"
 
 /** A `Storage` as browsers have it, over a map. */
 const storage = (): Storage => {
@@ -45,21 +49,21 @@ contract("a key-value store in memory", over(KeyValueStore.layerMemory))
 contract("a key-value store of files", over(layerFiles), { runs: 10 })
 contract("a key-value store over a Storage", over(KeyValueStore.layerStorage(storage)))
 
-describe("TokenStore over a storage", () => {
-  it.effect("is the store of its own place, also within the reach of another one", () =>
-    Effect.gen(function*() {
-      const [outer, inner] = [SessionStorage.layerMemory, SessionStorage.layerMemory].map((place) =>
-        Layer.provide(TokenStore.layerStorage, Layer.fresh(place))
-      )
-      yield* Effect.gen(function*() {
-        yield* changes.logIn({ appId: "shop-abcde", userId: "ann" })
-        const users = TokenStore.TokenStore.use((store) => store.users("shop-abcde"))
-        assert.deepStrictEqual(yield* users, ["ann"])
-        assert.deepStrictEqual(yield* Effect.provide(users, inner!), [])
-        assert.deepStrictEqual(yield* Effect.provide(users, outer!), ["ann"], "the same layer is the same store")
-      }).pipe(Effect.provide(outer!))
-    }))
-})
+const encryption = { key: Config.succeed(Redacted.make(Buffer.alloc(32, 1).toString("base64"))) }
+const encrypted = EncryptedSessionStorage.layerConfig(encryption)
+const encryptedKeyValueStore = EncryptedKeyValueStore.layerConfig(encryption)
+
+ownPlace("a storage", () => Layer.provide(TokenStore.layerStorage, Layer.fresh(SessionStorage.layerMemory)))
+ownPlace(
+  "an encrypted storage",
+  () => TokenStore.layerStorage.pipe(Layer.provide(encrypted), Layer.provide(Layer.fresh(SessionStorage.layerMemory)))
+)
+ownPlace("a key-value store", () => over(KeyValueStore.layerMemory))
+ownPlace("an encrypted key-value store", () =>
+  TokenStore.layerKeyValueStore.pipe(
+    Layer.provide(encryptedKeyValueStore),
+    Layer.provide(Layer.fresh(KeyValueStore.layerMemory))
+  ))
 
 const appId = "shop-abcde"
 const user = (userId: string): TokenStore.SessionKey => ({ appId, userId })

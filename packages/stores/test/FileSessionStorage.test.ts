@@ -51,6 +51,8 @@ TokenStoreContract.contract(
   { runs: 10 }
 )
 
+TokenStoreContract.ownPlace("files", () => Layer.provide(TokenStore.layerStorage, layerFiles(newDirectory())))
+
 describe("A directory of sessions", () => {
   law("is read and written by its owner only, and so is all that is in it", (directory) =>
     Effect.gen(function*() {

@@ -53,6 +53,11 @@ describe.skipIf(!Postgres.isInstalled)("PgSessionStorage", () => {
     { runs: 5 }
   )
 
+  TokenStoreContract.ownPlace(
+    "PostgreSQL",
+    () => Layer.provide(TokenStore.layerStorage, Layer.provide(PgSessionStorage.layer, Layer.fresh(newDatabase)))
+  )
+
   const own = Layer.suspend(() => PgClient.layer({ ...instance.config, database: "own" }))
   Tables.readsOnce(layerPg)
   setBack(Layer.provide(PgSessionStorage.layer, own), Effect.provide(Tables.empty, own))

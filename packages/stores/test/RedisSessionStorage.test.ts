@@ -36,7 +36,7 @@ const open = (instance: Instance.Instance) =>
     (context) => Context.get(context, TokenStore.TokenStore)
   )
 
-const at = (path: string) => Layer.provide(RedisSessionStorage.layer, connected(path))
+const at = (path: string, database = 0) => Layer.provide(RedisSessionStorage.layer, connected(path, database))
 
 describe.skipIf(!Instance.isInstalled)("RedisSessionStorage", () => {
   const scope = Scope.makeUnsafe()
@@ -58,6 +58,8 @@ describe.skipIf(!Instance.isInstalled)("RedisSessionStorage", () => {
     Layer.provide(TokenStore.layerStorage, Layer.provide(RedisSessionStorage.layer, newDatabase)),
     { runs: 20 }
   )
+
+  TokenStoreContract.ownPlace("Redis", () => Layer.provide(TokenStore.layerStorage, at(instance.path, databases++)))
 
   setBack(
     Layer.provide(RedisSessionStorage.layer, own),

@@ -42,6 +42,8 @@ TokenStoreContract.contract(
   { runs: 10 }
 )
 
+TokenStoreContract.ownPlace("SQLite", () => Layer.provide(TokenStore.layerStorage, layerSqlite(file())))
+
 describe("SqlSessionStorage over SQLite", () => {
   const own = SqliteClient.layer({ filename: file() })
   Tables.readsOnce(Layer.provide(SqlSessionStorage.layer, SqliteClient.layer({ filename: file() })))
@@ -56,19 +58,6 @@ describe("SqlSessionStorage over SQLite", () => {
           assert.strictEqual(statSync(filename + suffix).mode & 0o777, 0o600, suffix)
         }
       }))
-    }))
-
-  it.live("is the storage of its own file, also within the reach of another one", () =>
-    Effect.gen(function*() {
-      const [outer, inner] = [file(), file()].map((filename) =>
-        Layer.provide(TokenStore.layerStorage, layerSqlite(filename))
-      )
-      yield* Effect.gen(function*() {
-        yield* TokenStoreContract.changes.logIn({ appId: "shop-abcde", userId: "ann" })
-        const users = TokenStore.TokenStore.use((store) => store.users("shop-abcde"))
-        assert.deepStrictEqual(yield* users, ["ann"])
-        assert.deepStrictEqual(yield* Effect.provide(users, inner!), [])
-      }).pipe(Effect.provide(outer!))
     }))
 
   it.live("fails typed in a transaction of its own client, with what to do, and is there before and after it", () =>
