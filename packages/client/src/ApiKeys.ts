@@ -16,6 +16,7 @@ import type { NotLoggedInError, ServerFailure, TokenStoreError } from "./ClientE
 import * as Operation from "./internal/operation.ts"
 import { isPathPart } from "./internal/pathPart.ts"
 import * as Sessions from "./internal/session.ts"
+import * as Subject from "./internal/subject.ts"
 import * as Transport from "./internal/transport.ts"
 import type { TokenStore } from "./TokenStore.ts"
 import type { User } from "./User.ts"
@@ -104,7 +105,7 @@ const operation = (
         Sessions.loggedIn(user),
         ({ tokens }) => send({ baseUrl: user.baseUrl, bearer: tokens.refreshToken })
       ),
-      { endpoint, appId: user.appId }
+      { endpoint, appId: Subject.user(user) }
     )
 }
 

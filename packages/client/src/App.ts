@@ -16,12 +16,13 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { ExchangeError, NotLoggedInError, ServerFailure, TokenStoreError } from "./ClientError.ts"
 import { anonymous, type Credentials } from "./Credentials.ts"
-import { checked } from "./internal/checked.ts"
+import { checked, given } from "./internal/checked.ts"
 import * as LogIn from "./internal/logIn.ts"
 import * as NewSession from "./internal/newSession.ts"
 import * as Operation from "./internal/operation.ts"
 import * as RealmWeb from "./internal/realmWeb.ts"
 import * as Sessions from "./internal/session.ts"
+import * as Subject from "./internal/subject.ts"
 import * as Transport from "./internal/transport.ts"
 import * as Session from "./Session.ts"
 import { TokenStore } from "./TokenStore.ts"
@@ -103,15 +104,18 @@ export type LocationError = ServerFailure
  * ```
  */
 export const make = (options: { readonly id: string; readonly baseUrl: string }): App =>
-  checked(() =>
-    new App({
-      id: options.id,
-      // A value of another type is left for the schema to refuse.
-      baseUrl: typeof options.baseUrl === "string" ? options.baseUrl.replace(/\/+$/, "") : options.baseUrl
-    })
-  )
+  checked(() => {
+    const { baseUrl, id } = given(options)
+    // A value of another type is left for the schema to refuse.
+    return new App({ id, baseUrl: typeof baseUrl === "string" ? baseUrl.replace(/\/+$/, "") : baseUrl })
+  })
 
 const userOf = (app: App, id: string): User => new User({ appId: app.id, baseUrl: app.baseUrl, id })
+
+const userIn = (app: App, user: User): User => {
+  Subject.user(user)
+  return userOf(app, user.id)
+}
 
 /**
  * Whether requests carry trace headers (`traceparent`, `b3`). They tell the server, which may be a stranger's, about the
@@ -210,7 +214,7 @@ const loggingIn = (
       }, request)
       return userOf(app, userId)
     }),
-    { endpoint: LogIn.endpoint(credentials), appId: app.id }
+    { endpoint: LogIn.endpoint(credentials), appId: Subject.app(app) }
   )
 
 /**
@@ -267,6 +271,7 @@ const holding = (
   HttpClient.HttpClient | TokenStore | Scope.Scope
 > =>
   Effect.suspend(() => {
+    LogIn.assertCredentials(credentials)
     let held: { readonly user: User; readonly tokens: Session.Tokens } | undefined
     const own = credentials._tag === "Anonymous" ? anonymous({ reuse: false }) : credentials
     const logIn = loggingIn(app, own, (user, tokens) => {
@@ -388,7 +393,8 @@ const stayLoggedIn = (
 export const currentUser = (app: App): Effect.Effect<Option.Option<User>, TokenStoreError, TokenStore> =>
   Effect.flatMap(
     TokenStore,
-    (store) => Effect.map(store.app(app.id), (state) => Option.map(state.currentUser, (id) => userOf(app, id)))
+    (store) =>
+      Effect.map(store.app(Subject.app(app)), (state) => Option.map(state.currentUser, (id) => userOf(app, id)))
   )
 
 /**
@@ -404,7 +410,10 @@ export const currentUser = (app: App): Effect.Effect<Option.Option<User>, TokenS
  * ```
  */
 export const allUsers = (app: App): Effect.Effect<Array<User>, TokenStoreError, TokenStore> =>
-  Effect.flatMap(TokenStore, (store) => Effect.map(store.users(app.id), (ids) => ids.map((id) => userOf(app, id))))
+  Effect.flatMap(
+    TokenStore,
+    (store) => Effect.map(store.users(Subject.app(app)), (ids) => ids.map((id) => userOf(app, id)))
+  )
 
 /** Makes a logged-in user current; `false` when the user is logged in no more. */
 const makeCurrent = Effect.fnUntraced(function*(
@@ -495,8 +504,8 @@ export const switchUser: {
   2,
   (app: App, user: User): Effect.Effect<void, SwitchUserError, TokenStore> =>
     Effect.flatMap(
-      makeCurrent(userOf(app, user.id)),
-      (isLoggedIn) => isLoggedIn ? Effect.void : Effect.asVoid(Sessions.loggedIn(userOf(app, user.id)))
+      makeCurrent(userIn(app, user)),
+      (isLoggedIn) => isLoggedIn ? Effect.void : Effect.asVoid(Sessions.loggedIn(userIn(app, user)))
     )
 )
 
@@ -527,8 +536,8 @@ export const removeUser: {
   2,
   (app: App, user: User): Effect.Effect<void, RemoveUserError, HttpClient.HttpClient | TokenStore> =>
     aroundRemoveUser(
-      Sessions.end(userOf(app, user.id), Sessions.removed),
-      { endpoint: Endpoint.deleteSession, appId: app.id }
+      Sessions.end(userIn(app, user), Sessions.removed),
+      { endpoint: Endpoint.deleteSession, appId: Subject.app(app) }
     )
 )
 
@@ -564,7 +573,7 @@ export const deleteUser: {
 } = /* @__PURE__ */ dual(
   2,
   (app: App, user: User): Effect.Effect<void, DeleteUserError, HttpClient.HttpClient | TokenStore> => {
-    const own = userOf(app, user.id)
+    const own = userIn(app, user)
     return aroundDeleteUser(
       Effect.uninterruptibleMask((restore) =>
         Effect.andThen(
@@ -606,7 +615,7 @@ const sendLocation = Transport.make(Endpoint.location, { repeat: "always" })
  */
 export const location = (app: App): Effect.Effect<Location, LocationError, HttpClient.HttpClient> =>
   aroundLocation(
-    sendLocation({ baseUrl: app.baseUrl, params: { appId: app.id } }),
+    sendLocation({ params: { appId: Subject.app(app) }, baseUrl: app.baseUrl }),
     { endpoint: Endpoint.location, appId: app.id }
   )
 
@@ -643,12 +652,15 @@ export const events = (app: App): Stream.Stream<UserEvent | Snapshot<AppState>, 
     Effect.map(
       TokenStore,
       (store) =>
-        Stream.map(store.appChanges(app.id), (event): UserEvent | Snapshot<AppState> =>
-          event._tag === "Snapshot"
-            ? {
-              ...event,
-              state: { currentUser: Option.map(event.state.currentUser, (id) => userOf(app, id)) }
-            }
-            : event)
+        Stream.map(
+          store.appChanges(Subject.app(app)),
+          (event): UserEvent | Snapshot<AppState> =>
+            event._tag === "Snapshot"
+              ? {
+                ...event,
+                state: { currentUser: Option.map(event.state.currentUser, (id) => userOf(app, id)) }
+              }
+              : event
+        )
     )
   )

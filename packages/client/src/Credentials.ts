@@ -6,7 +6,7 @@ import * as Ejson from "@effect-realm/protocol/Ejson"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import { checked } from "./internal/checked.ts"
+import { checked, given } from "./internal/checked.ts"
 
 /** A secret that is there. What is wrong with one is said without it. */
 const Secret = /* @__PURE__ */ Schema.Redacted(Schema.String).check(
@@ -172,7 +172,11 @@ export const anonymous = (options?: { readonly reuse?: boolean }): Anonymous =>
 export const emailPassword = (options: {
   readonly email: string
   readonly password: string | Redacted.Redacted
-}): EmailPassword => checked(() => new EmailPassword({ email: options.email, password: redacted(options.password) }))
+}): EmailPassword =>
+  checked(() => {
+    const { email, password } = given(options)
+    return new EmailPassword({ email, password: redacted(password) })
+  })
 
 /**
  * An API key (`Realm.Credentials.apiKey`): a user's, which logs in as the user who made it, or a server key, which has a
@@ -215,7 +219,7 @@ export const google = (
   checked(() =>
     Predicate.hasProperty(options, "authCode")
       ? new GoogleAuthCode({ authCode: redacted(options.authCode) })
-      : new GoogleIdToken({ idToken: redacted(options.idToken) })
+      : new GoogleIdToken({ idToken: redacted(given(options).idToken) })
   )
 
 /**

@@ -12,7 +12,9 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type { App } from "./App.ts"
 import type { ServerFailure } from "./ClientError.ts"
+import { given } from "./internal/checked.ts"
 import * as Operation from "./internal/operation.ts"
+import * as Subject from "./internal/subject.ts"
 import * as Transport from "./internal/transport.ts"
 
 // -----------------------------------------------------------------------------
@@ -40,7 +42,7 @@ const redacted = (secret: Secret): Redacted.Redacted => typeof secret === "strin
 const operation = <E extends Transport.AnyEndpoint>(name: string, endpoint: E) => {
   const send = Transport.make(endpoint)
   const around = Operation.make(`EmailPassword.${name}`)
-  return (app: App, input: Transport.Input<E>) => around(send(input), { endpoint, appId: app.id })
+  return (app: App, input: Transport.Input<E>) => around(send(input), { endpoint, appId: Subject.app(app) })
 }
 
 const sendRegister = operation("registerUser", Endpoint.register)
@@ -50,7 +52,7 @@ const sendCallConfirmation = operation("retryCustomConfirmation", Endpoint.callC
 const sendReset = operation("sendResetPasswordEmail", Endpoint.sendReset)
 const sendSetPassword = operation("resetPassword", Endpoint.reset)
 
-const to = (app: App) => ({ baseUrl: app.baseUrl, params: { appId: app.id } })
+const to = (app: App) => ({ params: { appId: Subject.app(app) }, baseUrl: app.baseUrl })
 
 // -----------------------------------------------------------------------------
 // Registration
@@ -93,8 +95,10 @@ export const registerUser: {
   >
 } = /* @__PURE__ */ dual(
   2,
-  (app: App, { email, password }: { readonly email: string; readonly password: Secret }) =>
-    sendRegister(app, { ...to(app), payload: { email, password: redacted(password) } })
+  (app: App, account: { readonly email: string; readonly password: Secret }) => {
+    const { email, password } = given(account)
+    return sendRegister(app, { ...to(app), payload: { email, password: redacted(password) } })
+  }
 )
 
 /**
@@ -126,8 +130,10 @@ export const confirmUser: {
   (app: App, link: LinkToken): Effect.Effect<void, EmailPasswordError, HttpClient.HttpClient>
 } = /* @__PURE__ */ dual(
   2,
-  (app: App, { token, tokenId }: LinkToken) =>
-    sendConfirm(app, { ...to(app), payload: { token: redacted(token), tokenId } })
+  (app: App, link: LinkToken) => {
+    const { token, tokenId } = given(link)
+    return sendConfirm(app, { ...to(app), payload: { token: redacted(token), tokenId } })
+  }
 )
 
 /**
@@ -159,7 +165,8 @@ export const resendConfirmationEmail: {
   (app: App, account: { readonly email: string }): Effect.Effect<void, EmailPasswordError, HttpClient.HttpClient>
 } = /* @__PURE__ */ dual(
   2,
-  (app: App, { email }: { readonly email: string }) => sendConfirmation(app, { ...to(app), payload: { email } })
+  (app: App, account: { readonly email: string }) =>
+    sendConfirmation(app, { ...to(app), payload: { email: given(account).email } })
 )
 
 /**
@@ -191,7 +198,8 @@ export const retryCustomConfirmation: {
   (app: App, account: { readonly email: string }): Effect.Effect<void, EmailPasswordError, HttpClient.HttpClient>
 } = /* @__PURE__ */ dual(
   2,
-  (app: App, { email }: { readonly email: string }) => sendCallConfirmation(app, { ...to(app), payload: { email } })
+  (app: App, account: { readonly email: string }) =>
+    sendCallConfirmation(app, { ...to(app), payload: { email: given(account).email } })
 )
 
 // -----------------------------------------------------------------------------
@@ -226,7 +234,8 @@ export const sendResetPasswordEmail: {
   (app: App, account: { readonly email: string }): Effect.Effect<void, EmailPasswordError, HttpClient.HttpClient>
 } = /* @__PURE__ */ dual(
   2,
-  (app: App, { email }: { readonly email: string }) => sendReset(app, { ...to(app), payload: { email } })
+  (app: App, account: { readonly email: string }) =>
+    sendReset(app, { ...to(app), payload: { email: given(account).email } })
 )
 
 /**
@@ -264,8 +273,13 @@ export const resetPassword: {
   >
 } = /* @__PURE__ */ dual(
   2,
-  (app: App, { password, token, tokenId }: LinkToken & { readonly password: Secret }) =>
-    sendSetPassword(app, { ...to(app), payload: { token: redacted(token), tokenId, password: redacted(password) } })
+  (app: App, reset: LinkToken & { readonly password: Secret }) => {
+    const { password, token, tokenId } = given(reset)
+    return sendSetPassword(app, {
+      ...to(app),
+      payload: { token: redacted(token), tokenId, password: redacted(password) }
+    })
+  }
 )
 
 /** What the app's reset function gets. */
@@ -309,11 +323,12 @@ export const callResetPasswordFunction: {
   (app: App, call: ResetCall): Effect.Effect<void, CallResetPasswordFunctionError, HttpClient.HttpClient>
 } = /* @__PURE__ */ dual(
   2,
-  (app: App, { args, email, password }: ResetCall): Effect.Effect<
+  (app: App, call: ResetCall): Effect.Effect<
     void,
     CallResetPasswordFunctionError,
     HttpClient.HttpClient
   > => {
+    const { args, email, password } = given(call)
     const sent = Result.map(Ejson.encode(args ?? [], { root: "args" }), (args) =>
       sendCallReset({
         ...to(app),

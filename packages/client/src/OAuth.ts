@@ -14,17 +14,19 @@ import { dual } from "effect/Function"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { App } from "./App.ts"
 import type { ExchangeError, TokenStoreError } from "./ClientError.ts"
-import { checked } from "./internal/checked.ts"
+import { checked, given } from "./internal/checked.ts"
 import * as Linking from "./internal/linking.ts"
 import * as LogIn from "./internal/logIn.ts"
 import * as NewSession from "./internal/newSession.ts"
 import * as Operation from "./internal/operation.ts"
 import * as Sessions from "./internal/session.ts"
+import * as Subject from "./internal/subject.ts"
 import * as Transport from "./internal/transport.ts"
 import { TokenStore } from "./TokenStore.ts"
 import { User } from "./User.ts"
@@ -178,6 +180,11 @@ export type LogInError = NewSession.LogInError | RedirectError
 /** What {@link link} can fail with. */
 export type LinkError = ExchangeError | RedirectError
 
+// What is kept while the browser is away can be lost, and a caller without types has nothing in its place.
+const expectObject = (name: string, value: object, maker: string): void => {
+  if (!Predicate.isObject(value)) throw new TypeError(`${name}: expected what ${maker} answered`)
+}
+
 // -----------------------------------------------------------------------------
 // Setting out
 // -----------------------------------------------------------------------------
@@ -200,12 +207,10 @@ const newState = (): string =>
     ""
   )
 
-const settingOut = (appId: string, { provider, redirectUri }: Options): Omit<PendingLogIn, "_tag"> => ({
-  appId,
-  provider,
-  redirectUri,
-  state: newState()
-})
+const settingOut = (appId: string, options: Options): Omit<PendingLogIn, "_tag"> => {
+  const { provider, redirectUri } = given(options)
+  return { appId, provider, redirectUri, state: newState() }
+}
 
 /**
  * Begins a log-in: the URL to send the browser to, and what to keep until it comes back. Sends nothing. Dies with a
@@ -228,7 +233,7 @@ export const start: {
   2,
   (app: App, options: Options): Effect.Effect<Started<PendingLogIn>, TokenStoreError, TokenStore> =>
     Effect.gen(function*() {
-      const pending = checked(() => new PendingLogIn(settingOut(app.id, options)))
+      const pending = checked(() => new PendingLogIn(settingOut(Subject.app(app), options)))
       const { deviceId } = yield* TokenStore.use((store) => store.app(app.id))
       const { provider, redirectUri: redirect, state } = pending
       const device = Base64.encode(JSON.stringify(LogIn.device(Option.getOrUndefined(deviceId))))
@@ -295,7 +300,7 @@ export const startLink: {
     HttpClient.HttpClient | TokenStore
   > =>
     Effect.suspend(() => {
-      const pending = checked(() => new PendingLink({ ...settingOut(user.appId, options), userId: user.id }))
+      const pending = checked(() => new PendingLink({ ...settingOut(Subject.user(user), options), userId: user.id }))
       const { provider, redirectUri: redirect, state } = pending
       return aroundStartLink(
         Effect.map(
@@ -397,7 +402,11 @@ export const parse: {
 } = /* @__PURE__ */ dual(
   2,
   (location: string, pending: Pending): Effect.Effect<Returned, ParseError> =>
-    Effect.suspend(() => Effect.fromResult(read(location, pending)))
+    Effect.suspend(() => {
+      if (typeof location !== "string") throw new TypeError("location: expected a text, such as location.href")
+      expectObject("pending", pending, "OAuth.start or OAuth.startLink")
+      return Effect.fromResult(read(location, pending))
+    })
 )
 
 const aroundLogIn = Operation.make("OAuth.logIn")
@@ -429,6 +438,7 @@ export const logIn: {
   (app: App, returned: ReturnedLogIn): Effect.Effect<User, LogInError, HttpClient.HttpClient | TokenStore> =>
     aroundLogIn(
       Effect.gen(function*() {
+        expectObject("returned", returned, "OAuth.parse")
         if (returned.appId !== app.id) return yield* Effect.fromResult(invalid("it is of another app"))
         const since = yield* TokenStore.use((store) => store.arrival(app.id))
         const id = yield* NewSession.open(app, {
@@ -439,7 +449,7 @@ export const logIn: {
         }, Effect.succeed(returned))
         return new User({ appId: app.id, baseUrl: app.baseUrl, id })
       }),
-      { endpoint: Endpoint.profile, appId: app.id }
+      { endpoint: Endpoint.profile, appId: Subject.app(app) }
     )
 )
 
@@ -475,6 +485,7 @@ export const link: {
   (user: User, returned: ReturnedLink): Effect.Effect<void, LinkError, HttpClient.HttpClient | TokenStore> =>
     aroundLink(
       Effect.gen(function*() {
+        expectObject("returned", returned, "OAuth.parse")
         const { accessToken, appId, userId } = returned
         if (appId !== user.appId || userId !== user.id) {
           return yield* Effect.fromResult(invalid("it is of another user"))
@@ -484,6 +495,6 @@ export const link: {
         const isOwn = sessionId(accessToken) === sessionId(asked.tokens.accessToken)
         yield* Linking.adopt(user, asked, { accessToken }, Endpoint.redirectBack, isOwn)
       }),
-      { endpoint: Endpoint.profile, appId: user.appId }
+      { endpoint: Endpoint.profile, appId: Subject.user(user) }
     )
 )

@@ -17,6 +17,7 @@ import * as CircuitBreaker from "effect/persistence/CircuitBreaker"
 import * as RateLimiter from "effect/persistence/RateLimiter"
 import * as Schedule from "effect/Schedule"
 import * as Breaker from "./internal/breaker.ts"
+import { given } from "./internal/checked.ts"
 import * as Guards from "./internal/guards.ts"
 import * as RateLimit from "./internal/rateLimit.ts"
 
@@ -77,10 +78,13 @@ export const Policy: Context.Reference<Policy> = Context.Reference<Policy>("@eff
  */
 export const never: Schedule.Schedule<unknown> = Schedule.recurs(0)
 
-const changed = (policy: Policy, { deadline, reads }: Options): Policy => ({
-  deadline: deadline === undefined ? policy.deadline : Duration.fromInputUnsafe(deadline),
-  reads: reads ?? policy.reads
-})
+const changed = (policy: Policy, options: Options): Policy => {
+  const { deadline, reads } = given(options)
+  return {
+    deadline: deadline === undefined ? policy.deadline : Duration.fromInputUnsafe(deadline),
+    reads: reads ?? policy.reads
+  }
+}
 
 // -----------------------------------------------------------------------------
 // Combinators

@@ -16,6 +16,7 @@ import type { ExchangeError } from "./ClientError.ts"
 import * as Operation from "./internal/operation.ts"
 import { isPathPart } from "./internal/pathPart.ts"
 import * as Sessions from "./internal/session.ts"
+import * as Subject from "./internal/subject.ts"
 import * as Transport from "./internal/transport.ts"
 import type { TokenStore } from "./TokenStore.ts"
 import type { User } from "./User.ts"
@@ -101,7 +102,7 @@ export const register: {
   (user: User, service: string, token: Redacted.Redacted) =>
     registering(
       atService(service, user, (to) => sendRegister({ ...to, payload: { registrationToken: token } })),
-      { endpoint: Endpoint.registerPush, appId: user.appId, attributes: { "realm.service": service } }
+      { endpoint: Endpoint.registerPush, appId: Subject.user(user), attributes: { "realm.service": service } }
     )
 )
 
@@ -141,6 +142,6 @@ export const deregister: {
   (user: User, service: string) =>
     deregistering(
       atService(service, user, sendDeregister),
-      { endpoint: Endpoint.deregisterPush, appId: user.appId, attributes: { "realm.service": service } }
+      { endpoint: Endpoint.deregisterPush, appId: Subject.user(user), attributes: { "realm.service": service } }
     )
 )

@@ -29,13 +29,14 @@ import {
   type TokenStoreError
 } from "./ClientError.ts"
 import type { Linkable } from "./Credentials.ts"
-import { checked } from "./internal/checked.ts"
+import { checked, given } from "./internal/checked.ts"
 import { decoded } from "./internal/decoded.ts"
 import * as FunctionCalls from "./internal/functionCalls.ts"
 import * as Linking from "./internal/linking.ts"
 import * as LogIn from "./internal/logIn.ts"
 import * as Operation from "./internal/operation.ts"
 import * as Sessions from "./internal/session.ts"
+import * as Subject from "./internal/subject.ts"
 import { MongoDB } from "./MongoDB.ts"
 import * as Session from "./Session.ts"
 import { TokenStore } from "./TokenStore.ts"
@@ -179,7 +180,10 @@ export type ProfileError = ReadError | Ejson.EjsonError
  * ```
  */
 export const make = (options: { readonly appId: string; readonly baseUrl: string; readonly id: string }): User =>
-  checked(() => new User({ appId: options.appId, baseUrl: options.baseUrl, id: options.id }))
+  checked(() => {
+    const { appId, baseUrl, id } = given(options)
+    return new User({ appId, baseUrl, id })
+  })
 
 // -----------------------------------------------------------------------------
 // What is known here
@@ -367,7 +371,7 @@ export const customData: {
 // Tokens
 // -----------------------------------------------------------------------------
 
-const exchanging = (user: User) => ({ endpoint: Endpoint.refreshSession, appId: user.appId })
+const exchanging = (user: User) => ({ endpoint: Endpoint.refreshSession, appId: Subject.user(user) })
 
 const aroundRefresh = Operation.make("User.refresh")
 const aroundAccessToken = Operation.make("User.accessToken")
@@ -570,7 +574,7 @@ export const callFunction: {
     HttpClient.HttpClient | TokenStore
   >
 } = /* @__PURE__ */ dual(
-  (args) => args[0] instanceof User,
+  (args) => !FunctionCalls.isCalled(args[0]),
   <A>(
     user: User,
     called: string | RealmFunction.AnyCall,
@@ -648,7 +652,7 @@ export const callFunctionStreaming: {
     HttpClient.HttpClient | TokenStore
   >
 } = /* @__PURE__ */ dual(
-  (args) => args[0] instanceof User,
+  (args) => !FunctionCalls.isCalled(args[0]),
   <A>(
     user: User,
     called: string | RealmFunction.AnyStream,
@@ -707,7 +711,7 @@ export const callServiceFunction: {
     result: Schema.Decoder<A>
   ): Effect.Effect<A, CallServiceFunctionError | SchemaMismatchError, HttpClient.HttpClient | TokenStore>
 } = /* @__PURE__ */ dual(
-  (args) => args[0] instanceof User,
+  (args) => !FunctionCalls.isCalled(args[0]),
   <A>(
     user: User,
     service: string,
@@ -818,7 +822,7 @@ export const refreshProfile = (
         }))
       return yield* Effect.fromResult(profileOf(profile))
     }),
-    { endpoint: Endpoint.profile, appId: user.appId }
+    { endpoint: Endpoint.profile, appId: Subject.user(user) }
   )
 
 /**
@@ -872,7 +876,7 @@ export const linkCredentials: {
         })
         yield* Linking.adopt(user, asked!, answer, LogIn.endpoint(credentials))
       }),
-      { endpoint: LogIn.endpoint(credentials), appId: user.appId }
+      { endpoint: LogIn.endpoint(credentials), appId: Subject.user(user) }
     )
 )
 
@@ -900,7 +904,7 @@ export const linkCredentials: {
 export const logOut = (
   user: User
 ): Effect.Effect<void, LogOutError, HttpClient.HttpClient | TokenStore> =>
-  aroundLogOut(Sessions.end(user, Sessions.loggedOut), { endpoint: Endpoint.deleteSession, appId: user.appId })
+  aroundLogOut(Sessions.end(user, Sessions.loggedOut), { endpoint: Endpoint.deleteSession, appId: Subject.user(user) })
 
 // -----------------------------------------------------------------------------
 // Events

@@ -34,6 +34,8 @@ describe("App.make", () => {
       ["id", { id: "", baseUrl: "http://x.test" }],
       ["id", { id: 7, baseUrl: "http://x.test" }],
       ["id", { baseUrl: "http://x.test" }],
+      ["id", undefined],
+      ["id", null],
       ["baseUrl", { id: "a" }],
       ["baseUrl", { id: "a", baseUrl: 7 }],
       ["baseUrl", { id: "a", baseUrl: "" }],

@@ -107,6 +107,15 @@ describe("EmailPassword", () => {
     // A program without types passes whatever it likes.
     const loosely = (operation: (app: App.App, options: never) => unknown, options: unknown): unknown =>
       operation(app, options as never)
+    const nothing: ReadonlyArray<readonly [string, () => unknown]> = [
+      ["email", () => loosely(EmailPassword.registerUser, undefined)],
+      ["token", () => loosely(EmailPassword.confirmUser, null)],
+      ["email", () => loosely(EmailPassword.resendConfirmationEmail, undefined)],
+      ["email", () => loosely(EmailPassword.retryCustomConfirmation, undefined)],
+      ["email", () => loosely(EmailPassword.sendResetPasswordEmail, undefined)],
+      ["token", () => loosely(EmailPassword.resetPassword, undefined)],
+      ["email", () => loosely(EmailPassword.callResetPasswordFunction, undefined)]
+    ]
     const wrong: Readonly<Record<string, () => unknown>> = {
       email: () => loosely(EmailPassword.registerUser, { email: 7, password }),
       password: () => loosely(EmailPassword.registerUser, { email, password: { password } }),
@@ -114,7 +123,7 @@ describe("EmailPassword", () => {
       tokenId: () => loosely(EmailPassword.resetPassword, { token: "t", password }),
       arguments: () => loosely(EmailPassword.callResetPasswordFunction, { email, password, args: 7 })
     }
-    for (const [field, make] of Object.entries(wrong)) {
+    for (const [field, make] of [...Object.entries(wrong), ...nothing]) {
       try {
         make()
         assert.fail(`${field} was taken`)

@@ -1,8 +1,11 @@
 import * as Endpoint from "@effect-realm/protocol/Endpoint"
 import * as Faults from "@effect-realm/testing/Faults"
 import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import type * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
@@ -42,6 +45,8 @@ const reasonOf = (location: string, from: OAuth.Pending = pending) =>
     Effect.flip(OAuth.parse(location, from)),
     (error) => "reason" in error && typeof error.reason === "object" ? error.reason._tag : error._tag
   )
+
+type Services = HttpClient.HttpClient | TokenStore.TokenStore
 
 const withClient = (scripted: Scripted.Scripted) => Layer.merge(scripted.layer, TokenStore.layerMemory)
 
@@ -183,6 +188,26 @@ describe("OAuth.parse", () => {
       assert.strictEqual(unknown._tag === "UnknownServiceError" && unknown.code, "SomethingNew")
       const without = yield* refusal()
       assert.strictEqual(without._tag === "UnknownServiceError" && without.detail, "no permission")
+    }))
+})
+
+describe("A page without types", () => {
+  it.effect("is told what is missing, of what was to be kept while the browser was away", () =>
+    Effect.gen(function*() {
+      const nothing = null as never
+      const user = User.make({ appId: app.id, baseUrl: app.baseUrl, id: "u1" })
+      const uses: ReadonlyArray<readonly [string, Effect.Effect<unknown, unknown, Services>]> = [
+        [`SchemaError(Expected "google" | "facebook" | "apple"\n  at ["provider"]`, OAuth.start(app, nothing)],
+        [`SchemaError(Expected "google" | "facebook" | "apple"\n  at ["provider"]`, OAuth.startLink(user, nothing)],
+        ["location: expected a text, such as location.href", OAuth.parse(new URL(page) as never, pending)],
+        ["pending: expected what OAuth.start or OAuth.startLink answered", OAuth.parse(answer, nothing)],
+        ["returned: expected what OAuth.parse answered", OAuth.logIn(app, nothing)],
+        ["returned: expected what OAuth.parse answered", OAuth.link(user, nothing)]
+      ]
+      for (const [message, use] of uses) {
+        const exit = yield* Effect.exit(Effect.provide(use, withClient(Scripted.make())))
+        assert.include(Exit.isFailure(exit) ? String(Cause.squash(exit.cause)) : "", message)
+      }
     }))
 })
 

@@ -62,6 +62,12 @@ describe("A User", () => {
     assert.throws(() => make({ ...fields, appId: 7 } as never), /\["appId"\]/)
   })
 
+  it("is made of all that it says, and names what is missing", () => {
+    const make: (options: never) => unknown = User.make
+    assert.throws(() => make(undefined as never), Schema.SchemaError, `["appId"]`)
+    assert.throws(() => make({ appId: "a", baseUrl: "http://x.test" } as never), Schema.SchemaError, `["id"]`)
+  })
+
   it("survives JSON", () => {
     const user = new User.User(fields)
     const json = JSON.stringify(user)

@@ -189,21 +189,21 @@ describe("A bundle for the browser", () => {
     }), 60_000)
 
   it.effect(
-    "keeps its size, compressed: 12.4 kB of the client, 23.8 kB with the protocol, 98.8 kB with all that it needs",
+    "keeps its size, compressed: 12.5 kB of the client, 23.9 kB with the protocol, 98.9 kB with all that it needs",
     () =>
       Effect.gen(function*() {
         // Above what it is by a little; `npm run bench` prints what it is, beside what it should be.
         const all = yield* bundle(small, { minify: true })
-        assert.isAtMost(kilobytes(all.text), 98.8)
+        assert.isAtMost(kilobytes(all.text), 98.9)
         const external = ["effect", "effect/*", "bson"]
         const own = yield* bundle(small, { minify: true, format: "esm", external })
-        assert.isAtMost(kilobytes(own.text), 23.8)
+        assert.isAtMost(kilobytes(own.text), 23.9)
         const client = yield* bundle(small, {
           minify: true,
           format: "esm",
           external: [...external, "@effect-realm/protocol/*"]
         })
-        assert.isAtMost(kilobytes(client.text), 12.4)
+        assert.isAtMost(kilobytes(client.text), 12.5)
       }),
     60_000
   )

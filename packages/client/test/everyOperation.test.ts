@@ -7,7 +7,7 @@ import * as RealmFunction from "@effect-realm/protocol/RealmFunction"
 import * as StreamEvent from "@effect-realm/protocol/StreamEvent"
 import * as Faults from "@effect-realm/testing/Faults"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Exit, Layer, Metric, Option, Redacted, Schedule, Schema, Stream } from "effect"
+import { Cause, Context, Effect, Exit, Layer, Metric, Option, Redacted, Schedule, Schema, Stream } from "effect"
 import type { Scope } from "effect"
 import type { HttpClient } from "effect/http"
 import { TestClock } from "effect/testing"
@@ -365,6 +365,85 @@ describe("Everything that the client's modules have", () => {
     const stores = ["SessionStorage", "TokenStore", "Update", "UserEvent"]
     assert.sameMembers(Object.keys(modules), [...Object.keys(table), ...others, ...stores])
   })
+})
+
+// Names that are called with less as well: what comes first is then taken for that.
+const curried = new Set([
+  "make",
+  "customData",
+  "refreshCustomData",
+  "accessToken",
+  "functions",
+  "functions: of a group",
+  "mongoClient"
+])
+
+const ofUser = rows.filter(({ name }) => {
+  const [module = "", operation = ""] = name.split(/\.(.*)/)
+  return ["User", "ApiKeys", "Push"].includes(module) && !curried.has(operation) ||
+    ["OAuth.startLink", "OAuth.link", "App.switchUser", "App.removeUser", "App.deleteUser"].includes(name)
+}).map(({ name, operation }) => ({ name, run: operation.run }))
+
+/** What an operation dies with, or throws when it is made. */
+const defect = (run: (given: Given) => unknown) =>
+  Effect.map(Effect.exit(observe(run)), (exit) => {
+    const seen = Exit.isSuccess(exit) ? exit.value.exit : exit
+    return Exit.isFailure(seen) ? String(Cause.squash(seen.cause)) : "none"
+  })
+
+describe("A program without types", () => {
+  // What `App.currentUser` answers.
+  const option = Option.some(User.make({ appId: app.id, baseUrl: app.baseUrl, id: "u1" }))
+
+  it.effect.each(each(ofUser))(
+    "is told what belongs in the place of a user: %s",
+    ([, { run }]) =>
+      Effect.gen(function*() {
+        for (const user of [option, undefined, app]) {
+          const told = yield* defect(({ orders }) => run({ user: user as never, orders }))
+          assert.strictEqual(told, "TypeError: user: expected a User, not an Option")
+        }
+      })
+  )
+
+  it.effect("is told what belongs in the place of an app", () =>
+    Effect.gen(function*() {
+      for (const wrong of [option, {}, undefined]) {
+        const one = wrong as never
+        const uses: ReadonlyArray<() => unknown> = [
+          () => App.logIn(one, credentials),
+          () => App.currentUser(one),
+          () => App.allUsers(one),
+          () => App.importRealmWeb(one, { getItem: () => null, setItem: () => {} }),
+          () => App.location(one),
+          () => Stream.runHead(App.events(one)),
+          () => EmailPassword.registerUser(one, account),
+          () => EmailPassword.confirmUser(one, mailed),
+          () => EmailPassword.callResetPasswordFunction(one, account),
+          () => OAuth.start(one, page),
+          () => OAuth.logIn(one, new OAuth.ReturnedLogIn({ ...returned, refreshToken: Redacted.make("refresh-u1") }))
+        ]
+        for (const use of uses) {
+          assert.strictEqual(yield* defect(use), "TypeError: app: expected an App", String(use))
+        }
+      }
+    }))
+
+  it.effect("is told what belongs in the place of credentials", () =>
+    Effect.gen(function*() {
+      for (const wrong of [undefined, null, account, account.password]) {
+        const uses: ReadonlyArray<Run> = [
+          () => App.logIn(app, wrong as never),
+          () => App.logInScoped(app, wrong as never),
+          () => Layer.build(App.layerUser(Service, app, wrong as never)),
+          ({ user }) => User.linkCredentials(user, wrong as never)
+        ]
+        for (const use of uses) {
+          const told = yield* defect(use)
+          assert.strictEqual(told, "TypeError: credentials: expected a value that the module Credentials made")
+        }
+      }
+    }))
 })
 
 describe("A function that asks nobody", () => {

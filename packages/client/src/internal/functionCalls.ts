@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import * as Hash from "effect/Hash"
 import type * as HttpClient from "effect/http/HttpClient"
+import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
@@ -20,6 +21,7 @@ import { decoded } from "./decoded.ts"
 import * as Operation from "./operation.ts"
 import * as Sessions from "./session.ts"
 import * as StreamCalls from "./streamCalls.ts"
+import * as Subject from "./subject.ts"
 import * as Transport from "./transport.ts"
 
 const sendCall = Transport.make(Endpoint.callFunction, { repeat: "declared" })
@@ -29,6 +31,9 @@ const aroundService = /* @__PURE__ */ Operation.make("User.callServiceFunction")
 type Client = HttpClient.HttpClient | TokenStore
 type CallError = ExchangeError | RealmError.FunctionError
 type ServiceCallError = CallError | RealmError.ServiceError | RealmError.DataError
+
+/** Whether a value says what is called: a name or a contract. Everything else that comes first is taken for the user. */
+export const isCalled = (value: unknown): boolean => typeof value === "string" || Predicate.hasProperty(value, "codec")
 
 // -----------------------------------------------------------------------------
 // By name
@@ -100,7 +105,7 @@ const exchange = <A, E>(
 
 const about = (user: Sessions.UserRef, attributes: { readonly [name: string]: string }): Operation.About => ({
   endpoint: Endpoint.callFunction,
-  appId: user.appId,
+  appId: Subject.user(user),
   attributes
 })
 
@@ -166,7 +171,7 @@ const aroundStream = /* @__PURE__ */ Operation.makeStream("User.callFunctionStre
 
 const aboutStream = (user: Sessions.UserRef, name: string): Operation.About => ({
   endpoint: Endpoint.streamFunction,
-  appId: user.appId,
+  appId: Subject.user(user),
   attributes: { "realm.function": name }
 })
 

@@ -13,6 +13,7 @@ import { TokenStoreError } from "../ClientError.ts"
 import type { Profile, Session } from "../Session.ts"
 import { TokenStore } from "../TokenStore.ts"
 import * as Sessions from "./session.ts"
+import * as Subject from "./subject.ts"
 
 /** What of `localStorage` is used. */
 export interface WebStorage {
@@ -120,7 +121,8 @@ export const takeOver = (
 ): Effect.Effect<Array<string>, TokenStoreError, TokenStore> =>
   Effect.gen(function*() {
     const now = yield* Clock.currentTimeMillis
-    const found = yield* access(() => read(storage, app.id, now))
+    const appId = Subject.app(app)
+    const found = yield* access(() => read(storage, appId, now))
     if (Option.isNone(found)) {
       yield* Effect.logWarning(`The users that realm-web kept for ${app.id} cannot be read: they have to log in again.`)
       return []

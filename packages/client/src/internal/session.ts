@@ -24,6 +24,7 @@ import { isLoggedIn, type LoggedInSession, type Session, type Tokens } from "../
 import { type Commit, type SessionKey, TokenStore } from "../TokenStore.ts"
 import type { Uncommitted } from "../UserEvent.ts"
 import * as Series from "./series.ts"
+import * as Subject from "./subject.ts"
 import * as Transport from "./transport.ts"
 
 /** What the laws need to know of a user. */
@@ -46,7 +47,7 @@ const exchanges = Series.exchanges()
 /** How long before its end an access token is exchanged, in milliseconds, when nobody says otherwise. */
 const margin = 30_000
 
-export const key = (user: UserRef): SessionKey => ({ appId: user.appId, userId: user.id })
+export const key = (user: UserRef): SessionKey => ({ appId: Subject.user(user), userId: user.id })
 
 const exchangeKey = (user: UserRef): string => JSON.stringify([user.appId, user.id])
 
