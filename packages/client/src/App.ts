@@ -16,8 +16,10 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { ExchangeError, NotLoggedInError, ServerFailure, TokenStoreError } from "./ClientError.ts"
 import { anonymous, type Credentials } from "./Credentials.ts"
+import * as AccessToken from "./internal/accessToken.ts"
 import { checked, given } from "./internal/checked.ts"
 import * as LogIn from "./internal/logIn.ts"
+import * as LogOut from "./internal/logOut.ts"
 import * as NewSession from "./internal/newSession.ts"
 import * as Operation from "./internal/operation.ts"
 import * as RealmWeb from "./internal/realmWeb.ts"
@@ -288,11 +290,11 @@ const letGo = (
   user: User,
   tokens: Session.Tokens
 ): Effect.Effect<void, never, HttpClient.HttpClient | TokenStore> =>
-  Sessions.end(
+  LogOut.end(
     user,
     (found) =>
       found !== "Damaged" && Option.isSome(found) && Sessions.hasRefreshToken(found.value, tokens)
-        ? Sessions.loggedOut(found)
+        ? LogOut.loggedOut(found)
         : Option.none()
   ).pipe(
     (logOut) => aroundLogOut(logOut, { endpoint: Endpoint.deleteSession, appId: user.appId }),
@@ -536,7 +538,7 @@ export const removeUser: {
   2,
   (app: App, user: User): Effect.Effect<void, RemoveUserError, HttpClient.HttpClient | TokenStore> =>
     aroundRemoveUser(
-      Sessions.end(userIn(app, user), Sessions.removed),
+      LogOut.end(userIn(app, user), LogOut.removed),
       { endpoint: Endpoint.deleteSession, appId: Subject.app(app) }
     )
 )
@@ -577,11 +579,11 @@ export const deleteUser: {
     return aroundDeleteUser(
       Effect.uninterruptibleMask((restore) =>
         Effect.andThen(
-          restore(Sessions.authorized(
+          restore(AccessToken.authorized(
             own,
             (session) => sendDeleteUser({ baseUrl: own.baseUrl, bearer: session.tokens.accessToken })
           )),
-          Sessions.leave(own, Sessions.removed)
+          LogOut.leave(own, LogOut.removed)
         )
       ),
       { endpoint: Endpoint.deleteUser, appId: app.id }

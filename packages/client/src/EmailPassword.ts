@@ -14,6 +14,7 @@ import type { App } from "./App.ts"
 import type { ServerFailure } from "./ClientError.ts"
 import { given } from "./internal/checked.ts"
 import * as Operation from "./internal/operation.ts"
+import type * as Request from "./internal/request.ts"
 import * as Subject from "./internal/subject.ts"
 import * as Transport from "./internal/transport.ts"
 
@@ -39,10 +40,10 @@ export type CallResetPasswordFunctionError = EmailPasswordError | Ejson.EjsonErr
 const redacted = (secret: Secret): Redacted.Redacted => typeof secret === "string" ? Redacted.make(secret) : secret
 
 /** Sends the request that an operation is. */
-const operation = <E extends Transport.AnyEndpoint>(name: string, endpoint: E) => {
+const operation = <E extends Request.AnyEndpoint>(name: string, endpoint: E) => {
   const send = Transport.make(endpoint)
   const around = Operation.make(`EmailPassword.${name}`)
-  return (app: App, input: Transport.Input<E>) => around(send(input), { endpoint, appId: Subject.app(app) })
+  return (app: App, input: Request.Input<E>) => around(send(input), { endpoint, appId: Subject.app(app) })
 }
 
 const sendRegister = operation("registerUser", Endpoint.register)

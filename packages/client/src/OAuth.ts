@@ -20,11 +20,13 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { App } from "./App.ts"
 import type { ExchangeError, TokenStoreError } from "./ClientError.ts"
+import * as AccessToken from "./internal/accessToken.ts"
 import { checked, given } from "./internal/checked.ts"
 import * as Linking from "./internal/linking.ts"
 import * as LogIn from "./internal/logIn.ts"
 import * as NewSession from "./internal/newSession.ts"
 import * as Operation from "./internal/operation.ts"
+import * as Request from "./internal/request.ts"
 import * as Sessions from "./internal/session.ts"
 import * as Subject from "./internal/subject.ts"
 import * as Transport from "./internal/transport.ts"
@@ -238,7 +240,7 @@ export const start: {
       const { provider, redirectUri: redirect, state } = pending
       const device = Base64.encode(JSON.stringify(LogIn.device(Option.getOrUndefined(deviceId))))
       const query = { redirect, state, device }
-      const url = Transport.address(endpoints[provider], {
+      const url = Request.address(endpoints[provider], {
         baseUrl: app.baseUrl,
         params: { appId: app.id },
         query
@@ -304,7 +306,7 @@ export const startLink: {
       const { provider, redirectUri: redirect, state } = pending
       return aroundStartLink(
         Effect.map(
-          Sessions.authorized(user, (session) =>
+          AccessToken.authorized(user, (session) =>
             withCookies(askLocation[provider]({
               baseUrl: user.baseUrl,
               params: { appId: user.appId },

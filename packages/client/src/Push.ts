@@ -13,9 +13,9 @@ import { dual } from "effect/Function"
 import type * as HttpClient from "effect/http/HttpClient"
 import type * as Redacted from "effect/Redacted"
 import type { ExchangeError } from "./ClientError.ts"
+import * as AccessToken from "./internal/accessToken.ts"
 import * as Operation from "./internal/operation.ts"
 import { isPathPart } from "./internal/pathPart.ts"
-import * as Sessions from "./internal/session.ts"
 import * as Subject from "./internal/subject.ts"
 import * as Transport from "./internal/transport.ts"
 import type { TokenStore } from "./TokenStore.ts"
@@ -52,7 +52,7 @@ const atService = (
   user: User,
   send: (to: To) => Effect.Effect<void, RegisterError, HttpClient.HttpClient>
 ): Effect.Effect<void, RegisterError, HttpClient.HttpClient | TokenStore> =>
-  Sessions.authorized(user, ({ tokens }) =>
+  AccessToken.authorized(user, ({ tokens }) =>
     isPathPart("service", service)
       ? send({ baseUrl: user.baseUrl, params: { appId: user.appId, service }, bearer: tokens.accessToken })
       : Effect.fail(RealmError.make("ServiceNotFound", `service not found: '${service}'`)))

@@ -29,11 +29,13 @@ import {
   type TokenStoreError
 } from "./ClientError.ts"
 import type { Linkable } from "./Credentials.ts"
+import * as AccessToken from "./internal/accessToken.ts"
 import { checked, given } from "./internal/checked.ts"
 import { decoded } from "./internal/decoded.ts"
 import * as FunctionCalls from "./internal/functionCalls.ts"
 import * as Linking from "./internal/linking.ts"
 import * as LogIn from "./internal/logIn.ts"
+import * as LogOut from "./internal/logOut.ts"
 import * as Operation from "./internal/operation.ts"
 import * as Sessions from "./internal/session.ts"
 import * as Subject from "./internal/subject.ts"
@@ -402,7 +404,7 @@ export const refresh = (
   aroundRefresh(
     Effect.flatMap(
       Sessions.loggedIn(user),
-      (session) => Effect.asVoid(Sessions.exchange(user, session.tokens.accessToken))
+      (session) => Effect.asVoid(AccessToken.exchange(user, session.tokens.accessToken))
     ),
     exchanging(user)
   )
@@ -441,7 +443,7 @@ export const accessToken: {
   > =>
     aroundAccessToken(
       Effect.map(
-        Sessions.fresh(user, Duration.toMillis(options?.margin ?? "30 seconds")),
+        AccessToken.fresh(user, Duration.toMillis(options?.margin ?? "30 seconds")),
         (session) => session.tokens.accessToken
       ),
       exchanging(user)
@@ -492,7 +494,7 @@ export const refreshCustomData: {
   ): Effect.Effect<A, RefreshCustomDataError | SchemaMismatchError, HttpClient.HttpClient | TokenStore> =>
     aroundRefreshCustomData(
       Effect.flatMap(
-        Sessions.exchangeAnew(user),
+        AccessToken.exchangeAnew(user),
         (session) =>
           Effect.flatMap(
             Effect.fromResult(document("customData", session.customData)),
@@ -810,9 +812,9 @@ export const refreshProfile = (
   aroundRefreshProfile(
     Effect.gen(function*() {
       let asked: Session.LoggedInSession | undefined
-      const answer = yield* Sessions.authorized(user, (session) => {
+      const answer = yield* AccessToken.authorized(user, (session) => {
         asked = session
-        return Sessions.sendProfile({ baseUrl: user.baseUrl, bearer: session.tokens.accessToken })
+        return AccessToken.sendProfile({ baseUrl: user.baseUrl, bearer: session.tokens.accessToken })
       })
       const profile = Session.profile(answer)
       yield* Sessions.commitAnswer(user, asked!, (session) =>
@@ -867,7 +869,7 @@ export const linkCredentials: {
     aroundLinkCredentials(
       Effect.gen(function*() {
         let asked: Session.LoggedInSession | undefined
-        const answer = yield* Sessions.authorized(user, (session) => {
+        const answer = yield* AccessToken.authorized(user, (session) => {
           asked = session
           return LogIn.send({ id: user.appId, baseUrl: user.baseUrl }, credentials, {
             bearer: session.tokens.accessToken,
@@ -904,7 +906,7 @@ export const linkCredentials: {
 export const logOut = (
   user: User
 ): Effect.Effect<void, LogOutError, HttpClient.HttpClient | TokenStore> =>
-  aroundLogOut(Sessions.end(user, Sessions.loggedOut), { endpoint: Endpoint.deleteSession, appId: Subject.user(user) })
+  aroundLogOut(LogOut.end(user, LogOut.loggedOut), { endpoint: Endpoint.deleteSession, appId: Subject.user(user) })
 
 // -----------------------------------------------------------------------------
 // Events

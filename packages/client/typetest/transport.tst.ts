@@ -3,6 +3,7 @@ import { type Effect, type Redacted, Schema } from "effect"
 import { HttpApiEndpoint } from "effect/http-api"
 import { describe, expect, test } from "tstyche"
 // The one module that turns an endpoint into a request; everything the client sends goes through it.
+import type * as Request from "../src/internal/request.ts"
 import type * as Transport from "../src/internal/transport.ts"
 
 describe("a field renamed in protocol breaks the client when it is compiled", () => {
@@ -21,12 +22,12 @@ describe("a field renamed in protocol breaks the client when it is compiled", ()
   }
 
   test("of a payload", () => {
-    expect<Sent>().type.toBeAssignableTo<Transport.Input<typeof endpoint>>()
-    expect<Sent>().type.not.toBeAssignableTo<Transport.Input<typeof renamed>>()
+    expect<Sent>().type.toBeAssignableTo<Request.Input<typeof endpoint>>()
+    expect<Sent>().type.not.toBeAssignableTo<Request.Input<typeof renamed>>()
   })
 
   test("of a path", () => {
-    expect<Omit<Sent, "params">>().type.not.toBeAssignableTo<Transport.Input<typeof endpoint>>()
+    expect<Omit<Sent, "params">>().type.not.toBeAssignableTo<Request.Input<typeof endpoint>>()
   })
 
   test("of an answer", () => {

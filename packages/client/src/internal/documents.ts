@@ -16,6 +16,7 @@ import * as SchemaIssue from "effect/SchemaIssue"
 import * as SchemaParser from "effect/SchemaParser"
 import { DocumentMismatchError, type ExchangeError } from "../ClientError.ts"
 import type { TokenStore } from "../TokenStore.ts"
+import * as Answer from "./answer.ts"
 import * as FunctionCalls from "./functionCalls.ts"
 import * as Operation from "./operation.ts"
 import type * as Sessions from "./session.ts"
@@ -99,7 +100,7 @@ export const make = <O extends MongoDBService.Any>(
   const send = Transport.make(Endpoint.callFunction, { repeat: reads ? "always" : "declared" })
   const decode = SchemaParser.decodeUnknownEffect(result)
   const ofAnotherShape = () =>
-    Transport.invalid(Endpoint.callFunction, `the result of ${name} has another shape than the protocol says`)
+    Answer.invalid(Endpoint.callFunction, `the result of ${name} has another shape than the protocol says`)
 
   return (collection, args, use) =>
     around(

@@ -16,10 +16,12 @@ import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type { ExchangeError, InvalidResponseError, SchemaMismatchError } from "../ClientError.ts"
 import type { TokenStore } from "../TokenStore.ts"
+import * as AccessToken from "./accessToken.ts"
+import * as Answer from "./answer.ts"
 import { checked } from "./checked.ts"
 import { decoded } from "./decoded.ts"
 import * as Operation from "./operation.ts"
-import * as Sessions from "./session.ts"
+import type * as Sessions from "./session.ts"
 import * as StreamCalls from "./streamCalls.ts"
 import * as Subject from "./subject.ts"
 import * as Transport from "./transport.ts"
@@ -44,7 +46,7 @@ export const answer = (value: unknown): Effect.Effect<unknown, InvalidResponseEr
   const decoded = Ejson.decode(value)
   return Result.isSuccess(decoded)
     ? Effect.succeed(decoded.success)
-    : Effect.fail(Transport.invalid(Endpoint.callFunction, decoded.failure.message))
+    : Effect.fail(Answer.invalid(Endpoint.callFunction, decoded.failure.message))
 }
 
 /**
@@ -62,7 +64,7 @@ export const send = (
   const payload = checked(() =>
     Endpoint.FunctionCall.make({ name, arguments: args, ...(service === undefined ? undefined : { service }) })
   )
-  return Sessions.authorized(user, (session) =>
+  return AccessToken.authorized(user, (session) =>
     sendCall({
       baseUrl: user.baseUrl,
       params: { appId: user.appId },

@@ -9,6 +9,7 @@ import * as Option from "effect/Option"
 import type { NotLoggedInError, ServerFailure, TokenStoreError } from "../ClientError.ts"
 import * as Session from "../Session.ts"
 import type { TokenStore } from "../TokenStore.ts"
+import * as AccessToken from "./accessToken.ts"
 import * as Sessions from "./session.ts"
 
 /**
@@ -28,9 +29,13 @@ export const adopt = Effect.fnUntraced(function*(
   ServerFailure | SessionError | NotLoggedInError | TokenStoreError,
   HttpClient.HttpClient | TokenStore
 > {
-  const claims = yield* Sessions.claimsOf(user.id, answer.accessToken, endpoint)
-  const profile = Session.profile(yield* Sessions.sendProfile({ baseUrl: user.baseUrl, bearer: answer.accessToken }))
-  const tokens = yield* Sessions.received(claims, answer.accessToken, answer.refreshToken ?? asked.tokens.refreshToken)
+  const claims = yield* AccessToken.claimsOf(user.id, answer.accessToken, endpoint)
+  const profile = Session.profile(yield* AccessToken.sendProfile({ baseUrl: user.baseUrl, bearer: answer.accessToken }))
+  const tokens = yield* AccessToken.received(
+    claims,
+    answer.accessToken,
+    answer.refreshToken ?? asked.tokens.refreshToken
+  )
   yield* Sessions.commitAnswer(user, asked, (session, isSame) =>
     Option.some({
       session: { ...session, ...(isSame && isOwn ? { tokens } : undefined), profile, customData: claims.userData },

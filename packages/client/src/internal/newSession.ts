@@ -9,9 +9,11 @@ import * as Option from "effect/Option"
 import { NotLoggedInError, type RequestFailure, type TokenStoreError } from "../ClientError.ts"
 import * as Session from "../Session.ts"
 import type { TokenStore } from "../TokenStore.ts"
+import * as AccessToken from "./accessToken.ts"
+import * as Answer from "./answer.ts"
 import type * as LogIn from "./logIn.ts"
+import * as LogOut from "./logOut.ts"
 import * as Sessions from "./session.ts"
-import * as Transport from "./transport.ts"
 
 /** What a log-in can fail with. */
 export type LogInError = LogIn.Refusal | RequestFailure | NotLoggedInError | TokenStoreError
@@ -72,11 +74,11 @@ const complete = Effect.fnUntraced(function*(
 ): Effect.fn.Return<string, LogInError, HttpClient.HttpClient | TokenStore> {
   const { accessToken, deviceId, refreshToken, userId } = answer
   if (refreshToken === undefined || refreshToken === null) {
-    return yield* Transport.invalid(endpoint, "the answer to a log-in has no refresh token")
+    return yield* Answer.invalid(endpoint, "the answer to a log-in has no refresh token")
   }
-  const claims = yield* Sessions.claimsOf(userId, accessToken, endpoint)
-  const profile = Session.profile(yield* Sessions.sendProfile({ baseUrl: app.baseUrl, bearer: accessToken }))
-  const tokens = yield* Sessions.received(claims, accessToken, refreshToken)
+  const claims = yield* AccessToken.claimsOf(userId, accessToken, endpoint)
+  const profile = Session.profile(yield* AccessToken.sendProfile({ baseUrl: app.baseUrl, bearer: accessToken }))
+  const tokens = yield* AccessToken.received(claims, accessToken, refreshToken)
   const commit = Sessions.change({ appId: app.id, baseUrl: app.baseUrl, id: userId }, (before) =>
     Option.some({
       session: Option.some({
@@ -104,4 +106,4 @@ const complete = Effect.fnUntraced(function*(
 const abandon = (app: AppRef, { refreshToken }: Answer): Effect.Effect<void, never, HttpClient.HttpClient> =>
   refreshToken === undefined || refreshToken === null
     ? Effect.void
-    : Effect.asVoid(Effect.forkDetach(Effect.ignore(Sessions.endOnServer(app, { refreshToken }))))
+    : Effect.asVoid(Effect.forkDetach(Effect.ignore(LogOut.endOnServer(app, { refreshToken }))))

@@ -12,8 +12,10 @@ import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import { type ExchangeError, type InvalidResponseError, TransportError } from "../ClientError.ts"
 import type { TokenStore } from "../TokenStore.ts"
+import * as AccessToken from "./accessToken.ts"
+import * as Answer from "./answer.ts"
 import { checked } from "./checked.ts"
-import * as Sessions from "./session.ts"
+import type * as Sessions from "./session.ts"
 import * as Transport from "./transport.ts"
 
 const openStream = /* @__PURE__ */ Transport.makeStream(Endpoint.streamFunction)
@@ -50,7 +52,7 @@ export const events = (
       Endpoint.FunctionCall.make({ name, arguments: args, ...(service === undefined ? undefined : { service }) })
     )
   )
-  const opened = Sessions.authorized(user, (session) =>
+  const opened = AccessToken.authorized(user, (session) =>
     openStream({
       baseUrl: user.baseUrl,
       params: { appId: user.appId },
@@ -62,7 +64,7 @@ export const events = (
 
 /** An event that is no value of the protocol. */
 export const invalid = (detail: string): InvalidResponseError =>
-  Transport.invalid(Endpoint.streamFunction, detail, { headers: { "content-type": "text/event-stream" } })
+  Answer.invalid(Endpoint.streamFunction, detail, { headers: { "content-type": "text/event-stream" } })
 
 /** The values of events, as Extended JSON; events of types that only others know are left aside. */
 export const values = <E, R>(
