@@ -14,7 +14,7 @@ import type { Connection } from "effect/sql/SqlConnection"
 import { classifySqliteError, SqlError } from "effect/sql/SqlError"
 import * as Statement from "effect/sql/Statement"
 import * as Stream from "effect/Stream"
-import { closeSync, openSync } from "node:fs"
+import { closeSync, existsSync, openSync } from "node:fs"
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite"
 
 // -----------------------------------------------------------------------------
@@ -101,8 +101,9 @@ const connect = (database: DatabaseSync, wait: Duration.Input): Connection => {
 const open = (filename: string): Effect.Effect<DatabaseSync, SqlError, Scope.Scope> =>
   Effect.acquireRelease(
     attempt("connect", () => {
-      // SQLite makes a file that all may read; the files beside it get the rights of this one.
-      if (filename !== ":memory:") closeSync(openSync(filename, "a", 0o600))
+      // SQLite makes a file that all may read; the files beside it get the rights of this one. One that is there is left
+      // alone: to close it would end the locks that other clients of this process have on it.
+      if (filename !== ":memory:" && !existsSync(filename)) closeSync(openSync(filename, "a", 0o600))
       return new DatabaseSync(filename)
     }),
     (database) => Effect.sync(() => database.close())

@@ -39,6 +39,27 @@ const failure = (path: string) => (cause: unknown): TokenStoreError => {
 
 const isBusy = ({ reason }: TokenStoreError): boolean => reason._tag === "Unavailable" && codeOf(reason.cause) === busy
 
+interface Opened {
+  readonly database: DatabaseSync
+  readonly file: string | undefined
+}
+
+/** Which file is under a path, if there is one. */
+const fileAt = (path: string): string | undefined => {
+  try {
+    const { dev, ino } = Fs.statSync(path, { bigint: true })
+    return `${dev} ${ino}`
+  } catch {
+    return undefined
+  }
+}
+
+/** Makes an empty file for its owner, unless there is one. */
+const create = (path: string): void => {
+  // One that is there is not even opened: to close it would end the locks that the whole process has on it.
+  if (fileAt(path) === undefined) Fs.closeSync(Fs.openSync(path, "a", 0o600))
+}
+
 /**
  * The lock of a file, which is made when it is first held, as is the directory it is in.
  *
@@ -46,7 +67,7 @@ const isBusy = ({ reason }: TokenStoreError): boolean => reason._tag === "Unavai
  */
 export const make = (path: string, scope: Scope.Scope): FileLock => {
   const semaphore = Semaphore.makeUnsafe(1)
-  let opened: DatabaseSync | undefined
+  let opened: Opened | undefined
 
   const patiently = <A>(use: () => A): Effect.Effect<A, TokenStoreError> =>
     Effect.retry(Effect.try({ try: use, catch: failure(path) }), {
@@ -54,22 +75,26 @@ export const make = (path: string, scope: Scope.Scope): FileLock => {
       schedule: Schedule.max([Schedule.spaced("2 millis"), Schedule.during(patience)])
     })
 
+  const close = Effect.sync(() => {
+    opened?.database.close()
+    opened = undefined
+  })
+
   const open = Effect.gen(function*() {
     if (opened !== undefined) return opened
-    const database = yield* Effect.try({
+    const made = yield* Effect.try({
       try: () => {
         Fs.mkdirSync(Path.dirname(path), { recursive: true, mode: 0o700 })
-        Fs.closeSync(Fs.openSync(path, "a", 0o600))
-        return new DatabaseSync(path)
+        create(path)
+        return { database: new DatabaseSync(path), file: fileAt(path) }
       },
       catch: failure(path)
     })
-    const close = Effect.sync(() => database.close())
-    // Or each transaction would make a file beside it.
-    yield* Effect.onError(patiently(() => database.exec("PRAGMA journal_mode = MEMORY")), () => close)
+    opened = made
     yield* Scope.addFinalizer(scope, close)
-    opened = database
-    return database
+    // Or each transaction would make a file beside it.
+    yield* Effect.onError(patiently(() => made.database.exec("PRAGMA journal_mode = MEMORY")), () => close)
+    return made
   })
 
   // Other processes look every two milliseconds whether it is free. One that does one thing after the other would have it
@@ -85,14 +110,22 @@ export const make = (path: string, scope: Scope.Scope): FileLock => {
     )
   })
 
-  const begin = Effect.flatMap(
-    Effect.andThen(considerate, open),
-    (database) => patiently(() => void database.exec("BEGIN EXCLUSIVE"))
+  const taken = Effect.gen(function*() {
+    const { database, file } = yield* open
+    yield* patiently(() => void database.exec("BEGIN EXCLUSIVE"))
+    return file !== undefined && fileAt(path) === file
+  })
+  // A file that was deleted or moved away, with its directory perhaps, is no lock among those who come later.
+  const begin = Effect.andThen(
+    considerate,
+    Effect.repeat(Effect.tap(taken, (isOurs) => isOurs ? Effect.void : close), {
+      until: (isOurs) => isOurs
+    })
   )
   // One that cannot be ended is said by whoever begins the next.
   const end = Effect.ignore(Effect.try(() => {
     turnOf.ended = performance.now()
-    opened?.exec("ROLLBACK")
+    opened?.database.exec("ROLLBACK")
   }))
 
   return { hold: (effect) => semaphore.withPermit(Effect.acquireUseRelease(begin, () => effect, () => end)) }
