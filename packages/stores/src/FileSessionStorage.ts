@@ -159,8 +159,8 @@ const make = Effect.fnUntraced(function*(
           : Effect.void)
     )
 
-  // Where the last page of each log ended, for who goes on from there.
-  const ends = new Map<string, { readonly log: number; readonly number: number; readonly end: number }>()
+  // The last event that was read of each log, and where it is: who goes on from there begins with it.
+  const read = new Map<string, { readonly log: number; readonly number: number; readonly start: number }>()
 
   const log: SessionStorage["Service"]["log"] = (appId, after) => {
     const { current, log } = appOf(appId)
@@ -168,15 +168,15 @@ const make = Effect.fnUntraced(function*(
       const app = yield* current
       const { forgotten, name } = app.log
       if (after >= app.number) return { entries: [], until: app.number, forgotten, hasMore: false }
-      const last = ends.get(appId)
-      const start = last !== undefined && last.log === name && last.number === after ? last.end : 0
+      const known = read.get(appId)
+      const start = known !== undefined && known.log === name && known.number <= after + 1 ? known.start : 0
       const part = yield* log(app, start, after, pageSize)
       // The log was replaced by a shorter one meanwhile.
       if (Option.isNone(part)) return yield* page
-      const { end, entries, isDamaged } = part.value
+      const { end, entries, isDamaged, last } = part.value
       const hasMore = end < app.log.end
       const until = hasMore ? entries.at(-1)?.number ?? app.number : app.number
-      ends.set(appId, { log: name, number: until, end })
+      if (Option.isSome(last)) read.set(appId, { log: name, ...last.value })
       return {
         entries: entries.flatMap(({ event, number, userId }) =>
           event === undefined ? [] : [{ number, userId, event: Effect.succeed(event) }]

@@ -39,6 +39,7 @@ import {
   walk,
   written
 } from "./files.ts"
+import { setBack } from "./setBack.ts"
 
 const { changes, generation, session } = TokenStoreContract
 
@@ -49,6 +50,12 @@ TokenStoreContract.contract(
   "files",
   Layer.provide(TokenStore.layerStorage, Layer.suspend(() => layerFiles(newDirectory()))),
   { runs: 10 }
+)
+
+const deleted = newDirectory()
+setBack(
+  Layer.suspend(() => layerFiles(deleted)),
+  Effect.sync(() => Fs.rmSync(join(deleted, "shop"), { recursive: true }))
 )
 
 TokenStoreContract.ownPlace("files", () => Layer.provide(TokenStore.layerStorage, layerFiles(newDirectory())))

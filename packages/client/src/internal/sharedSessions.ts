@@ -3,23 +3,19 @@
  * wrong elsewhere: each commit is compared and written by the place (law 5), the lease is the place's (law 1), and who
  * listens is told what is in the place's log, whoever wrote it.
  */
-import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
-import * as Latch from "effect/Latch"
 import * as Option from "effect/Option"
-import * as Schedule from "effect/Schedule"
-import * as Schema from "effect/Schema"
-import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { TokenStoreError } from "../ClientError.ts"
 import type { Session } from "../Session.ts"
 import type { Reading, Row, SessionStorage } from "../SessionStorage.ts"
 import type { AppState, Outcome, Primitives, SessionKey } from "../TokenStore.ts"
-import type { Snapshot, Uncommitted, UserEvent } from "../UserEvent.ts"
+import type { Snapshot, UserEvent } from "../UserEvent.ts"
 import * as Changes from "./changes.ts"
+import * as Followers from "./followers.ts"
 import * as Locks from "./locks.ts"
+import * as LoggedEvent from "./loggedEvent.ts"
 import * as SessionRecord from "./sessionRecord.ts"
 
 const leaseBound = Duration.minutes(2)
@@ -33,30 +29,6 @@ const farewell = Duration.seconds(1)
 const waits = { first: 10, most: 200 }
 
 // -----------------------------------------------------------------------------
-// Events
-// -----------------------------------------------------------------------------
-
-const Document = Schema.Record(Schema.String, Schema.Json)
-const Identities = Schema.Array(Schema.Struct({ id: Schema.String, providerType: Schema.String }))
-
-const Event: Schema.Codec<Uncommitted, unknown> = Schema.Union([
-  Schema.TaggedStruct("LoggedIn", { providerType: Schema.String }),
-  Schema.TaggedStruct("RefreshTokenReplaced", { providerType: Schema.String }),
-  Schema.TaggedStruct("AccessTokenRefreshed", { customDataChanged: Schema.Boolean }),
-  Schema.TaggedStruct("CustomDataRefreshed", { customData: Document }),
-  Schema.TaggedStruct("ProfileRefreshed", {
-    profile: Schema.Struct({ type: Schema.String, identities: Identities, data: Document })
-  }),
-  Schema.TaggedStruct("IdentityLinked", { identities: Identities }),
-  Schema.TaggedStruct("Switched", {}),
-  Schema.TaggedStruct("LoggedOut", { reason: Schema.Literals(["Requested", "SessionEnded"]) }),
-  Schema.TaggedStruct("Removed", {})
-])
-const EventText = Schema.fromJsonString(Event)
-const decodeEvent = Schema.decodeUnknownEffect(EventText)
-const encodeEvent = Schema.encodeEffect(EventText)
-
-// -----------------------------------------------------------------------------
 // Primitives
 // -----------------------------------------------------------------------------
 
@@ -68,10 +40,11 @@ const sessionKey = ({ appId, userId }: SessionKey): string => JSON.stringify([ap
 export const make = (storage: Storage, process: string): Primitives => {
   const changes = Changes.make<UserEvent>()
   const withLease = Locks.make()
-  const logs = followers(storage, changes)
+  const followers = Followers.make(storage, changes)
   const reported = new Set<string>()
   const decode = SessionRecord.decoder()
   let holders = 0
+  let commits = 0
 
   /** Says once what is wrong with a record that many may ask for (law 11). */
   const report = (key: SessionKey, error: TokenStoreError): Effect.Effect<void> => {
@@ -118,9 +91,9 @@ export const make = (storage: Storage, process: string): Primitives => {
         makeCurrent: change.makeCurrent,
         isAnonymous: session?.providerType === "anon-user",
         deviceId: Option.fromUndefinedOr(session?.deviceId),
-        event: yield* Effect.orDie(encodeEvent(change.event))
+        event: yield* LoggedEvent.encode(change.event, `${process}/${++commits}`)
       })
-      if (outcome._tag === "Committed") logs.wake(key.appId)
+      if (outcome._tag === "Committed") followers.wake(key.appId)
       return outcome
     }))
 
@@ -204,7 +177,7 @@ export const make = (storage: Storage, process: string): Primitives => {
   const present = <State>(appId: string, number: number, state: State): Effect.Effect<
     Changes.Present<UserEvent, Snapshot<State>>
   > =>
-    Effect.as(logs.caughtUp(appId, number), {
+    Effect.as(followers.caughtUp(appId, number), {
       snapshot: (missed) => ({ _tag: "Snapshot", missed, state }),
       includes: (event) => event.generation <= number
     })
@@ -215,7 +188,7 @@ export const make = (storage: Storage, process: string): Primitives => {
     read: Effect.Effect<{ readonly number: number; readonly state: State }, TokenStoreError>
   ): Stream.Stream<UserEvent | Snapshot<State>, TokenStoreError> =>
     Stream.unwrap(Effect.as(
-      logs.follow(appId),
+      followers.follow(appId),
       changes.subscribe(topic, {
         lock: (effect) => effect,
         present: Effect.flatMap(read, ({ number, state }) => present(appId, number, state))
@@ -232,149 +205,11 @@ export const make = (storage: Storage, process: string): Primitives => {
     users,
     changes: (key) =>
       subscribe(
-        userTopic(key.appId, key.userId),
+        Followers.userTopic(key.appId, key.userId),
         key.appId,
         Effect.flatMap(storage.read(key), (reading) =>
           Effect.map(stateOf(key, reading), (state) => ({ number: reading.number, state })))
       ),
-    appChanges: (appId) => subscribe(appTopic(appId), appId, app(appId))
-  }
-}
-
-// -----------------------------------------------------------------------------
-// Log
-// -----------------------------------------------------------------------------
-
-const appTopic = (appId: string): string => JSON.stringify([appId])
-const userTopic = (appId: string, userId: string): string => JSON.stringify([appId, userId])
-const isTopicOf = (appId: string) => (topic: string): boolean => JSON.parse(topic)[0] === appId
-
-interface Follower {
-  /** The number up to which all has been published. */
-  reached: number
-  listeners: number
-  /** Open when there may be more to read. */
-  readonly grown: Latch.Latch
-  readonly started: Deferred.Deferred<void, TokenStoreError>
-  fiber: Fiber.Fiber<never, TokenStoreError> | undefined
-  readonly waiting: Set<{ readonly number: number; readonly reached: Deferred.Deferred<void> }>
-}
-
-interface Logs {
-  /** Publishes what is written to an app's log from now on, while the scope is open. */
-  readonly follow: (appId: string) => Effect.Effect<void, TokenStoreError, Scope.Scope>
-  /** Waits until all up to a number has been published. */
-  readonly caughtUp: (appId: string, number: number) => Effect.Effect<void>
-  /** Says that the log has grown. */
-  readonly wake: (appId: string) => void
-}
-
-// How long after it was out of reach a place is asked again.
-const pause = Duration.millis(500)
-
-/** Reads the logs of the apps that somebody listens to, and publishes what is in them. */
-const followers = (storage: Storage, changes: Changes.Changes<UserEvent>): Logs => {
-  const followers = new Map<string, Follower>()
-
-  /** Publishes the next page of a log. */
-  const advance = Effect.fnUntraced(function*(appId: string, follower: Follower) {
-    const { entries, forgotten, hasMore, until } = yield* storage.log(appId, follower.reached)
-    const events = yield* Effect.forEach(entries, ({ event, number, userId }) =>
-      Effect.option(Effect.map(
-        Effect.flatMap(event, decodeEvent),
-        (event): UserEvent => ({ ...event, userId, generation: number })
-      )))
-    // Nothing may come between: a follower that is stopped has published a page or has not.
-    yield* Effect.sync(() => {
-      // A log that is behind what it was is another one: of a backup, or of a place that was emptied.
-      const lost = until < follower.reached ? 1 : Math.max(0, forgotten - follower.reached)
-      if (lost > 0) changes.skip(isTopicOf(appId), lost)
-      for (const event of events) {
-        if (Option.isNone(event)) changes.skip(isTopicOf(appId), 1)
-        else {
-          changes.publish(userTopic(appId, event.value.userId), event.value)
-          changes.publish(appTopic(appId), event.value)
-        }
-      }
-      follower.reached = until
-      for (const waiter of follower.waiting) {
-        if (waiter.number <= until) Deferred.doneUnsafe(waiter.reached, Effect.void)
-      }
-    })
-    return hasMore
-  })
-
-  const run = Effect.fnUntraced(function*(appId: string, follower: Follower): Effect.fn.Return<never, TokenStoreError> {
-    follower.reached = (yield* storage.app(appId)).number
-    yield* Deferred.succeed(follower.started, undefined)
-    const listening = Effect.ignore(Stream.runForEach(storage.news(appId), () => follower.grown.open)).pipe(
-      // What came while nobody listened has to be read as well.
-      Effect.andThen(follower.grown.open),
-      Effect.andThen(Effect.sleep(pause)),
-      Effect.forever
-    )
-    const reading = Effect.gen(function*() {
-      yield* follower.grown.await
-      yield* follower.grown.close
-      if (yield* Effect.retry(advance(appId, follower), Schedule.spaced(pause))) yield* follower.grown.open
-    })
-    return yield* Effect.raceFirst(Effect.forever(reading), listening)
-  })
-
-  const start = Effect.fnUntraced(function*(appId: string) {
-    const follower: Follower = {
-      reached: 0,
-      listeners: 1,
-      grown: Latch.makeUnsafe(true),
-      started: Deferred.makeUnsafe(),
-      fiber: undefined,
-      waiting: new Set()
-    }
-    followers.set(appId, follower)
-    follower.fiber = yield* Effect.forkDetach(
-      Effect.onExit(run(appId, follower), (exit) => {
-        forget(appId, follower)
-        return Deferred.done(follower.started, exit)
-      })
-    )
-    return follower
-  })
-
-  const forget = (appId: string, follower: Follower): void => {
-    if (followers.get(appId) === follower) followers.delete(appId)
-  }
-
-  return {
-    follow: (appId) =>
-      Effect.flatMap(
-        Effect.acquireRelease(
-          Effect.suspend(() => {
-            const known = followers.get(appId)
-            if (known === undefined) return start(appId)
-            known.listeners++
-            return Effect.succeed(known)
-          }),
-          (follower) => {
-            if (--follower.listeners > 0 || follower.fiber === undefined) return Effect.void
-            forget(appId, follower)
-            return Fiber.interrupt(follower.fiber)
-          }
-        ),
-        // From here on whatever is written will be published.
-        ({ started }) => Deferred.await(started)
-      ),
-    caughtUp: (appId, number) =>
-      Effect.suspend(() => {
-        const follower = followers.get(appId)
-        if (follower === undefined || follower.reached >= number) return Effect.void
-        const waiter = { number, reached: Deferred.makeUnsafe<void>() }
-        follower.waiting.add(waiter)
-        follower.grown.openUnsafe()
-        return Effect.ensuring(
-          Deferred.await(waiter.reached),
-          Effect.sync(() => follower.waiting.delete(waiter))
-        )
-      }),
-    wake: (appId) => void followers.get(appId)?.grown.openUnsafe()
+    appChanges: (appId) => subscribe(Followers.appTopic(appId), appId, app(appId))
   }
 }

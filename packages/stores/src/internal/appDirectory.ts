@@ -30,6 +30,8 @@ export interface Part {
   readonly entries: ReadonlyArray<Records.Entry>
   /** Whether something was among them that is no entry. */
   readonly isDamaged: boolean
+  /** The last one that tells of an event, and where it begins. */
+  readonly last: Option.Option<{ readonly number: number; readonly start: number }>
   readonly end: number
 }
 
@@ -207,16 +209,20 @@ export const make = (path: string, appId: string, scope: Scope.Scope): AppDirect
     if (bytes === undefined && app.log.end > 0) return Option.none()
     const entries: Array<Records.Entry> = []
     let isDamaged = false
+    let last: Option.Option.Value<Part["last"]> | undefined
     let end = start
     while (end < app.log.end && entries.length < most) {
       const next = (bytes?.indexOf(lineBreak, end) ?? -1) + 1
       const upTo = next === 0 ? app.log.end : next
       const entry = yield* decodeEntry(file, bytes?.toString("utf8", end, upTo) ?? "")
       if (Option.isNone(entry)) isDamaged = true
-      else if (entry.value.number > after) entries.push(entry.value)
+      else if (entry.value.number > after) {
+        entries.push(entry.value)
+        if (entry.value.event !== undefined) last = { number: entry.value.number, start: end }
+      }
       end = upTo
     }
-    return Option.some({ entries, isDamaged, end })
+    return Option.some({ entries, isDamaged, last: Option.fromUndefinedOr(last), end })
   })
 
   /** A log without what nobody is behind any more. */
