@@ -11,7 +11,10 @@ import * as Expressions from "./support/mongodb/expressions.ts"
 import { filters, missing, refusedFilters } from "./support/mongodb/filters.ts"
 import { orders } from "./support/mongodb/orders.ts"
 import { pipelines, refusedPipelines } from "./support/mongodb/pipelines.ts"
-import { refusedUpdates, updates } from "./support/mongodb/updates.ts"
+import * as Projections from "./support/mongodb/projections.ts"
+import { refusedUpdates } from "./support/mongodb/refusedUpdates.ts"
+import { updates } from "./support/mongodb/updates.ts"
+import { refusedUpserts, upserts } from "./support/mongodb/upserts.ts"
 import { exactly } from "./support/mongodb/values.ts"
 
 /** What the tables ask of a collection; documents are handed out in exact form. */
@@ -19,12 +22,15 @@ export interface Things<E> {
   readonly insertMany: (documents: ReadonlyArray<Database.Document>) => Effect.Effect<unknown, E>
   readonly find: (
     filter: Database.Filter,
-    options?: { readonly sort?: Database.Sort }
+    options?: { readonly sort?: Database.Sort; readonly projection?: Database.Projection }
   ) => Effect.Effect<ReadonlyArray<object>, E>
   readonly updateOne: (
     filter: Database.Filter,
     update: Database.UpdateOperators,
-    options?: { readonly arrayFilters?: ReadonlyArray<Database.Filter> | undefined }
+    options?: {
+      readonly arrayFilters?: ReadonlyArray<Database.Filter> | undefined
+      readonly upsert?: boolean | undefined
+    }
   ) => Effect.Effect<unknown, E>
   readonly aggregate: (pipeline: ReadonlyArray<Database.Stage>) => Effect.Effect<ReadonlyArray<object>, E>
   readonly createIndex: (keys: { readonly [path: string]: 1 | -1 }) => Effect.Effect<unknown, E>
@@ -91,6 +97,39 @@ export const resultsContract = <E>(name: string, make: Effect.Effect<Things<E>, 
           const refused = yield* Effect.isFailure(things.updateOne(filter ?? {}, update, { arrayFilters }))
           assert.isTrue(refused, "it was not refused")
           assertExactly(yield* things.find({}), [stored])
+        }))
+    }
+
+    for (const { document, filter, name, update } of upserts) {
+      test(`an upsert takes ${name}`, (things) =>
+        Effect.gen(function*() {
+          yield* things.updateOne(filter, update ?? { $set: { a: 1 } }, { upsert: true })
+          assertExactly(yield* things.find({}), [document])
+        }))
+    }
+
+    for (const [name, filter, update] of refusedUpserts) {
+      test(`refuses to upsert ${name}`, (things) =>
+        Effect.gen(function*() {
+          const upsert = things.updateOne(filter, update ?? { $set: { a: 1 } }, { upsert: true })
+          assert.isTrue(yield* Effect.isFailure(upsert), "it was not refused")
+          assert.deepStrictEqual(yield* things.find({}), [])
+        }))
+    }
+
+    for (const { filter, name, projection, shown } of Projections.projections) {
+      test(`a projection shows ${name}`, (things) =>
+        Effect.gen(function*() {
+          yield* things.insertMany([Projections.document])
+          assertExactly(yield* things.find(filter ?? {}, { projection }), [shown])
+        }))
+    }
+
+    for (const [name, projection] of Projections.refusedProjections) {
+      test(`refuses to project ${name}`, (things) =>
+        Effect.gen(function*() {
+          yield* things.insertMany([Projections.document])
+          assert.isTrue(yield* Effect.isFailure(things.find({}, { projection })), "it was not refused")
         }))
     }
 

@@ -18,6 +18,7 @@ export const elementOrder = (operator: string, order: unknown): (left: unknown, 
     const sign = direction(order)
     return (left, right) => compare(left, right) * sign
   }
+  if (Object.keys(order).length === 0) throw badFilter(`${operator} needs at least one field`, operator)
   const keys = Object.keys(order).map((name) => ({ path: parsePath(name), sign: direction(order[name]) }))
   return (left, right) => {
     for (const { path, sign } of keys) {

@@ -30,6 +30,17 @@ const addPath = (tree: Tree, path: Path, at: string): void => {
   addPath(branch, rest, at)
 }
 
+const addBranch = (tree: Tree, path: Path): void => {
+  let at: Tree = tree
+  for (const segment of path) {
+    const present = at.get(segment)
+    if (present === true) throw badFilter(`the projection names "${segment}" and a part of it`)
+    const branch: Tree = present ?? new Map()
+    at.set(segment, branch)
+    at = branch
+  }
+}
+
 const project = (document: Fields, tree: Tree, keep: boolean): Fields => {
   const fields: Fields = {}
   for (const name of Object.keys(document)) {
@@ -81,7 +92,11 @@ export const withComputed = (document: Fields, computed: ReadonlyArray<Computed>
   let next: unknown = document
   // all are computed from the document as it was
   for (const [index, value] of computed.map(({ expression }) => expression(scope)).entries()) {
-    next = withValueAt(next, computed[index]?.path ?? [], value)
+    const { path = [] } = computed[index] ?? {}
+    // without a value, what is on the way to the field is made all the same
+    next = value === undefined
+      ? withValueAt(withValueAt(next, path, null), path, undefined)
+      : withValueAt(next, path, value)
   }
   return isFields(next) ? next : document
 }
@@ -155,6 +170,7 @@ class Compiling {
   id: boolean | undefined
   readonly place: Place
   readonly names: Names
+  #isPositional = false
 
   constructor(place: Place, names: Names) {
     this.place = place
@@ -171,14 +187,18 @@ class Compiling {
       return
     }
     const inner = isFields(value) ? Object.keys(value) : []
-    if (isFields(value) && inner.length > 0 && inner[0]?.startsWith("$") !== true) {
+    const [operator] = inner
+    if (isFields(value) && operator?.startsWith("$") !== true) {
+      if (operator === undefined) throw badFilter(`the projection says nothing about "${name}": it is an empty object`)
       this.fields(value, `${name}.`)
       return
     }
-    const [operator] = inner
     if (isFields(value) && this.place === "find" && inner.length === 1) {
       if (operator === "$slice") return this.#slice(name, value[operator])
-      if (operator === "$elemMatch") return this.#include(name, elementPart(compileElementMatch(value[operator])))
+      if (operator === "$elemMatch") {
+        if (name.includes(".")) throw badFilter(`$elemMatch does not project "${name}", a part of a field`, operator)
+        return this.#include(name, elementPart(compileElementMatch(value[operator])))
+      }
     }
     if (operator === "$meta") throw badFilter("the projection operator $meta is not supported", operator)
     this.#keep(true)
@@ -193,6 +213,8 @@ class Compiling {
       return
     }
     if (wanted && this.place === "find" && name.endsWith(".$")) {
+      if (this.#isPositional) throw badFilter("the projection has more than one positional $")
+      this.#isPositional = true
       const array = name.slice(0, -2)
       this.#include(array, positionPart(checkPath(array)))
       return
@@ -225,10 +247,14 @@ class Compiling {
   stored(): (document: Fields) => Fields {
     const { id, parts, tree } = this
     const including = this.keep ?? (id === true && parts.length === 0)
-    if (including ? id !== false : id === false) tree.set("_id", true)
     if (including) {
       for (const { orNothing, path } of parts) if (!orNothing) addPath(tree, path, path.join("."))
+      // what is computed inside of an array is computed in each of its elements
+      for (const { path } of this.computed) addBranch(tree, path.slice(0, -1))
     }
+    if (!tree.has("_id")) {
+      if (including ? id !== false : id === false) tree.set("_id", true)
+    } else if (id !== undefined) throw badFilter("the projection names \"_id\" and a part of it")
     return (document) => project(document, tree, including)
   }
 

@@ -31,9 +31,8 @@ import { unsupportedFilters } from "./unsupported.ts"
 
 const logical = new Set(["$and", "$or", "$nor", "$expr", "$where"])
 
-/** Whether one element of an array is what `$elemMatch` asks for. */
-export const compileElementMatch = (operand: unknown): Test => {
-  if (!isFields(operand)) throw badFilter("$elemMatch needs an object", "$elemMatch")
+/** What elements of an array have to be: by operators on the element itself, or by its fields. */
+const compileElement = (operand: Fields): Test => {
   const first = Object.keys(operand)[0]
   if (isOperators(operand) && first !== undefined && !logical.has(first)) {
     const conditions = compileOperators(operand)
@@ -41,6 +40,12 @@ export const compileElementMatch = (operand: unknown): Test => {
   }
   const predicate = compileFields(operand)
   return (element) => isFields(element) && predicate(element)
+}
+
+/** Whether one element of an array is what `$elemMatch` asks for. */
+export const compileElementMatch = (operand: unknown): Test => {
+  if (!isFields(operand)) throw badFilter("$elemMatch needs an object", "$elemMatch")
+  return compileElement(operand)
 }
 
 const someElementMatches = (operand: unknown): Condition => {
@@ -52,9 +57,11 @@ const hasAll = (operand: unknown): ReadonlyArray<Condition> => {
   const elements = arrayOf("$all", operand)
   // MongoDB: an empty $all matches nothing
   if (elements.length === 0) return [some(() => false)]
+  if (!elements.some(isOperators)) return elements.map((element) => some(equalsOrMatches(element)))
   return elements.map((element) => {
-    if (!isOperators(element)) return some(equalsOrMatches(element))
-    if (Object.keys(element)[0] !== "$elemMatch") throw badFilter("$all takes no operator but $elemMatch", "$all")
+    if (!isOperators(element) || Object.keys(element)[0] !== "$elemMatch") {
+      throw badFilter("$all takes no operator but $elemMatch, in all of its elements", "$all")
+    }
     return someElementMatches(element["$elemMatch"])
   })
 }
@@ -82,7 +89,7 @@ const regexOf = (operators: Fields): BSONRegExp => {
 }
 
 const plainOperand = (operator: string, operand: unknown): unknown => {
-  if (operand instanceof BSONRegExp && operator !== "$eq" && operator !== "$ne") {
+  if (operand instanceof BSONRegExp) {
     throw badFilter(`${operator} cannot compare with a regular expression`, operator)
   }
   return operand
@@ -99,7 +106,7 @@ const compileOperator = (operator: string, operand: unknown, operators: Fields):
     case "$eq":
       return [some(equals(operand))]
     case "$ne":
-      return [none(some(equals(operand)))]
+      return [none(some(equals(plainOperand(operator, operand))))]
     case "$gt":
       return [some(compares(plainOperand(operator, operand), (order) => order > 0))]
     case "$gte":
@@ -230,15 +237,8 @@ export const exactFilter = (filter: unknown): Fields => {
 export const compileFilter = (filter: Fields): Predicate => compileFields(filter)
 
 /** What `$pull` removes: elements that match a filter, operators, or are equal. */
-export const compilePull = (operand: unknown): Test => {
-  if (isOperators(operand)) {
-    const conditions = compileOperators(operand)
-    return (element) => conditions.every((condition) => holdsFor(element, condition))
-  }
-  if (!isFields(operand)) return equalsOrMatches(operand)
-  const predicate = compileFields(operand)
-  return (element) => isFields(element) && predicate(element)
-}
+export const compilePull = (operand: unknown): Test =>
+  isFields(operand) ? compileElement(operand) : equalsOrMatches(operand)
 
 /** A filter on one element of an array, as array filters have it: conditions on the element or on paths below. */
 export const compileElementFilter = (identifier: string, filter: Fields): Test => {

@@ -43,7 +43,7 @@ export const compares = (operand: unknown, accept: (order: number) => boolean): 
   const operandRank = rankOf(operand)
   const acceptsEqual = accept(0)
   if (operandRank === rank.minKey || operandRank === rank.maxKey) {
-    return (value) => value !== missing && accept(compare(value, operand))
+    return (value) => accept(compare(orNull(value), operand))
   }
   if (isNaNNumber(operand)) return (value) => acceptsEqual && isNaNNumber(value)
   return (value) => {
@@ -87,15 +87,18 @@ export const isIn = (operator: string, operand: unknown): Condition => {
   )
 }
 
+const typeNumbers: ReadonlySet<number> = new Set(Object.values(typeNames).flat())
+
 export const hasType = (operand: unknown): Condition => {
   const numbers = new Set<number>()
   for (const element of isArray(operand) ? operand : [operand]) {
     const number = wholeNumber(element)
     const named = typeof element === "string" && Object.hasOwn(typeNames, element) ? typeNames[element] : undefined
-    if (number !== undefined) numbers.add(number)
+    if (number !== undefined && typeNumbers.has(number)) numbers.add(number)
     else if (named !== undefined) named.forEach((type) => numbers.add(type))
     else throw badFilter("$type needs the name or the number of a BSON type", "$type")
   }
+  if (numbers.size === 0) throw badFilter("$type needs at least one type", "$type")
   return some((value) => value !== missing && numbers.has(typeNumber(value)))
 }
 
@@ -106,11 +109,12 @@ export const hasSize = (operand: unknown): Condition => {
 }
 
 export const hasRemainder = (operand: unknown): Condition => {
-  const [divisor, remainder] = arrayOf("$mod", operand).map((number) =>
+  const [divisor, remainder, ...others] = arrayOf("$mod", operand).map((number) =>
     isNumeric(number) ? Math.trunc(toNumber(number)) : Number.NaN
   )
   if (
-    divisor === undefined || remainder === undefined || !Number.isSafeInteger(divisor) || divisor === 0 ||
+    others.length > 0 || divisor === undefined || remainder === undefined || !Number.isSafeInteger(divisor) ||
+    divisor === 0 ||
     Number.isNaN(remainder)
   ) {
     throw badFilter("$mod needs an array of a divisor other than 0 and a remainder", "$mod")
@@ -154,7 +158,10 @@ export const hasBits = (operator: string, operand: unknown): Condition => {
     : mask === undefined
     ? [-1]
     : Array.from({ length }, (_, bit) => bit).filter(mask)
-  if (bits.some((bit) => bit < 0)) throw badFilter(`${operator} needs a mask or positions of bits`, operator)
+  const isNegative = isNumeric(operand) && toNumber(operand) < 0
+  if (isNegative || bits.some((bit) => bit < 0)) {
+    throw badFilter(`${operator} needs a mask or positions of bits`, operator)
+  }
   const test = bitTests[operator]
   return some((value) => {
     const isSet = bitsOf(value)

@@ -4,13 +4,28 @@
 import { assignFields, type Fields, isArray, isFields, setField } from "./bsonValue.ts"
 import { type Path, valueAt } from "./documentPath.ts"
 import { compileFilter } from "./query.ts"
+import { isOperators } from "./queryCondition.ts"
+
+/** What a condition finds elements by: not by what it rules out. */
+const affirmed = (condition: unknown): unknown => {
+  if (!isOperators(condition)) return condition
+  const operators: Fields = {}
+  for (const name of Object.keys(condition)) {
+    const isNegation = name === "$ne" || name === "$nin" || name === "$not" ||
+      (name === "$exists" && condition[name] === false)
+    if (!isNegation) setField(operators, name, condition[name])
+  }
+  return Object.keys(operators).length === 0 ? undefined : operators
+}
 
 const clausesUnder = (filter: Fields, prefix: string): Fields => {
   const clauses: Fields = {}
   for (const name of Object.keys(filter)) {
     const value = filter[name]
-    if (name === prefix || name.startsWith(`${prefix}.`)) setField(clauses, name, value)
-    else if (name === "$and" && isArray(value)) {
+    if (name === prefix || name.startsWith(`${prefix}.`)) {
+      const condition = affirmed(value)
+      if (condition !== undefined) setField(clauses, name, condition)
+    } else if (name === "$and" && isArray(value)) {
       for (const clause of value) if (isFields(clause)) assignFields(clauses, clausesUnder(clause, prefix))
     }
   }

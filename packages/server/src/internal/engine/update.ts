@@ -4,7 +4,7 @@
 import { BSONRegExp } from "bson"
 import { compare } from "./bsonOrder.ts"
 import { exact, type Fields, getField, isArray, isFields, maxDepth, setField } from "./bsonValue.ts"
-import { isPosition, missing, parsePath, type Path } from "./documentPath.ts"
+import { isPosition, missing, parsePath, type Path, valueAt } from "./documentPath.ts"
 import { badUpdate, refusing } from "./failure.ts"
 import { compileElementFilter } from "./query.ts"
 import { isOperators, type Test } from "./queryCondition.ts"
@@ -63,6 +63,9 @@ const checkPath = (operator: string, text: string): Path => {
   return path
 }
 
+const conflict = (path: string, at: string): Error =>
+  badUpdate(`Updating the path '${path}' would create a conflict at '${at}'`)
+
 /** No path may be another one, nor a part of it: what the update means would depend on its order. */
 const checkConflicts = (paths: ReadonlyArray<Path>): void => {
   const sorted = paths.map((path) => path.join(".")).toSorted()
@@ -70,21 +73,39 @@ const checkConflicts = (paths: ReadonlyArray<Path>): void => {
   for (const path of sorted) {
     const segments = path.split(".")
     for (let length = 1; length <= segments.length; length++) {
-      if (seen.has(segments.slice(0, length).join("."))) {
-        throw badUpdate(
-          `Updating the path '${path}' would create a conflict at '${segments.slice(0, length).join(".")}'`
-        )
-      }
+      const part = segments.slice(0, length).join(".")
+      if (seen.has(part)) throw conflict(path, part)
     }
     seen.add(path)
   }
+}
+
+const isFiltered = (segment: string): boolean => segment.startsWith("$[")
+
+/**
+ * Whether two paths may come to the same element of an array by different names. An array that is reached by `$[]` or an
+ * array filter is reached in no other way.
+ */
+const mayMeet = (paths: ReadonlyArray<Path>): boolean => {
+  const segments = new Map<string, string>()
+  let meet = false
+  for (const path of paths) {
+    for (const [index, segment] of path.entries()) {
+      const head = path.slice(0, index).join(".")
+      const other = segments.get(head)
+      if (other === undefined) segments.set(head, segment)
+      else if (isFiltered(other) !== isFiltered(segment)) throw conflict(path.join("."), head)
+      else meet ||= isFiltered(segment) && segment !== other
+    }
+  }
+  return meet
 }
 
 const parseRename = (source: string, target: unknown): Step => {
   if (typeof target !== "string") throw badUpdate("$rename needs the new path as a text", "$rename")
   const from = checkPath("$rename", source)
   const path = checkPath("$rename", target)
-  if ([...from, ...path].some((segment) => segment.startsWith("$["))) {
+  if ([...from, ...path].some((segment) => segment === "$" || isFiltered(segment))) {
     throw badUpdate("$rename does not reach into arrays", "$rename")
   }
   return { operator: "$rename", path, from, update: { next: () => keep, creates: true } }
@@ -168,27 +189,40 @@ const checkArrayFilters = (steps: ReadonlyArray<Step>, filters: ElementFilters):
   }
 }
 
-/** The path with `$` replaced by the place of the first element that the filter found. */
-const resolvePosition = (path: Path, document: Fields, filter: Fields): Path => {
+/** The path with `$` replaced by the place of the first element that the filter found. A new document was not found. */
+const resolvePosition = (path: Path, { filter, found, inserting }: UpdateContext): Path => {
   const at = path.indexOf("$")
   if (at === -1) return path
   const head = path.slice(0, at)
-  const position = foundPosition(head, document, filter)
+  const position = inserting ? undefined : foundPosition(head, found, filter)
   if (position === undefined) {
     throw badUpdate("The positional operator did not find the match needed from the query")
   }
   return [...head, String(position), ...path.slice(at + 1)]
 }
 
+/** The paths that one with `$[]` or array filters in it stands for: one for each element they reach. */
+const reachedPaths = (path: Path, document: Fields, filters: ElementFilters): ReadonlyArray<Path> => {
+  const at = path.findIndex(isFiltered)
+  if (at === -1) return [path]
+  const head = path.slice(0, at)
+  const array = valueAt(document, head)
+  if (!isArray(array)) throw badUpdate(`"${path.join(".")}" needs an array at "${head.join(".")}"`)
+  const test = filters.get((path[at] ?? "").slice(2, -1))
+  return array.flatMap((element, position) =>
+    test === undefined || test(element)
+      ? reachedPaths([...head, String(position), ...path.slice(at + 1)], document, filters)
+      : []
+  )
+}
+
 class Applying {
   readonly step: Step
   readonly path: Path
-  readonly filters: ElementFilters
 
-  constructor(step: Step, path: Path, filters: ElementFilters) {
+  constructor(step: Step, path: Path) {
     this.step = step
     this.path = path
-    this.filters = filters
   }
 
   #refuse(index: number, why: string): Error {
@@ -200,7 +234,6 @@ class Applying {
 
   inFields(fields: Fields, index: number): void {
     const segment = this.path[index] ?? ""
-    if (segment.startsWith("$[")) throw this.#refuse(index, "there is no array")
     const current = Object.hasOwn(fields, segment) ? fields[segment] : missing
     const next = this.#next(current, index)
     if (next === remove) Reflect.deleteProperty(fields, segment)
@@ -209,12 +242,7 @@ class Applying {
 
   inArray(array: Array<unknown>, index: number): void {
     const segment = this.path[index] ?? ""
-    if (segment.startsWith("$[")) {
-      const test = this.filters.get(segment.slice(2, -1))
-      for (const [position, element] of array.entries()) {
-        if (test === undefined || test(element)) this.#element(array, position, index)
-      }
-    } else if (isPosition(segment)) {
+    if (isPosition(segment)) {
       if (this.step.update.creates || Number(segment) < array.length) this.#element(array, Number(segment), index)
     } else if (this.step.update.creates) {
       throw this.#refuse(index, `"${segment}" is not a place in the array`)
@@ -240,7 +268,6 @@ class Applying {
       this.inArray(current, index + 1)
       return keep
     }
-    if (this.path[index + 1]?.startsWith("$[") === true) throw this.#refuse(index + 1, "there is no array")
     if (!this.step.update.creates) return keep
     if (current !== missing) throw this.#refuse(index + 1, "there is a value that holds no fields")
     const made: Fields = {}
@@ -249,17 +276,23 @@ class Applying {
   }
 }
 
-const applyRename = (document: Fields, step: Step, from: Path): void => {
+/** The value at a path that leads through no array. */
+const valueOutsideArrays = (document: Fields, path: Path): unknown => {
   let value: unknown = document
-  for (const segment of from) {
+  for (const segment of path) {
     if (isArray(value)) throw badUpdate("$rename does not reach into arrays", "$rename")
     value = isFields(value) ? getField(value, segment) : undefined
   }
-  if (value === undefined) return
-  const moved = value
+  return value
+}
+
+const applyRename = (document: Fields, step: Step, from: Path): void => {
+  const moved = valueOutsideArrays(document, from)
+  if (moved === undefined) return
+  valueOutsideArrays(document, step.path)
   const unset: FieldUpdate = { next: () => remove, creates: false }
-  new Applying({ ...step, update: unset }, from, new Map()).inFields(document, 0)
-  new Applying({ ...step, update: { next: () => moved, creates: true } }, step.path, new Map()).inFields(document, 0)
+  new Applying({ ...step, update: unset }, from).inFields(document, 0)
+  new Applying({ ...step, update: { next: () => moved, creates: true } }, step.path).inFields(document, 0)
 }
 
 /** An update in the operators of MongoDB. `now` is in milliseconds, for `$currentDate`. */
@@ -282,17 +315,20 @@ export const compileUpdate = (
   if (!isFields(fields)) throw badUpdate("it is not an object")
   const steps = refusing(badUpdate, () => parseSteps(fields, options.now))
     .toSorted((left, right) => comparePaths(left.path, right.path))
-  checkConflicts(steps.flatMap(({ from, path }) => from === undefined ? [path] : [from, path]))
+  const named = steps.flatMap(({ from, path }) => from === undefined ? [path] : [from, path])
+  checkConflicts(named)
+  const meet = mayMeet(named)
   const filters = refusing(badUpdate, () => parseArrayFilters(options.arrayFilters ?? []))
   checkArrayFilters(steps, filters)
-  const apply: Update["apply"] = (document, { filter, found, inserting }) => {
+  const apply: Update["apply"] = (document, context) => {
     const id = document["_id"]
-    const applied = steps.filter(({ operator }) => inserting || operator !== "$setOnInsert")
-    // before any is applied, for what was found may be the very document that changes
-    const paths = applied.map(({ path }) => resolvePosition(path, found, filter))
-    for (const [index, step] of applied.entries()) {
+    // before any is applied: what was found may be the very document that changes, and filters look at elements as they were
+    const applied = steps.filter(({ operator }) => context.inserting || operator !== "$setOnInsert")
+      .map((step) => ({ step, paths: reachedPaths(resolvePosition(step.path, context), document, filters) }))
+    if (meet) checkConflicts(applied.flatMap(({ paths }) => paths))
+    for (const { paths, step } of applied) {
       if (step.from !== undefined) applyRename(document, step, step.from)
-      else new Applying(step, paths[index] ?? step.path, filters).inFields(document, 0)
+      else for (const path of paths) new Applying(step, path).inFields(document, 0)
     }
     if (id !== undefined && compare(id, document["_id"]) !== 0) {
       throw badUpdate("the field _id of a document never changes")
@@ -301,27 +337,43 @@ export const compileUpdate = (
   return { kind: "update", apply }
 }
 
-const addEqualities = (document: Fields, filter: Fields): void => {
-  for (const name of Object.keys(filter)) {
-    const operand = filter[name]
-    if (name === "$and" && isArray(operand)) {
-      for (const clause of operand) if (isFields(clause)) addEqualities(document, clause)
-    }
-    if (name.startsWith("$")) continue
-    const value = isOperators(operand) ? getField(operand, "$eq") : operand
-    if (value === undefined || value instanceof BSONRegExp) continue
-    const step: Step = {
-      operator: "$set",
-      path: checkPath("upsert", name),
-      update: { next: () => value, creates: true }
-    }
-    new Applying(step, step.path, new Map()).inFields(document, 0)
-  }
+/** The values that a condition leaves no other choice but. */
+const onlyValues = (operand: unknown): ReadonlyArray<unknown> => {
+  if (!isOperators(operand)) return operand instanceof BSONRegExp ? [] : [operand]
+  const { $all, $eq, $in } = operand
+  const listed = [...isArray($all) ? $all : [], ...isArray($in) && $in.length === 1 ? $in : []]
+  return [
+    ...$eq === undefined ? [] : [$eq],
+    ...listed.filter((value) => !(value instanceof BSONRegExp || isOperators(value)))
+  ]
 }
+
+const equalities = (filter: Fields): ReadonlyArray<readonly [path: string, value: unknown]> =>
+  Object.keys(filter).flatMap((name) => {
+    const operand = filter[name]
+    // of one clause, `$or` is the clause
+    if (isArray(operand) && (name === "$and" || (name === "$or" && operand.length === 1))) {
+      return operand.flatMap((clause) => isFields(clause) ? equalities(clause) : [])
+    }
+    return name.startsWith("$") ? [] : onlyValues(operand).map((value) => [name, value] as const)
+  })
 
 /** The document an upsert starts from: the equalities of its filter. */
 export const upsertSeed = (filter: Fields): Fields => {
+  const values = new Map<string, unknown>()
+  for (const [path, value] of equalities(filter)) {
+    if (values.has(path) && compare(values.get(path), value) !== 0) {
+      throw badUpdate(`the filter asks for two values of "${path}", and the document to insert can have but one`)
+    }
+    values.set(path, value)
+  }
+  const steps = [...values].map(([name, value]): Step => ({
+    operator: "$set",
+    path: checkPath("upsert", name),
+    update: { next: () => value, creates: true }
+  }))
+  checkConflicts(steps.map(({ path }) => path))
   const document: Fields = {}
-  addEqualities(document, filter)
+  for (const step of steps) new Applying(step, step.path).inFields(document, 0)
   return document
 }

@@ -42,7 +42,8 @@ const bound = (operand: unknown, sign: 1 | -1): FieldUpdate =>
   creating((current) => current === missing || compare(operand, current) * sign > 0 ? operand : keep)
 
 const currentDate = (operand: unknown, now: number): FieldUpdate => {
-  const type = isFields(operand) ? operand["$type"] : operand === true ? "date" : undefined
+  const isTyped = isFields(operand) && Object.keys(operand).length === 1
+  const type = isTyped ? operand["$type"] : operand === true ? "date" : undefined
   if (type === "date") return creating(() => new Date(now))
   if (type === "timestamp") return creating(() => new Timestamp({ t: Math.floor(now / 1000), i: 1 }))
   throw badUpdate("$currentDate needs true, or { $type: \"date\" } or { $type: \"timestamp\" }", "$currentDate")

@@ -116,10 +116,16 @@ export const filters: ReadonlyArray<Found> = [
     finds: [0]
   },
   {
-    name: "MinKey and MaxKey bound every type",
+    name: "MinKey and MaxKey bound every type, and what is missing",
     values: ["b", 2, new MinKey(), new MaxKey(), missing],
     filter: { v: { $lt: new MaxKey() } },
-    finds: [0, 1, 2]
+    finds: [0, 1, 2, 4]
+  },
+  {
+    name: "what is missing is above MinKey",
+    values: [new MinKey(), missing, null, 1],
+    filter: { v: { $gt: new MinKey() } },
+    finds: [1, 2, 3]
   },
   { name: "an element of an array is enough", values: [[1, 2], 2, [3], [[2]]], filter: { v: 2 }, finds: [0, 1] },
   {
@@ -274,6 +280,12 @@ export const refusedFilters: ReadonlyArray<readonly [name: string, filter: Datab
   ["$type of an unknown name", { v: { $type: "who" } }],
   ["$mod by zero", { v: { $mod: [0, 1] } }],
   ["$mod of one number", { v: { $mod: [2] } }],
+  ["$mod of three numbers", { v: { $mod: [2, 1, 0] } }],
+  ["$type of an unknown number", { v: { $type: 200 } }],
+  ["$type of nothing", { v: { $type: [] } }],
+  ["$ne of a regular expression", { v: { $ne: /a/ } }],
+  ["$all of $elemMatch and a value", { v: { $all: [{ $elemMatch: { a: 1 } }, 5] } }],
+  ["$bitsAllSet of -1", { v: { $bitsAllSet: -1 } }],
   ["$options without $regex", { v: { $options: "i" } }],
   ["$regex that is none", { v: { $regex: "(" } }],
   ["$regex of a number", { v: { $regex: 1 } }],

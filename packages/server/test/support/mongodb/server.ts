@@ -29,10 +29,14 @@ const attempt = <A>(run: () => Promise<A>): Effect.Effect<A, Refused> =>
 
 const thingsOf = (things: Collection<Stored>): Things<Refused> => ({
   insertMany: (documents) => attempt(() => things.insertMany(documents.map((document) => ({ _id: 0, ...document })))),
-  find: (filter, { sort = {} } = {}) => attempt(() => things.find(filter, { sort: { ...sort } }).toArray()),
-  updateOne: (filter, update, { arrayFilters } = {}) =>
+  find: (filter, { projection = {}, sort = {} } = {}) =>
+    attempt(() => things.find(filter, { sort: { ...sort }, projection }).toArray()),
+  updateOne: (filter, update, { arrayFilters, upsert = false } = {}) =>
     attempt(() =>
-      things.updateOne(filter, update, arrayFilters === undefined ? {} : { arrayFilters: [...arrayFilters] })
+      things.updateOne(filter, update, {
+        upsert,
+        ...arrayFilters === undefined ? undefined : { arrayFilters: [...arrayFilters] }
+      })
     ),
   aggregate: (pipeline) => attempt(() => things.aggregate([...pipeline]).toArray()),
   createIndex: (keys) => attempt(() => things.createIndex({ ...keys }))
