@@ -8,12 +8,11 @@ import * as ApiKeys from "../src/ApiKeys.ts"
 import * as App from "../src/App.ts"
 import * as Credentials from "../src/Credentials.ts"
 import * as Policy from "../src/Policy.ts"
-import * as TokenStore from "../src/TokenStore.ts"
+import type * as TokenStore from "../src/TokenStore.ts"
 import * as User from "../src/User.ts"
 import * as Scripted from "./scripted.ts"
 
 const app = App.make({ id: "shop-abcde", baseUrl: "http://localhost:9090" })
-const zoe = Credentials.emailPassword({ email: "zoe@example.com", password: "s3cret!" })
 const id = "5f87976b7b800b285345a8b4"
 const key = "k".repeat(64)
 const shown = { _id: id, name: "my-key", disabled: false }
@@ -28,16 +27,6 @@ const wellBehaved = (sent: Scripted.Sent): Scripted.Answer | undefined => {
   if (sent.method !== "GET") return { status: 204 }
   return { body: sent.path.endsWith("/api_keys") ? [shown] : shown }
 }
-
-const asUser = <A, E>(
-  server: Scripted.Scripted,
-  test: (user: User.User, sent: () => ReadonlyArray<Scripted.Sent>) => Effect.Effect<A, E, Client>
-) =>
-  Effect.gen(function*() {
-    const user = yield* App.logIn(app, zoe)
-    const before = server.sent.length
-    return yield* test(user, () => server.sent.slice(before))
-  }).pipe(Effect.provide(server.layer), Effect.provide(TokenStore.layerMemory))
 
 interface Case {
   readonly first: (user: User.User) => Effect.Effect<unknown, ApiKeys.ApiKeysError, Client>
@@ -105,7 +94,7 @@ describe("ApiKeys", () => {
   for (const [name, { answer, body, first, last, line }] of Object.entries(operations)) {
     it.effect(`${name} is one request with the refresh token, in both call styles`, () => {
       const server = Scripted.make(wellBehaved)
-      return asUser(server, (user, sent) =>
+      return Scripted.asUser(server, (user, sent) =>
         Effect.gen(function*() {
           for (const operation of [first, last]) assert.deepStrictEqual(yield* operation(user), answer)
           assert.deepStrictEqual(sent().map(({ method, path }) => `${method} ${path}`), [line, line])
@@ -122,7 +111,7 @@ describe("ApiKeys", () => {
           // An empty success is what the last three want.
           if (refused.status === 200 && answer === undefined) continue
           const server = Scripted.make((sent) => sent.path.includes("/auth/api_keys") ? refused : undefined)
-          yield* asUser(server, (user, sent) =>
+          yield* Scripted.asUser(server, (user, sent) =>
             Effect.gen(function*() {
               const error = yield* Effect.flip(Policy.provide(first(user), { reads: Policy.never }))
               assert.strictEqual(error._tag, tag, JSON.stringify(refused))
@@ -135,7 +124,7 @@ describe("ApiKeys", () => {
 
     it.effect(`${name} of a user who is logged out sends nothing`, () => {
       const server = Scripted.make(wellBehaved)
-      return asUser(server, (user, sent) =>
+      return Scripted.asUser(server, (user, sent) =>
         Effect.gen(function*() {
           yield* User.logOut(user)
           const before = sent().length
@@ -146,7 +135,7 @@ describe("ApiKeys", () => {
 
     it.effect(`${name} needs no access token that is fresh`, () => {
       const server = Scripted.make(wellBehaved)
-      return asUser(server, (user, sent) =>
+      return Scripted.asUser(server, (user, sent) =>
         Effect.gen(function*() {
           yield* TestClock.adjust("2 hours")
           yield* first(user)
@@ -160,7 +149,7 @@ describe("ApiKeys", () => {
       const server = Scripted.make((sent) =>
         sent.path.includes("/auth/api_keys") ? Scripted.refusal(503, "busy", "InternalServerError") : undefined
       )
-      return asUser(server, (user, sent) =>
+      return Scripted.asUser(server, (user, sent) =>
         Effect.gen(function*() {
           assert.strictEqual((yield* Effect.flip(operations[name]!.first(user)))._tag, "AppError")
           assert.strictEqual(sent().length, 1)
@@ -170,7 +159,7 @@ describe("ApiKeys", () => {
 
   it.effect("a new key's secret is shown by nothing, an answer that cannot be read included", () =>
     Effect.gen(function*() {
-      yield* asUser(Scripted.make(wellBehaved), (user) =>
+      yield* Scripted.asUser(Scripted.make(wellBehaved), (user) =>
         Effect.gen(function*() {
           const made = yield* ApiKeys.create(user, "my-key")
           assert.strictEqual(Redacted.value(made.key), key)
@@ -179,7 +168,7 @@ describe("ApiKeys", () => {
       const torn = Scripted.make((sent) =>
         sent.path.includes("/auth/api_keys") ? { status: 201, body: { key, name: 7 } } : undefined
       )
-      yield* asUser(torn, (user) =>
+      yield* Scripted.asUser(torn, (user) =>
         Effect.gen(function*() {
           const error = yield* Effect.flip(ApiKeys.create(user, "my-key"))
           assert.strictEqual(error._tag, "InvalidResponseError")
@@ -189,7 +178,7 @@ describe("ApiKeys", () => {
 
   it.effect("an id never leaves its place in the path", () => {
     const server = Scripted.make(wellBehaved)
-    return asUser(server, (user, sent) =>
+    return Scripted.asUser(server, (user, sent) =>
       Effect.gen(function*() {
         for (const strange of ["../session", "a/enable", "a?b#c", "日本"]) {
           yield* ApiKeys.delete(user, strange)
@@ -202,7 +191,7 @@ describe("ApiKeys", () => {
 describe("An id that no path can hold", () => {
   it.effect("is no key's, and nothing is sent", () => {
     const server = Scripted.make(wellBehaved)
-    return asUser(server, (user, sent) =>
+    return Scripted.asUser(server, (user, sent) =>
       Effect.gen(function*() {
         const before = sent().length
         for (const id of ["", ".", "..", "\ud800"]) {
@@ -222,7 +211,7 @@ describe("An id that no path can hold", () => {
 describe("Credentials.apiKey", () => {
   it.effect("logs in and links with the body of the protocol", () => {
     const server = Scripted.make()
-    return asUser(server, (user, sent) =>
+    return Scripted.asUser(server, (user, sent) =>
       Effect.gen(function*() {
         yield* App.logIn(app, Credentials.apiKey(key))
         assert.strictEqual(yield* User.providerType(user), "api-key")

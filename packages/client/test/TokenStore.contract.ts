@@ -69,6 +69,14 @@ export const changes = {
       event: { _tag: "LoggedIn", providerType: "local-userpass" },
       makeCurrent: true
     }),
+  /** The log-in of a user whose record may be unreadable. */
+  logInAnew: (key: SessionKey) =>
+    commit(key, {
+      expected: 0,
+      session: Option.some(session(key, "anew")),
+      event: { _tag: "LoggedIn", providerType: "local-userpass" },
+      makeCurrent: true
+    }),
   refresh: (key: SessionKey, mark?: string) =>
     commit(key, {
       session: Option.some(session(key, mark)),

@@ -379,21 +379,11 @@ describe("TokenStore over a key-value store with a record of a newer version", (
       assert.strictEqual(yield* disk.get(record), newer, "it is left as it is")
     }).pipe(Effect.provide(Layer.fresh(KeyValueStore.layerMemory)), Effect.provide(Logger.layer([])))
 
-  const logInAnew = (key: TokenStore.SessionKey) =>
-    TokenStore.TokenStore.use(({ commit }) =>
-      commit(key, {
-        expected: 0,
-        session: Option.some(session(key, "anew")),
-        event: { _tag: "LoggedIn", providerType: "local-userpass" },
-        makeCurrent: true
-      })
-    )
-
   it.effect("of a user: that user fails typed, also when logging in, and all others go on", () =>
     withNewer(sessionRecord("ann"), () =>
       Effect.gen(function*() {
         const { app, get, users } = yield* TokenStore.TokenStore
-        for (const attempt of [Effect.asVoid(get(ann)), Effect.asVoid(logInAnew(ann))]) {
+        for (const attempt of [Effect.asVoid(get(ann)), Effect.asVoid(changes.logInAnew(ann))]) {
           const { reason } = yield* Effect.flip(attempt)
           assert.deepStrictEqual(reason, { _tag: "NewerVersion", key: sessionRecord("ann"), version: 2 })
         }
@@ -405,7 +395,7 @@ describe("TokenStore over a key-value store with a record of a newer version", (
   it.effect("of an app: nobody logs in any more, and who is logged in goes on", () =>
     withNewer(appRecord, () =>
       Effect.gen(function*() {
-        assert.strictEqual((yield* Effect.flip(logInAnew(user("dan")))).reason._tag, "NewerVersion")
+        assert.strictEqual((yield* Effect.flip(changes.logInAnew(user("dan")))).reason._tag, "NewerVersion")
         assert.isTrue(Option.isSome(yield* changes.refresh(bob)))
       })))
 

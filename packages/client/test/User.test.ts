@@ -21,21 +21,6 @@ const app = App.make({ id: "shop-abcde", baseUrl: "http://localhost:9090" })
 const zoe = Credentials.emailPassword({ email: "zoe@example.com", password: "s3cret!" })
 const fields = { appId: "shop-abcde", baseUrl: "http://localhost:9090", id: "u1" }
 
-/** Runs a test as a user who has just logged in; what was sent before is forgotten. */
-const asUser = <A, E>(
-  server: Scripted.Scripted,
-  test: (user: User.User, sent: () => ReadonlyArray<Scripted.Sent>) => Effect.Effect<
-    A,
-    E,
-    HttpClient.HttpClient | TokenStore.TokenStore
-  >
-) =>
-  Effect.gen(function*() {
-    const user = yield* App.logIn(app, zoe)
-    const before = server.sent.length
-    return yield* test(user, () => server.sent.slice(before))
-  }).pipe(Effect.provide(server.layer), Effect.provide(TokenStore.layerMemory))
-
 const line = (sent: Scripted.Sent | undefined) => `${sent?.method} ${sent?.path}`
 
 /** A server whose log-in answers this custom data. */
@@ -78,7 +63,7 @@ describe("A User", () => {
   })
 
   it.effect("is the same user to every operation after it was read back", () =>
-    asUser(Scripted.make(), (user) =>
+    Scripted.asUser(Scripted.make(), (user) =>
       Effect.gen(function*() {
         const read = Schema.decodeSync(Schema.fromJsonString(Schema.toCodecJson(User.User)))(JSON.stringify(user))
         assert.isTrue(yield* User.isLoggedIn(read))
@@ -89,7 +74,7 @@ describe("A User", () => {
 describe("User.callFunction", () => {
   it.effect("sends name and arguments in canonical Extended JSON, with the user's access token", () => {
     const server = Scripted.make()
-    return asUser(server, (user, sent) =>
+    return Scripted.asUser(server, (user, sent) =>
       Effect.gen(function*() {
         assert.strictEqual(yield* User.callFunction(user, "data/v1/sum", [1, 2.5, "text", null]), 3)
         assert.strictEqual(
@@ -135,7 +120,7 @@ describe("User.callFunction", () => {
     return Effect.forEach(
       results,
       ([body, expected]) =>
-        asUser(
+        Scripted.asUser(
           Scripted.make((sent) => sent.path.endsWith("/call") ? { body } : undefined),
           (user) => Effect.map(User.callFunction(user, "f"), (result) => assert.deepEqual(result, expected))
         ),
@@ -144,7 +129,7 @@ describe("User.callFunction", () => {
   })
 
   it.effect("decodes the result by the caller's schema, and says what did not fit", () =>
-    asUser(Scripted.make(), (user) =>
+    Scripted.asUser(Scripted.make(), (user) =>
       Effect.gen(function*() {
         assert.strictEqual(yield* User.callFunction(user, "sum", [1, 2], Schema.Int), 3)
         const error = yield* Effect.flip(User.callFunction(user, "sum", [1, 2], Schema.Struct({ total: Schema.Int })))
@@ -154,7 +139,7 @@ describe("User.callFunction", () => {
 
   it.effect("sends nothing when an argument has no Extended JSON form", () => {
     const server = Scripted.make()
-    return asUser(server, (user, sent) =>
+    return Scripted.asUser(server, (user, sent) =>
       Effect.gen(function*() {
         const error = yield* Effect.flip(User.callFunction(user, "f", [1, { a: () => 1 }]))
         assert.strictEqual(error._tag, "EjsonError")
@@ -196,7 +181,7 @@ describe("User.callFunction", () => {
     }).pipe(Effect.provide([Scripted.make().layer, TokenStore.layerMemory])))
 
   it.effect("fails typed when the result is no Extended JSON", () =>
-    asUser(
+    Scripted.asUser(
       Scripted.make((sent) => sent.path.endsWith("/call") ? { body: { $oid: "no" } } : undefined),
       (user) =>
         Effect.gen(function*() {
@@ -206,7 +191,7 @@ describe("User.callFunction", () => {
     ))
 
   it.effect("fails with what the function threw", () =>
-    asUser(
+    Scripted.asUser(
       Scripted.make((sent) =>
         sent.path.endsWith("/call") ? Scripted.refusal(400, "out of stock", "FunctionExecutionError") : undefined
       ),
@@ -237,7 +222,7 @@ describe("User.linkCredentials", () => {
         })
         : undefined
     })
-    return asUser(server, (user, sent) =>
+    return Scripted.asUser(server, (user, sent) =>
       Effect.gen(function*() {
         yield* user.pipe(User.linkCredentials(Credentials.function({ ticket: "t-1" })))
         const [link, profile, ...more] = sent()
@@ -263,7 +248,7 @@ describe("User.linkCredentials", () => {
   })
 
   it.effect("refuses an answer for another user, and changes nothing", () =>
-    asUser(
+    Scripted.asUser(
       Scripted.make((sent) => sent.path.endsWith("link=true") ? Scripted.loggedIn("u2") : undefined),
       (user) =>
         Effect.gen(function*() {
@@ -279,7 +264,7 @@ describe("Custom data", () => {
   const Preferences = Schema.Struct({ color: Schema.String, size: Schema.Int })
 
   it.effect("is read from the token, as Extended JSON and as UTF-8", () =>
-    asUser(
+    Scripted.asUser(
       withCustomData({ name: "Zoë 日本 🎉", size: { $numberInt: "5" }, big: { $numberLong: "9007199254740993" } }),
       (user) =>
         Effect.gen(function*() {
@@ -295,24 +280,27 @@ describe("Custom data", () => {
     Effect.forEach(
       [undefined, null, {}],
       (none) =>
-        asUser(withCustomData(none), (user) =>
+        Scripted.asUser(withCustomData(none), (user) =>
           Effect.map(User.customData(user), (data) => assert.deepStrictEqual(data, {}))),
       { discard: true }
     ))
 
   it.effect("is decoded by the caller's schema, data-first and data-last, and says what did not fit", () =>
-    asUser(withCustomData({ color: "red", size: { $numberInt: "5" } }, { color: 7 }), (user) =>
-      Effect.gen(function*() {
-        assert.deepStrictEqual(yield* User.customData(user, Preferences), { color: "red", size: 5 })
-        assert.deepStrictEqual(yield* user.pipe(User.customData(Preferences)), { color: "red", size: 5 })
-        const error = yield* Effect.flip(User.refreshCustomData(user, Preferences))
-        assert.strictEqual(error._tag, "SchemaMismatchError")
-        assert.include(error.message, "custom data")
-        assert.deepStrictEqual(yield* User.customData(user), { color: 7 }, "it was committed all the same")
-      })))
+    Scripted.asUser(
+      withCustomData({ color: "red", size: { $numberInt: "5" } }, { color: 7 }),
+      (user) =>
+        Effect.gen(function*() {
+          assert.deepStrictEqual(yield* User.customData(user, Preferences), { color: "red", size: 5 })
+          assert.deepStrictEqual(yield* user.pipe(User.customData(Preferences)), { color: "red", size: 5 })
+          const error = yield* Effect.flip(User.refreshCustomData(user, Preferences))
+          assert.strictEqual(error._tag, "SchemaMismatchError")
+          assert.include(error.message, "custom data")
+          assert.deepStrictEqual(yield* User.customData(user), { color: 7 }, "it was committed all the same")
+        })
+    ))
 
   it.effect("that is no Extended JSON fails typed, with the path, and harms nothing else", () =>
-    asUser(withCustomData({ when: { $date: "soon" } }), (user) =>
+    Scripted.asUser(withCustomData({ when: { $date: "soon" } }), (user) =>
       Effect.gen(function*() {
         const error = yield* Effect.flip(User.customData(user))
         assert.strictEqual(error._tag, "EjsonError")
@@ -322,7 +310,7 @@ describe("Custom data", () => {
 
   it.effect("is read anew by refreshCustomData, and stays readable after a log-out", () => {
     const server = withCustomData({ color: "red" }, { color: "blue" })
-    return asUser(server, (user, sent) =>
+    return Scripted.asUser(server, (user, sent) =>
       Effect.gen(function*() {
         assert.deepStrictEqual(yield* User.refreshCustomData(user), { color: "blue" })
         assert.deepStrictEqual(sent().map(line), ["POST /api/client/v2.0/auth/session"])
@@ -334,13 +322,16 @@ describe("Custom data", () => {
   })
 
   it.effect("with a key named __proto__ changes no other object", () =>
-    asUser(withCustomData(JSON.parse(`{"__proto__":{"polluted":true},"a":1}`)), (user) =>
-      Effect.gen(function*() {
-        const data = yield* User.customData(user)
-        assert.isUndefined(Reflect.get({}, "polluted"))
-        assert.isUndefined(data["polluted"])
-        assert.strictEqual(data["a"], 1)
-      })))
+    Scripted.asUser(
+      withCustomData(JSON.parse(`{"__proto__":{"polluted":true},"a":1}`)),
+      (user) =>
+        Effect.gen(function*() {
+          const data = yield* User.customData(user)
+          assert.isUndefined(Reflect.get({}, "polluted"))
+          assert.isUndefined(data["polluted"])
+          assert.strictEqual(data["a"], 1)
+        })
+    ))
 })
 
 describe("The profile", () => {
@@ -348,7 +339,7 @@ describe("The profile", () => {
   const server = () => Scripted.make((sent) => sent.path.endsWith("/profile") ? Scripted.profile({ data }) : undefined)
 
   it.effect("has realm-web's names and BSON values, and stays readable after a log-out", () =>
-    asUser(server(), (user) =>
+    Scripted.asUser(server(), (user) =>
       Effect.gen(function*() {
         yield* User.logOut(user)
         assert.deepStrictEqual(yield* User.profile(user), {
@@ -359,7 +350,7 @@ describe("The profile", () => {
       })))
 
   it.effect("is read anew by refreshProfile with the user's token", () =>
-    asUser(server(), (user, sent) =>
+    Scripted.asUser(server(), (user, sent) =>
       Effect.gen(function*() {
         const profile = yield* User.refreshProfile(user)
         assert.deepStrictEqual(profile.data["since"], new Date(0))
@@ -368,7 +359,7 @@ describe("The profile", () => {
       })))
 
   it.effect("with a value that is no Extended JSON fails typed, with the path", () =>
-    asUser(
+    Scripted.asUser(
       Scripted.make((sent) =>
         sent.path.endsWith("/profile") ? Scripted.profile({ data: { since: { $date: "soon" } } }) : undefined
       ),
@@ -382,7 +373,7 @@ describe("The profile", () => {
     ))
 
   it.effect("without a type is of a normal user", () =>
-    asUser(
+    Scripted.asUser(
       Scripted.make((sent) => sent.path.endsWith("/profile") ? Scripted.profile({ type: undefined }) : undefined),
       (user) => Effect.map(User.profile(user), (profile) => assert.strictEqual(profile.type, "normal"))
     ))
@@ -393,7 +384,7 @@ describe("Tokens", () => {
     sent.filter((one) => line(one) === "POST /api/client/v2.0/auth/session").length
 
   it.effect("an access token that will live for the margin is answered as it is, else a new one", () =>
-    asUser(Scripted.make(), (user, sent) =>
+    Scripted.asUser(Scripted.make(), (user, sent) =>
       Effect.gen(function*() {
         const first = yield* User.accessToken(user)
         assert.strictEqual(Redacted.value(first), Scripted.accessToken("u1"))
@@ -414,7 +405,7 @@ describe("Tokens", () => {
       })))
 
   it.effect("refresh makes an exchange whatever is left, and forgets nothing", () =>
-    asUser(Scripted.make(), (user, sent) =>
+    Scripted.asUser(Scripted.make(), (user, sent) =>
       Effect.gen(function*() {
         yield* User.refresh(user)
         assert.strictEqual(exchanges(sent()), 1)
@@ -460,7 +451,7 @@ describe("What is known here", () => {
   })
 
   it.effect("of a user who logged out is everything but the tokens", () =>
-    asUser(Scripted.make(), (user, sent) =>
+    Scripted.asUser(Scripted.make(), (user, sent) =>
       Effect.gen(function*() {
         yield* User.logOut(user)
         assert.strictEqual(line(sent().at(-1)), "DELETE /api/client/v2.0/auth/session")
@@ -483,7 +474,7 @@ describe("What is known here", () => {
 
 describe("User.events", () => {
   it.effect("begin with the state and the profile, and end when the user is removed", () =>
-    asUser(Scripted.make(), (user) =>
+    Scripted.asUser(Scripted.make(), (user) =>
       Effect.gen(function*() {
         const listener = yield* Effect.forkChild(Stream.runCollect(User.events(user)), { startImmediately: true })
         yield* User.refresh(user)

@@ -14,7 +14,7 @@ import { TestClock } from "effect/testing"
 import * as Client from "../src/index.ts"
 import * as World from "./laws/world.ts"
 import * as Scripted from "./scripted.ts"
-import * as Spans from "./spans.ts"
+import * as Spans from "./support/spans.ts"
 
 const { ApiKeys, App, Collection, Credentials, EmailPassword, Metrics, OAuth, Push, TokenStore, User } = Client
 

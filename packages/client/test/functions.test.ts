@@ -5,32 +5,10 @@ import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import * as Exit from "effect/Exit"
 import * as Hash from "effect/Hash"
-import type * as HttpClient from "effect/http/HttpClient"
 import * as Schema from "effect/Schema"
 import { format, inspect } from "node:util"
-import * as App from "../src/App.ts"
-import * as Credentials from "../src/Credentials.ts"
-import * as TokenStore from "../src/TokenStore.ts"
 import * as User from "../src/User.ts"
 import * as Scripted from "./scripted.ts"
-
-const app = App.make({ id: "shop-abcde", baseUrl: "http://localhost:9090" })
-const zoe = Credentials.emailPassword({ email: "zoe@example.com", password: "s3cret!" })
-
-/** Runs a test as a user who has just logged in; what was sent before is forgotten. */
-const asUser = <A, E>(
-  server: Scripted.Scripted,
-  test: (user: User.User, sent: () => ReadonlyArray<Scripted.Sent>) => Effect.Effect<
-    A,
-    E,
-    HttpClient.HttpClient | TokenStore.TokenStore
-  >
-) =>
-  Effect.gen(function*() {
-    const user = yield* App.logIn(app, zoe)
-    const before = server.sent.length
-    return yield* test(user, () => server.sent.slice(before))
-  }).pipe(Effect.provide(server.layer), Effect.provide(TokenStore.layerMemory))
 
 /** A server that answers calls like this. */
 const answering = (answer: Scripted.Answer) =>
@@ -84,7 +62,7 @@ const touches: { readonly [how: string]: (functions: User.Functions) => unknown 
 describe("User.functions", () => {
   it.effect.each(Object.entries(touches))("is an empty object to who %s: nothing is sent or thrown", ([, touch]) => {
     const server = Scripted.make()
-    return asUser(server, (user, sent) =>
+    return Scripted.asUser(server, (user, sent) =>
       Effect.gen(function*() {
         const functions = User.functions(user)
         const method = functions["sum"]
@@ -95,7 +73,7 @@ describe("User.functions", () => {
   })
 
   it.effect("has methods that send nothing until they run, and may be kept", () =>
-    asUser(Scripted.make(), (user, sent) =>
+    Scripted.asUser(Scripted.make(), (user, sent) =>
       Effect.gen(function*() {
         const functions = User.functions<"sum">(user)
         const { sum } = functions
@@ -113,7 +91,7 @@ describe("User.functions", () => {
       })))
 
   it.effect("has names with folders and what looks like a member of other objects", () =>
-    asUser(Scripted.make(), (user, sent) =>
+    Scripted.asUser(Scripted.make(), (user, sent) =>
       Effect.gen(function*() {
         const functions = User.functions<"orders/place" | "pipe" | "length" | "map" | "name" | "_tag">(user)
         yield* functions["orders/place"]()
@@ -133,7 +111,7 @@ describe("User.functions", () => {
       })))
 
   it.effect("has no methods that JavaScript asks for: these are called by name on purpose", () =>
-    asUser(Scripted.make(), (user, sent) =>
+    Scripted.asUser(Scripted.make(), (user, sent) =>
       Effect.gen(function*() {
         const functions: object = User.functions(user)
         for (
@@ -163,7 +141,7 @@ describe("User.functions", () => {
   })
 
   it.effect("fails a call like User.callFunction", () =>
-    asUser(Scripted.make(), (user, sent) =>
+    Scripted.asUser(Scripted.make(), (user, sent) =>
       Effect.gen(function*() {
         const error = yield* Effect.flip(User.functions<"f">(user).f(() => 1))
         assert.deepInclude(error, { _tag: "EjsonError", path: "args[0]" })
@@ -193,7 +171,7 @@ describe("A call by contract", () => {
 
   it.effect("sends arguments as its schemas encode them, and reads the result", () => {
     const server = answering(answer)
-    return asUser(server, (user, sent) =>
+    return Scripted.asUser(server, (user, sent) =>
       Effect.gen(function*() {
         assert.deepStrictEqual(yield* User.callFunction(user, order, ["tea", at, 2]), { total: 7n, at })
         assert.deepStrictEqual(yield* user.pipe(User.callFunction(order, ["tea", at, 2])), { total: 7n, at })
@@ -211,7 +189,7 @@ describe("A call by contract", () => {
   })
 
   it.effect("answers nothing and takes nothing unless the contract says so", () =>
-    asUser(answering({ body: null }), (user, sent) =>
+    Scripted.asUser(answering({ body: null }), (user, sent) =>
       Effect.gen(function*() {
         assert.isUndefined(yield* User.callFunction(user, ping))
         assert.isUndefined(yield* User.callFunction(user, ping, []))
@@ -220,7 +198,7 @@ describe("A call by contract", () => {
       })))
 
   it.effect("sends nothing when an argument does not fit, and says where", () =>
-    asUser(answering(answer), (user, sent) =>
+    Scripted.asUser(answering(answer), (user, sent) =>
       Effect.gen(function*() {
         const error = yield* Effect.flip(User.callFunction(user, order, ["tea", at, 0]))
         assert.deepInclude(error, { _tag: "ContractError", part: "args", by: "Client", path: "args[2]" })
@@ -231,14 +209,17 @@ describe("A call by contract", () => {
       })))
 
   it.effect("says where a result does not fit", () =>
-    asUser(answering({ body: { total: "7", at: { $date: { $numberLong: "0" } } } }), (user) =>
-      Effect.gen(function*() {
-        const error = yield* Effect.flip(User.callFunction(user, order, ["tea", at, 1]))
-        assert.deepInclude(error, { _tag: "ContractError", part: "result", by: "Client", path: "result.total" })
-      })))
+    Scripted.asUser(
+      answering({ body: { total: "7", at: { $date: { $numberLong: "0" } } } }),
+      (user) =>
+        Effect.gen(function*() {
+          const error = yield* Effect.flip(User.callFunction(user, order, ["tea", at, 1]))
+          assert.deepInclude(error, { _tag: "ContractError", part: "result", by: "Client", path: "result.total" })
+        })
+    ))
 
   it.effect("fails with the function's own error when the server says so", () =>
-    asUser(
+    Scripted.asUser(
       answering({
         status: 400,
         body: { error: `{"_tag":"OutOfStock","left":1}`, error_code: "FunctionExecutionError" }
@@ -268,13 +249,14 @@ describe("A call by contract", () => {
         ] as const
       ) {
         const server = answering({ status, body: { error: "words", error_code: code } })
-        const error = yield* asUser(server, (user) => Effect.flip(User.callFunction(user, order, ["tea", at, 1])))
+        const error = yield* Scripted.asUser(server, (user) =>
+          Effect.flip(User.callFunction(user, order, ["tea", at, 1])))
         assert.strictEqual(error._tag, tag)
       }
     }))
 
   it.effect("has one method for each contract of a group and none that makes it a promise", () =>
-    asUser(Scripted.make(), (user) =>
+    Scripted.asUser(Scripted.make(), (user) =>
       Effect.gen(function*() {
         const functions = yield* Effect.promise(async () => await User.functions(user, Shop))
         assert.deepStrictEqual(Object.keys(functions), ["order", "ping"])
@@ -284,7 +266,7 @@ describe("A call by contract", () => {
 
 describe("User.callServiceFunction", () => {
   it.effect("names the service beside the function, and reads the result like any call", () =>
-    asUser(Scripted.make(), (user, sent) =>
+    Scripted.asUser(Scripted.make(), (user, sent) =>
       Effect.gen(function*() {
         assert.strictEqual(yield* User.callServiceFunction(user, "mongodb-atlas", "count", [{ database: "shop" }]), 3)
         assert.strictEqual(yield* user.pipe(User.callServiceFunction("mongodb-atlas", "count", [], Schema.Int)), 3)
@@ -307,16 +289,16 @@ describe("User.callServiceFunction", () => {
         ] as const
       ) {
         const server = answering({ status: 400, body: { error: "no", error_code: code, link: "http://log" } })
-        const error = yield* asUser(server, (user) => Effect.flip(User.callServiceFunction(user, "s", "f")))
+        const error = yield* Scripted.asUser(server, (user) => Effect.flip(User.callServiceFunction(user, "s", "f")))
         assert.strictEqual(error._tag, tag)
-        const plain = yield* asUser(server, (user) => Effect.flip(User.callFunction(user, "f")))
+        const plain = yield* Scripted.asUser(server, (user) => Effect.flip(User.callFunction(user, "f")))
         if (tag === "FunctionError") assert.strictEqual(plain._tag, tag)
         else assert.deepInclude(plain, { _tag: "UnknownServiceError", code, status: 400, link: "http://log" })
       }
     }))
 
   it.effect("throws when a name is none, as the compiler would have said", () =>
-    asUser(Scripted.make(), (user) =>
+    Scripted.asUser(Scripted.make(), (user) =>
       Effect.sync(() => {
         const call = User.callFunction as (user: User.User, name: unknown) => unknown
         const callService = User.callServiceFunction as (user: User.User, service: unknown, name: unknown) => unknown

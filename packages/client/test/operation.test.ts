@@ -5,7 +5,7 @@ import { App, Credentials, Metrics, Policy, TokenStore, User } from "../src/inde
 import type * as ModelServer from "./laws/modelServer.ts"
 import * as World from "./laws/world.ts"
 import * as Scripted from "./scripted.ts"
-import * as Spans from "./spans.ts"
+import * as Spans from "./support/spans.ts"
 
 const { app, done, inWorld, operations, settled } = World
 

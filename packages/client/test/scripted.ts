@@ -5,6 +5,10 @@ import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
+import * as App from "../src/App.ts"
+import * as Credentials from "../src/Credentials.ts"
+import * as TokenStore from "../src/TokenStore.ts"
+import type * as User from "../src/User.ts"
 
 /** A request as it left the client. */
 export interface Sent {
@@ -126,3 +130,19 @@ export const make = (answer?: (sent: Sent, before: ReadonlyArray<Sent>) => Answe
   )
   return { sent, layer: Layer.succeed(HttpClient.HttpClient, client) }
 }
+
+/** Runs a test as a user who has just logged in; what was sent before is forgotten. */
+export const asUser = <A, E>(
+  server: Scripted,
+  test: (user: User.User, sent: () => ReadonlyArray<Sent>) => Effect.Effect<
+    A,
+    E,
+    HttpClient.HttpClient | TokenStore.TokenStore
+  >
+): Effect.Effect<A, E | App.LogInError> =>
+  Effect.gen(function*() {
+    const app = App.make({ id: "shop-abcde", baseUrl: "http://localhost:9090" })
+    const user = yield* App.logIn(app, Credentials.emailPassword({ email: "zoe@example.com", password: "s3cret!" }))
+    const before = server.sent.length
+    return yield* test(user, () => server.sent.slice(before))
+  }).pipe(Effect.provide(server.layer), Effect.provide(TokenStore.layerMemory))

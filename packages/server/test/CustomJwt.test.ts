@@ -1,4 +1,4 @@
-import { type AppDefinition, Database } from "@effect-realm/server"
+import type { AppDefinition } from "@effect-realm/server"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -56,15 +56,6 @@ const app = (
   })
 
 const symmetric = { app: app({ signingKeys: ["a"] }) }
-
-/** How many users there are, beside one who is made to find out. */
-const countUsers = Effect.gen(function*() {
-  const database = yield* Database.Database
-  const { access_token } = yield* Wire.logInAnonymous
-  const domainId = String(Wire.claims(access_token)["baas_domain_id"])
-  const users = database.collection({ database: `__effect_realm_${domainId}`, collection: "users" })
-  return (yield* users.find({})).length - 1
-})
 
 /** Writes log lines with their annotations to an array. */
 const captureAll = (lines: Array<string>): Layer.Layer<never> =>
@@ -158,7 +149,7 @@ describe("a token signed with a key of the app's", () => {
           [400, "BadRequest", "invalid request body: token"]
         )
       }
-      assert.strictEqual(yield* countUsers, 0)
+      assert.strictEqual(yield* Wire.countUsers, 0)
     }).pipe(Effect.provide(Wire.layer(symmetric))))
 
   it.effect("is refused in the log by its reason, without a word of it", () => {
@@ -257,7 +248,7 @@ describe("metadata", () => {
         Wire.refusal(yield* logIn(yield* sign({ email, address: { city: ["x".repeat(4_096)] } }))),
         refused
       )
-      assert.strictEqual(yield* countUsers, 0)
+      assert.strictEqual(yield* Wire.countUsers, 0)
       assert.deepStrictEqual(yield* userData(yield* sign({ email, name: "x".repeat(4_096) })), {
         email,
         name: "x".repeat(4_096)
@@ -403,7 +394,7 @@ describe("a token signed with a key of a key set", () => {
         assert.strictEqual(issuer.requests, before + 1)
         yield* TestClock.adjust("5 seconds")
       }
-      assert.strictEqual(yield* countUsers, 0)
+      assert.strictEqual(yield* Wire.countUsers, 0)
       issuer.answer = publish(jwk(first.publicKey, "1"))
       assert.strictEqual((yield* logIn(token)).status, 200)
     }).pipe(Effect.provide(served(issuer)))

@@ -16,6 +16,7 @@ import * as TestClock from "effect/testing/TestClock"
 import * as Tracer from "effect/Tracer"
 import { get, type IncomingHttpHeaders, type IncomingMessage } from "node:http"
 import { connect } from "node:net"
+import * as Spans from "../../client/test/support/spans.ts"
 import * as AppIds from "../src/internal/appIds.ts"
 import * as Streams from "../src/internal/http/streams.ts"
 import * as Wire from "./support/wire.ts"
@@ -343,14 +344,7 @@ describe("A streaming call", () => {
 
   it.effect("shows neither token nor arguments in a span", () =>
     Effect.gen(function*() {
-      const spans: Array<Tracer.NativeSpan> = []
-      const tracer = Tracer.make({
-        span: (options) => {
-          const span = new Tracer.NativeSpan(options)
-          spans.push(span)
-          return span
-        }
-      })
+      const { spans, tracer } = Spans.recorder()
       yield* Effect.gen(function*() {
         const { access_token } = yield* logIn
         const { rest } = yield* ask({ baas_request: watch, baas_at: access_token })

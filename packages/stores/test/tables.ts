@@ -5,7 +5,7 @@ import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { SqlClient } from "effect/sql/SqlClient"
-import * as Tracer from "effect/Tracer"
+import * as Spans from "../../client/test/support/spans.ts"
 import * as TokenStoreContract from "../../client/test/TokenStore.contract.ts"
 
 /** Sets the database back to when it had no session at all. */
@@ -20,17 +20,10 @@ export const empty = Effect.gen(function*() {
 export const readsOnce = <E>(layer: Layer.Layer<SessionStorage, E>): void => {
   it.live("is read in one round trip, which takes no lock and writes nothing", () =>
     Effect.gen(function*() {
-      const spans: Array<Tracer.Span> = []
-      const tracer = Tracer.make({
-        span: (options) => {
-          const span = new Tracer.NativeSpan(options)
-          spans.push(span)
-          return span
-        }
-      })
+      const { spans, traced } = Spans.recorder()
       const key = { appId: "read once", userId: "ann" }
       yield* TokenStoreContract.changes.logIn(key)
-      yield* Effect.withTracer(TokenStore.TokenStore.use((store) => store.get(key)), tracer)
+      yield* traced(TokenStore.TokenStore.use((store) => store.get(key)))
       const statements = spans.map((span) => String(span.attributes.get("db.query.text")))
       assert.lengthOf(statements, 1)
       assert.match(statements[0]!, /^\s*SELECT/)

@@ -411,14 +411,7 @@ const faulty = (client: HttpClient.HttpClient, plan: Plan): HttpClient.HttpClien
   let number = 0
   return HttpClient.transform(client, (send, request) =>
     Effect.flatMap(Clock.currentTimeMillis, (sentAt) => {
-      const faults = decide({
-        number: ++number,
-        method: request.method,
-        ...Route.find(request),
-        bearer: Route.bearer(request),
-        sentAt,
-        outcome: { _tag: "Pending" }
-      })
+      const faults = decide(Route.leaving(request, ++number, sentAt))
       return faults.reduceRight<Send>((next, fault) => apply(fault, next, request, plan), send)
     }))
 }

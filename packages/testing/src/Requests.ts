@@ -118,16 +118,7 @@ export const layer: Layer.Layer<Requests | HttpClient.HttpClient, never, HttpCli
 
     const logged = HttpClient.transform(client, (send, request) =>
       Effect.flatMap(Clock.currentTimeMillis, (sentAt) => {
-        const entry: { request: Request } = {
-          request: {
-            number: ++number,
-            method: request.method,
-            ...Route.find(request),
-            bearer: Route.bearer(request),
-            sentAt,
-            outcome: { _tag: "Pending" }
-          }
-        }
+        const entry = { request: Route.leaving(request, ++number, sentAt) }
         log.push(entry)
         return Effect.onExit(send, (exit) =>
           Effect.sync(() => {

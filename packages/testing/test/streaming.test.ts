@@ -2,9 +2,10 @@ import { App, Credentials, TokenStore, User } from "@effect-realm/client"
 import { Ejson, RealmFunction } from "@effect-realm/protocol"
 import { AppDefinition, Database, FunctionGroup, Listener } from "@effect-realm/server"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Exit, Fiber, Layer, Option, Ref, Schema, Stream, Tracer } from "effect"
+import { Context, Deferred, Effect, Exit, Fiber, Layer, Option, Ref, Schema, Stream } from "effect"
 import { FetchHttpClient } from "effect/http"
 import { TestClock } from "effect/testing"
+import * as Spans from "../../client/test/support/spans.ts"
 import { Faults, RealmTest, Requests } from "../src/index.ts"
 
 class Closed extends Schema.TaggedError<Closed>("Closed")("Closed", { until: Schema.Option(Schema.Date) }) {}
@@ -187,20 +188,11 @@ describe("A function that streams", { timeout: 30_000 }, () => {
 
   it.effect("has one span, with its attempts and its outcome, and no value", () =>
     Effect.gen(function*() {
-      const spans: Array<Tracer.NativeSpan> = []
-      const tracer = Tracer.make({
-        span: (options) => {
-          const span = new Tracer.NativeSpan(options)
-          spans.push(span)
-          return span
-        }
-      })
+      const { spans, traced } = Spans.recorder()
       const user = yield* RealmTest.anonymousUser
       const prices = User.functions(user, Prices)
-      yield* Stream.runDrain(prices.follow("oolong", 2)).pipe(Effect.provideService(Tracer.Tracer, tracer))
-      yield* Effect.ignore(
-        Effect.provideService(Stream.runDrain(prices.follow("oolong", 4)), Tracer.Tracer, tracer)
-      )
+      yield* traced(Stream.runDrain(prices.follow("oolong", 2)))
+      yield* Effect.ignore(traced(Stream.runDrain(prices.follow("oolong", 4))))
       const own = spans.filter((span) => span.name === "User.callFunctionStreaming")
       const about = own.map((span) => Object.fromEntries(span.attributes))
       assert.deepStrictEqual(about.map((one) => one["realm.outcome"]), ["Success", "Closed"])

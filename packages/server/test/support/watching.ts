@@ -10,6 +10,13 @@ import * as TestClock from "effect/testing/TestClock"
 
 type Told = ReadonlyArray<Documents.Watched>
 
+/** A watch that is open; each time it answers what was told since. */
+type Opened = Effect.Effect<
+  Effect.Effect<Told, Documents.WatchError | Database.DatabaseError, Database.Database | Functions.Functions>,
+  Documents.WatchError,
+  Functions.Functions | Scope.Scope
+>
+
 /** The place after what was told. */
 export const tokenOf = (watched: Documents.Watched): Database.Document =>
   watched._tag === "Position" ? watched.resumeToken : watched.event["_id"] as Database.Document
@@ -44,11 +51,7 @@ export const readingOn = (
   namespace: Database.Namespace,
   caller: Documents.WatchCall["caller"],
   options: object = {}
-): Effect.Effect<
-  Effect.Effect<Told, Documents.WatchError | Database.DatabaseError, Database.Database | Functions.Functions>,
-  Documents.WatchError,
-  Functions.Functions | Scope.Scope
-> =>
+): Opened =>
   Effect.gen(function*() {
     const pull = yield* Stream.toPull(
       yield* documents.watch({ service: "mongodb-atlas", args: [{ ...namespace, ...options }], caller })
@@ -73,11 +76,7 @@ export const watching = (
   namespace: Database.Namespace,
   caller: Documents.WatchCall["caller"],
   options: object = {}
-): Effect.Effect<
-  Effect.Effect<Told, Documents.WatchError | Database.DatabaseError, Database.Database | Functions.Functions>,
-  Documents.WatchError,
-  Functions.Functions | Scope.Scope
-> =>
+): Opened =>
   Effect.map(
     documents.watch({ service: "mongodb-atlas", args: [{ ...namespace, ...options }], caller }),
     (watched) =>

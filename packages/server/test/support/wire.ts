@@ -256,3 +256,12 @@ export const claims = (token: string): { readonly [name: string]: unknown } => {
   const parsed: unknown = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString())
   return Predicate.isReadonlyObject(parsed) ? { ...parsed } : {}
 }
+
+/** How many users there are, beside one who is made to find out. */
+export const countUsers = Effect.gen(function*() {
+  const database = yield* Database.Database
+  const { access_token } = yield* logInAnonymous
+  const domainId = String(claims(access_token)["baas_domain_id"])
+  const users = database.collection({ database: `__effect_realm_${domainId}`, collection: "users" })
+  return (yield* users.find({})).length - 1
+})

@@ -62,6 +62,16 @@ export const bearer = (request: HttpClientRequest.HttpClientRequest): Bearer => 
   })
 }
 
+/** A request that leaves, as it is logged. */
+export const leaving = (request: HttpClientRequest.HttpClientRequest, number: number, sentAt: number): Request => ({
+  number,
+  method: request.method,
+  ...find(request),
+  bearer: bearer(request),
+  sentAt,
+  outcome: { _tag: "Pending" }
+})
+
 /** Whether a request fits a filter. */
 export const matches = (filter: Filter, request: Request): boolean =>
   (filter.endpoint === undefined || [filter.endpoint].flat().some((name) => name === request.endpoint)) &&

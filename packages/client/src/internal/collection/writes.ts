@@ -129,6 +129,15 @@ export const insertMany: {
 const callUpdateOne = /* @__PURE__ */ Documents.make(MongoDBService.updateOne)
 const callUpdateMany = /* @__PURE__ */ Documents.make(MongoDBService.updateMany)
 
+/** What both take: `dual` makes an operation of it. */
+const updating =
+  (call: typeof callUpdateOne | typeof callUpdateMany) =>
+  (self: AnyCollection, filter: Document, update: Document, options?: UpdateOptions): Effect.Effect<
+    UpdateResult<unknown>,
+    UpdateError,
+    HttpClient.HttpClient | TokenStore
+  > => call(self, { filter, update, upsert: options?.upsert, arrayFilters: options?.arrayFilters }, Effect.succeed)
+
 /**
  * Changes the first document that matches a filter (`MongoDBCollection.updateOne`).
  *
@@ -169,19 +178,7 @@ export const updateOne: {
     UpdateError,
     HttpClient.HttpClient | TokenStore
   >
-} = /* @__PURE__ */ dual(
-  isDataFirst,
-  (self: AnyCollection, filter: Document, update: Document, options?: UpdateOptions): Effect.Effect<
-    UpdateResult<unknown>,
-    UpdateError,
-    HttpClient.HttpClient | TokenStore
-  > =>
-    callUpdateOne(
-      self,
-      { filter, update, upsert: options?.upsert, arrayFilters: options?.arrayFilters },
-      Effect.succeed
-    )
-)
+} = /* @__PURE__ */ dual(isDataFirst, /* @__PURE__ */ updating(callUpdateOne))
 
 /**
  * Changes all documents that match a filter (`MongoDBCollection.updateMany`).
@@ -223,19 +220,7 @@ export const updateMany: {
     UpdateError,
     HttpClient.HttpClient | TokenStore
   >
-} = /* @__PURE__ */ dual(
-  isDataFirst,
-  (self: AnyCollection, filter: Document, update: Document, options?: UpdateOptions): Effect.Effect<
-    UpdateResult<unknown>,
-    UpdateError,
-    HttpClient.HttpClient | TokenStore
-  > =>
-    callUpdateMany(
-      self,
-      { filter, update, upsert: options?.upsert, arrayFilters: options?.arrayFilters },
-      Effect.succeed
-    )
-)
+} = /* @__PURE__ */ dual(isDataFirst, /* @__PURE__ */ updating(callUpdateMany))
 
 const callDeleteOne = /* @__PURE__ */ Documents.make(MongoDBService.deleteOne)
 const callDeleteMany = /* @__PURE__ */ Documents.make(MongoDBService.deleteMany)

@@ -255,9 +255,9 @@ export const read = Effect.fnUntraced(function*(
   const secrets = readSecrets(reader, providers.secretNames)
   const values = readValues(reader, secrets)
   const { dataSources, services: databases } = DataSourceReading.read(reader)
-  const { pushServices, services: pushes } = PushReading.read(reader)
-  const { httpServices, services: servers } = HttpServiceReading.read(reader)
-  tellLeftAside(reader, new Set([...databases, ...pushes, ...servers]))
+  const pushServices = PushReading.read(reader)
+  const httpServices = HttpServiceReading.read(reader)
+  tellLeftAside(reader, new Set([...databases, ...[...pushServices, ...httpServices].map(({ folder }) => folder)]))
 
   const definition = {
     ...rootFields,
@@ -265,8 +265,8 @@ export const read = Effect.fnUntraced(function*(
     authProviders: providers.settle(secrets),
     ...(customUserData === undefined ? undefined : { customUserData }),
     dataSources,
-    pushServices,
-    httpServices,
+    pushServices: pushServices.map(({ fields }) => fields),
+    httpServices: httpServices.map(({ fields }) => fields),
     ...(packages === undefined ? undefined : { packages }),
     functions,
     values,

@@ -38,15 +38,9 @@ export type Settlement =
   | { readonly _tag: "OutOfMemory" }
   | { readonly _tag: "Lost"; readonly reason: string }
 
-/** One call. Texts are Extended JSON. */
-export interface Call {
-  readonly name: string
-  readonly args: string
-  readonly user: string
-  readonly request: string
-  readonly asSystem: boolean
-  /** How deep it is nested in others, 1 when in none, and the id of the innermost of them that is in the pool. */
-  readonly depth: number
+/** One call. */
+export interface Call extends Omit<FunctionThread.Sendable, "id"> {
+  /** The id of the innermost of the calls around it that is in the pool. */
   readonly within: number | undefined
   /** Answers what the running code of the call with this id asks for. Once it has ended, answers are dropped. */
   readonly serve: (asked: ServiceRequest, id: number, answer: (answer: ServiceAnswer) => void) => void

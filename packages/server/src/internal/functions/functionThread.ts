@@ -29,7 +29,7 @@ export interface Listener {
   readonly onExit: (end: { readonly outOfMemory: boolean; readonly reason: string }) => void
 }
 
-/** A call as it is sent, but for its place. */
+/** A call as it is sent, but for its place. Texts are Extended JSON. */
 export interface Sendable {
   readonly id: number
   readonly name: string
@@ -37,6 +37,7 @@ export interface Sendable {
   readonly user: string
   readonly request: string
   readonly asSystem: boolean
+  /** How deep it is nested in others, 1 when in none. */
   readonly depth: number
 }
 

@@ -2,7 +2,7 @@
 import { Effect, Option, Tracer } from "effect"
 import { inspect } from "node:util"
 
-/** The spans so far, and what makes an effect be traced into them. */
+/** The spans so far, the tracer that makes them, and what makes an effect be traced by it. */
 export const recorder = () => {
   const spans: Array<Tracer.NativeSpan> = []
   const tracer = Tracer.make({
@@ -12,7 +12,7 @@ export const recorder = () => {
       return span
     }
   })
-  return { spans, traced: Effect.provideService(Tracer.Tracer, tracer) }
+  return { spans, tracer, traced: Effect.provideService(Tracer.Tracer, tracer) }
 }
 
 export const parentOf = (span: Tracer.NativeSpan): Tracer.AnySpan | undefined => Option.getOrUndefined(span.parent)
