@@ -214,7 +214,11 @@ export type Services =
 
 /**
  * What of the server the handlers of a `FunctionGroup` find without anybody providing it, beside `Mail` and the `Functions` of
- * their call.
+ * their call. With `Accounts` and `Sessions` a handler disables a user and ends what they are logged in by.
+ *
+ * `Authentication` and `EmailAccounts` are not there: they run functions of the app (for a new user, to confirm, to reset), and
+ * from inside of a call these would wait for a place in the workers that those hold who wait for the call. A program beside
+ * the server registers users and sends resets by the two: they are among its {@link Services}.
  */
 export type GroupServices =
   | Accounts.Accounts
