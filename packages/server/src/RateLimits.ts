@@ -101,10 +101,13 @@ export const layerStoreMemory = (
       return RateLimiter.RateLimiterStore.of({
         fixedWindow: ({ key, limit, refillRate, tokens }) =>
           now((millis) => {
+            const interval = Duration.toMillis(refillRate)
             const counter = counters.get(key, millis) ?? { value: 0, expiresAt: millis }
             const count = counter.value + tokens
-            if (limit !== undefined && count > limit) return [count, counter.expiresAt - millis] as const
-            const expiresAt = counter.expiresAt + Duration.toMillis(refillRate) * tokens
+            // See below.
+            const over = Math.min(counter.expiresAt, millis + counter.value * interval)
+            if (limit !== undefined && count > limit) return [count, over - millis] as const
+            const expiresAt = over + interval * tokens
             counters.set(key, { value: count, expiresAt }, millis)
             return [count, expiresAt - millis] as const
           }),
@@ -113,16 +116,18 @@ export const layerStoreMemory = (
             const interval = Duration.toMillis(refillRate)
             // A bucket that is full again is one that nobody has touched.
             const { value } = buckets.get(key, millis) ?? { value: { tokens: limit, filledAt: millis } }
-            const refills = Math.max(0, Math.floor((millis - value.filledAt) / interval))
+            // A clock that was set back keeps nobody out for as long as it was set back by.
+            const lastFilledAt = Math.min(value.filledAt, millis)
+            const refills = Math.floor((millis - lastFilledAt) / interval)
             const before = Math.min(limit, value.tokens + refills)
-            const filledAt = before >= limit ? millis : value.filledAt + refills * interval
+            const filledAt = before >= limit ? millis : lastFilledAt + refills * interval
             const after = before - tokens
             const kept = allowOverflow || after >= 0 ? after : before
             if (kept < limit) {
               const expiresAt = filledAt + Math.ceil(limit - kept) * interval
               buckets.set(key, { value: { tokens: kept, filledAt }, expiresAt }, millis)
             }
-            return [after, Math.max(0, millis - filledAt)] as const
+            return [after, millis - filledAt] as const
           }),
         adaptiveConsume,
         adaptiveFeedback

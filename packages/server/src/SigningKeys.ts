@@ -127,7 +127,8 @@ export const layer: Layer.Layer<SigningKeys, DatabaseError, Database> = Layer.ef
     return SigningKeys.of({
       current: Effect.sync(() => newest!),
       get: Effect.fnUntraced(function*(id) {
-        const age = (yield* Clock.currentTimeMillis) - loadedAt
+        // A clock that was set back must not make them last for as long as it was set back by.
+        const age = Math.abs((yield* Clock.currentTimeMillis) - loadedAt)
         // A token may name any key it likes: it must not be able to cause a look-up each time.
         if (age >= reloadAfter || (age >= reloadUnknownAfter && !keys.has(id))) yield* Effect.orDie(load)
         return keys.get(id)

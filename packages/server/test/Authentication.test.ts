@@ -1,7 +1,10 @@
 import { Authentication, Database, Sessions, SigningKeys } from "@effect-realm/server"
 import { assert, describe, it } from "@effect/vitest"
 import { Double, ObjectId } from "bson"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/testing/TestClock"
 import * as Wire from "./support/wire.ts"
@@ -136,6 +139,23 @@ describe("tokens", () => {
       assert.deepStrictEqual(Wire.refusal(yield* Wire.refresh(before.refresh_token)), invalid)
       assert.strictEqual((yield* Wire.profile(after.access_token)).status, 200)
     }).pipe(Effect.provide(Wire.layer())))
+})
+
+describe("signing keys of servers that share a database", () => {
+  it.effect("are read anew, also by one whose clock was set back", () =>
+    Effect.gen(function*() {
+      const layer = Layer.fresh(SigningKeys.layer)
+      const one = Context.get(yield* Layer.build(layer), SigningKeys.SigningKeys)
+      yield* TestClock.adjust("1 day")
+      const other = Context.get(yield* Layer.build(layer), SigningKeys.SigningKeys)
+      const old = yield* one.current
+      assert.isDefined(yield* other.get(old.id))
+      yield* TestClock.setTime(Duration.toMillis("1 hour"))
+      const id = yield* one.rotate
+      yield* one.retire(old.id)
+      assert.isDefined(yield* other.get(id))
+      assert.isUndefined(yield* other.get(old.id))
+    }).pipe(Effect.scoped, Effect.provide(Database.layerMemory)))
 })
 
 describe("sessions", () => {

@@ -400,6 +400,29 @@ describe("the store in memory", () => {
       assert.deepStrictEqual(ours, theirs)
     }))
 
+  it.effect("lets nobody wait longer than there is to wait, when the clock is set back", () =>
+    Effect.gen(function*() {
+      const store = yield* RateLimiter.RateLimiterStore
+      const bucket = store.tokenBucket({
+        key: "a",
+        tokens: 1,
+        limit: 3,
+        refillRate: Duration.minutes(5),
+        allowOverflow: false
+      })
+      const window = store.fixedWindow({ key: "a", tokens: 1, limit: 3, refillRate: Duration.minutes(5) })
+      yield* TestClock.adjust("1 day")
+      for (let left = 2; left >= 0; left--) {
+        assert.strictEqual((yield* bucket)[0], left)
+        yield* window
+      }
+      yield* TestClock.setTime(0)
+      assert.deepStrictEqual(yield* bucket, [-1, 0])
+      assert.deepStrictEqual(yield* window, [4, Duration.toMillis("15 minutes")])
+      yield* TestClock.adjust("5 minutes")
+      assert.deepStrictEqual(yield* bucket, [0, 0])
+    }).pipe(Effect.provide(RateLimits.layerStoreMemory())))
+
   it("forgets keys that count for nothing any more, and beyond a number the oldest", () => {
     const table = ExpiringTable.make<number>(5000)
     for (let now = 0; now < 100_000; now++) table.set(`key ${now}`, { value: now, expiresAt: now + 100 }, now)
