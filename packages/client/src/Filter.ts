@@ -1,7 +1,7 @@
 /**
  * What selects documents: filters, projections and orders, typed against what a collection holds. The types help where
- * they can and get out of the way where they cannot: paths with dots are known to four levels, beyond that and for
- * operators that are not listed there is {@link unchecked}.
+ * they can and get out of the way where they cannot: paths with dots are known to four fields, one in the other; beyond that
+ * and for operators that are not listed there is {@link unchecked}.
  *
  * They speak of a document as it is stored, the encoded side of the collection's schema. Without a schema any document
  * is a filter.
@@ -53,31 +53,44 @@ type Shallower = [never, 0, 1, 2, 3]
 type Depth = 0 | 1 | 2 | 3 | 4
 
 /**
- * The paths into a document: `address.city`, `items.count`, `items.0.count`.
+ * The paths into a document: `address.city`, `items.count`, `items.0.count`. Inside of a record, and of what nothing is known
+ * about, every path is one.
  *
  * @typeParam Position how an element of an array is named
  */
 export type Path<T, Position extends string = `${number}`, D extends Depth = 4> = D extends 0 ? never
+  : unknown extends T ? string
   : T extends Leaf ? never
-  : T extends ReadonlyArray<infer E> ? Position | `${Position}.${Path<E, Position, Shallower[D]>}`
+  : T extends ReadonlyArray<infer E> ? Position | `${Position}.${Path<E, Position, BelowElement<E, D>>}`
+  : string extends keyof T ? string
   : {
     [K in keyof T & string]:
       | K
       | `${K}.${Path<T[K], Position, Shallower[D]>}`
-      // A path through an array means each of its elements.
-      | (NonNullable<T[K]> extends ReadonlyArray<infer E> ? `${K}.${Path<E, Position, Shallower[D]>}` : never)
+      | (NonNullable<T[K]> extends ReadonlyArray<infer E> ? `${K}.${Each<E, Position, Shallower[D]>}` : never)
   }[keyof T & string]
 
-/** What is at a path. */
-export type At<T, P extends string> = T extends Leaf ? never
+// A path through an array means each of its elements, but for an update, which names those that it changes.
+type Each<E, Position extends string, D extends Depth> = "$" extends Position ? never : Path<E, Position, D>
+
+// The place of an element is no level of its own, except in arrays of arrays, which may have no end.
+type BelowElement<E, D extends Depth> = [Extract<E, ReadonlyArray<unknown>>] extends [never] ? D : Shallower[D]
+
+/** What is at a path; `unknown` where nothing is known about it. */
+export type At<T, P extends string> = unknown extends T ? unknown
+  : T extends Leaf ? never
   : T extends ReadonlyArray<infer E>
     ? P extends `${number}.${infer Rest}` | `$.${infer Rest}` | `$[].${infer Rest}` | `$[${string}].${infer Rest}`
       ? At<E, Rest>
     : P extends `${number}` | "$" | "$[]" | `$[${string}]` ? E
-    : At<E, P>
+    : At<Exclude<E, ReadonlyArray<unknown>>, P>
+  : string extends keyof T ? Entry<T>
   : P extends keyof T ? T[P]
   : P extends `${infer K}.${infer Rest}` ? K extends keyof T ? At<T[K], Rest> : never
   : never
+
+// A path into a record may lead to an entry, or into one that has parts.
+type Entry<T> = T extends { readonly [key: string]: infer V } ? [V] extends [Leaf] ? V : unknown : never
 
 // -----------------------------------------------------------------------------
 // Filters

@@ -151,6 +151,28 @@ describe("operations", () => {
   })
 })
 
+const Parcel = Schema.Struct({
+  _id: Schema.String.pipe(Schema.brand("ParcelId")),
+  note: Schema.optional(Schema.String),
+  from: Schema.optionalKey(Schema.Struct({ city: Schema.String, since: Schema.Date })),
+  payment: Schema.Union([
+    Schema.Struct({ _tag: Schema.Literal("Card"), last4: Schema.String }),
+    Schema.Struct({ _tag: Schema.Literal("Invoice"), number: Schema.Int, due: Schema.Date })
+  ]),
+  items: Schema.Array(
+    Schema.Struct({
+      sku: Schema.String,
+      options: Schema.optionalKey(Schema.Array(Schema.Struct({ name: Schema.String, count: Schema.Int })))
+    })
+  ),
+  grid: Schema.Array(Schema.Array(Schema.Number)),
+  flags: Schema.Record(Schema.String, Schema.Boolean),
+  stock: Schema.Record(Schema.String, Schema.Struct({ count: Schema.Int })),
+  json: Schema.Json,
+  anything: Schema.Unknown
+})
+const parcels = shop.collection("parcels", Parcel)
+
 type OrderFilter = Filter.Filter<typeof Order.Encoded>
 
 describe("a filter", () => {
@@ -172,6 +194,51 @@ describe("a filter", () => {
       $or: [{ status: "open" as const }, { total: { $not: { $gt: 1 } } }]
     })
     expect<OrderFilter>().type.toBeAssignableFrom({ placedBy: "5" })
+  })
+
+  test("knows optional fields, unions, arrays in arrays, and brands", () => {
+    expect(Collection.find).type.toBeCallableWith(parcels, { _id: "p1" })
+    expect(Collection.find).type.toBeCallableWith(parcels, {
+      note: { $exists: false },
+      from: { $exists: true },
+      "from.city": "Rome"
+    })
+    expect(Collection.find).type.toBeCallableWith(parcels, { "from.since": { $gte: new Date(0), $lt: new Date(1) } })
+    expect(Collection.find).type.toBeCallableWith(parcels, { "payment._tag": "Card", "payment.last4": "1234" })
+    expect(Collection.find).type.toBeCallableWith(parcels, {
+      payment: { _tag: "Card", last4: "1234" },
+      "payment.due": { $lt: new Date(0) }
+    })
+    expect(Collection.find).type.toBeCallableWith(parcels, {
+      "items.options.count": { $gt: 1 },
+      "items.0.options.0.name": "red"
+    })
+    expect(Collection.find).type.toBeCallableWith(parcels, {
+      items: { $elemMatch: { sku: "a", options: { $elemMatch: { count: 1 } } } }
+    })
+    expect(Collection.find).type.toBeCallableWith(parcels, {
+      "grid.0.0": 1,
+      grid: { $elemMatch: { $elemMatch: { $gt: 1 } } }
+    })
+    expect(Collection.find).type.not.toBeCallableWith(parcels, { "from.town": "Rome" })
+    expect(Collection.find).type.not.toBeCallableWith(parcels, { "payment._tag": "Cash" })
+    expect(Collection.find).type.not.toBeCallableWith(parcels, { "payment.number": "1" })
+    expect(Collection.find).type.not.toBeCallableWith(parcels, { items: { $elemMatch: { skuu: "a" } } })
+    expect(Collection.find).type.not.toBeCallableWith(parcels, { $or: [{ noted: "x" }] })
+  })
+
+  test("lets every path into a record, and into what nothing is known about", () => {
+    expect(Collection.find).type.toBeCallableWith(parcels, {
+      "flags.fragile": true,
+      "stock.rome.count": { $gt: 1 },
+      "stock.rome": { count: 1 }
+    })
+    expect(Collection.find).type.toBeCallableWith(parcels, {
+      "json.a.b": 1,
+      json: { a: { b: 1 } },
+      "anything.a.0": { $exists: true }
+    })
+    expect(Collection.find).type.not.toBeCallableWith(parcels, { "flags.fragile": "yes" })
   })
 
   test("refuses what cannot match", () => {
@@ -209,7 +276,29 @@ describe("an update", () => {
     expect(Collection.updateOne).type.toBeCallableWith(anything, {}, { $set: { any: 1 } })
   })
 
+  test("knows unions, arrays in arrays, records, and what nothing is known about", () => {
+    expect(Collection.updateOne).type.toBeCallableWith(parcels, {}, {
+      $set: { "payment.last4": "1", payment: { _tag: "Card", last4: "1" }, "from.city": "Rome", note: "x" },
+      $inc: { "items.$[e].options.$[o].count": 1, "grid.$[].$[]": 1 },
+      $push: { "items.$.options": { name: "red", count: 1 }, grid: [1, 2] },
+      $unset: { from: "" },
+      $currentDate: { "from.since": true }
+    })
+    expect(Collection.updateOne).type.toBeCallableWith(parcels, {}, {
+      $set: { "flags.fragile": true, "stock.rome.count": 1, "json.a": [1], anything: 5 },
+      $inc: { "stock.paris.count": 1 },
+      $push: { "json.list": 1 }
+    })
+    expect(Collection.updateOne).type.toBeCallableWith(orders, {}, { $currentDate: { at: { $type: "date" } } })
+  })
+
   test("refuses what does not fit", () => {
+    expect(Collection.updateOne).type.not.toBeCallableWith(parcels, {}, { $set: { note: undefined } })
+    expect(Collection.updateOne).type.not.toBeCallableWith(parcels, {}, { $set: { "items.sku": "a" } })
+    expect(Collection.updateOne).type.not.toBeCallableWith(parcels, {}, { $set: { "flags.fragile": "yes" } })
+    expect(Collection.updateOne).type.not.toBeCallableWith(parcels, {}, { $unset: { _id: "" } })
+    expect(Collection.updateOne).type.not.toBeCallableWith(parcels, {}, { $currentDate: { note: true } })
+    expect(Collection.updateOne).type.not.toBeCallableWith(orders, {}, { $currentDate: { at: { $type: "timestamp" } } })
     expect(Collection.updateOne).type.not.toBeCallableWith(orders, {}, { $set: { state: "closed" } })
     expect(Collection.updateOne).type.not.toBeCallableWith(orders, {}, { $set: { total: "5" } })
     expect(Collection.updateOne).type.not.toBeCallableWith(orders, {}, { $inc: { status: 1 } })
