@@ -124,10 +124,14 @@ it.live("what is no HTTP is answered in the shape of every other refusal", () =>
       assert.match(answer, /content-type: application\/json/)
       assert.isTrue(answer.endsWith(body), answer)
     }
-    assert.match(
-      yield* exchange(origin, "GET /api/client/v2.0/app/shop-abcde/location HTTP/1.1\r\nconnection: close\r\n\r\n"),
-      /^HTTP\/1.1 200 /
-    )
+    // Nobody is reached at a host that is none.
+    for (const host of ["", "host: \r\n", "host: a b/c\r\n"]) {
+      const answer = yield* exchange(
+        origin,
+        `GET /api/client/v2.0/app/shop-abcde/location HTTP/1.1\r\nconnection: close\r\n${host}\r\n`
+      )
+      assert.match(answer, /^HTTP\/1.1 200 [^]*"hostname":"http:\/\/localhost"/, host)
+    }
   }).pipe(Effect.provide(server())))
 
 it.live("a token with much custom data fits into a header", () =>

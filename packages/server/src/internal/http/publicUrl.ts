@@ -26,7 +26,7 @@ export const fromRequest = (request: HttpServerRequest): string => {
   const { host: sent } = request.headers
   if (sent !== undefined && host.test(sent)) return `${request.protocol ?? "http"}://${sent}`
   // In process there is no Host header, but the request knows the whole URL it was made for.
-  return request.originalUrl.startsWith("http") && URL.canParse(request.originalUrl)
+  return /^https?:\/\/[^/]/.test(request.originalUrl) && URL.canParse(request.originalUrl)
     ? new URL(request.originalUrl).origin
     : "http://localhost"
 }
