@@ -1,9 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Long, ObjectId } from "bson"
+import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
+import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import { inspect } from "node:util"
+import * as App from "../src/App.ts"
 import * as Credentials from "../src/Credentials.ts"
+import * as TokenStore from "../src/TokenStore.ts"
+import * as Scripted from "./scripted.ts"
 
 describe("Credentials", () => {
   it("name the field that is wrong", () => {
@@ -117,6 +122,31 @@ describe("Credentials", () => {
       }
     }
   })
+
+  it.effect("that are refused are refused as what they are, whatever the secret, and are quoted in no form", () =>
+    Effect.gen(function*() {
+      const app = App.make({ id: "shop-abcde", baseUrl: "http://localhost:9090" })
+      for (const secret of ["error", "error_code", "InvalidPassword", "unauthorized", `Zoë "q" \\n`]) {
+        const made = [
+          Credentials.emailPassword({ email: "a", password: secret }),
+          Credentials.apiKey(secret),
+          Credentials.function({ secrets: [secret] })
+        ]
+        for (const credentials of made) {
+          const server = Scripted.make((sent) =>
+            Scripted.refusal(401, `refused: ${JSON.stringify(sent.body)}`, "InvalidPassword")
+          )
+          const error = yield* Effect.flip(Effect.provide(App.logIn(app, credentials), [
+            server.layer,
+            Layer.fresh(TokenStore.layerMemory)
+          ]))
+          assert.strictEqual(error._tag === "AuthError" && error.reason._tag, "InvalidPassword", secret)
+          const words = error._tag === "AuthError" ? error.reason.message : ""
+          for (const form of [secret, JSON.stringify(secret).slice(1, -1)]) assert.notInclude(words, form)
+          assert.include(words, "<redacted>")
+        }
+      }
+    }))
 
   it("hold a function's payload as exact Extended JSON", () => {
     const { payload } = Credentials.function({

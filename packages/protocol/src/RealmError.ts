@@ -5,6 +5,7 @@
  * reason per code that a program may want to tell apart, so that `Effect.catchTag` picks the family and
  * `Effect.catchReason` the code. Codes of tomorrow arrive as {@link UnknownServiceError}.
  */
+import { identity } from "effect/Function"
 import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
@@ -469,9 +470,10 @@ const codelessReason = (status: number, message: string): ErrorCode | undefined 
 /** How many characters of a text of the server an error keeps: enough for a function that throws a document as JSON. */
 const longestText = 16_384
 
-const text = (value: unknown): string | undefined => {
+const text = (value: unknown, redact: (words: string) => string = identity): string | undefined => {
   if (typeof value !== "string" || value === "") return undefined
-  return value.length <= longestText ? value : `${value.slice(0, longestText)}… (${value.length} characters)`
+  const shown = redact(value)
+  return shown.length <= longestText ? shown : `${shown.slice(0, longestText)}… (${shown.length} characters)`
 }
 
 /**
@@ -483,6 +485,7 @@ const text = (value: unknown): string | undefined => {
  * 16,384 characters the error keeps the beginning.
  *
  * @param options.retryAfter milliseconds that the answer's `Retry-After` asks to wait
+ * @param options.redact takes out of the server's words what nobody may see; what the refusal is goes by the words as they came
  *
  * ```ts
  * import { RealmError } from "@effect-realm/protocol"
@@ -495,19 +498,23 @@ const text = (value: unknown): string | undefined => {
 export const fromWire = (
   status: number,
   body: unknown,
-  { retryAfter }: { readonly retryAfter?: number | undefined } = {}
+  { redact = identity, retryAfter }: {
+    readonly retryAfter?: number | undefined
+    readonly redact?: (words: string) => string
+  } = {}
 ): Option.Option<RealmError> => {
   if (!Predicate.isReadonlyObject(body)) return Option.none()
   const wire: { readonly [key: string]: unknown } = body
   const code = text(wire["error_code"])
   const message = text(wire["error"])
   if (code === undefined && message === undefined) return Option.none()
-  const detail = message ?? "no error message"
-  const options = { status, ...optional({ link: text(wire["link"]), retryAfter }) }
-  const known = code === undefined ? codelessReason(status, detail) : errorCode(code)
+  const detail = text(wire["error"], redact) || "no error message"
+  const options = { status, ...optional({ link: text(wire["link"], redact), retryAfter }) }
+  // By the words as they came: a secret may be one of them.
+  const known = code === undefined ? codelessReason(status, message ?? detail) : errorCode(code)
   return Option.some(
     known === undefined
-      ? new UnknownServiceError({ detail, ...options, ...(code === undefined ? undefined : { code }) })
+      ? new UnknownServiceError({ detail, ...options, ...(code === undefined ? undefined : { code: redact(code) }) })
       : make(known, detail, options)
   )
 }

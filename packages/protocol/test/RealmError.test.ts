@@ -232,6 +232,25 @@ describe("A refusal", () => {
     assert.strictEqual(reasonOf(error), "AuthError.InvalidPassword")
   })
 
+  it("is what it is, whatever is taken out of the words that it shows", () => {
+    const redact = (words: string) => words.replaceAll("InvalidPassword", "…").replaceAll("secret", "…")
+    const of = (status: number, body: RealmError.Wire) =>
+      Option.getOrThrow(RealmError.fromWire(status, body, { redact }))
+    const known = of(401, { error: "not the secret", error_code: "InvalidPassword", link: "http://log?secret" })
+    assert.strictEqual(reasonOf(known), "AuthError.InvalidPassword")
+    assert.deepStrictEqual(RealmError.toWire(known), {
+      error: "not the …",
+      error_code: "InvalidPassword",
+      link: "http://log?…"
+    })
+    assert.deepStrictEqual(RealmError.toWire(of(400, { error: "x", error_code: "secret" })), {
+      error: "x",
+      error_code: "…"
+    })
+    const everything = Option.getOrThrow(RealmError.fromWire(401, { error: "secret" }, { redact: () => "" }))
+    assert.include(everything.message, "no error message")
+  })
+
   it("is none when the body is not of the protocol", () => {
     for (
       const body of [null, undefined, "text", 7, [], ["error"], {}, { error: "" }, { error: 7 }, { message: "x" }, {

@@ -104,15 +104,18 @@ export const decoder = (
     if (!isJson(contentType)) return unusable("the answer is not JSON")
     let body: unknown
     try {
-      // Refusals are shown in the server's own words, which may quote the request.
-      body = JSON.parse(ok ? text : Request.withoutSecrets(input, text))
+      body = JSON.parse(text)
     } catch {
       return unusable(text === "" ? "the body is empty" : "the body is not valid JSON")
     }
     if (ok && decode !== undefined) {
       return Effect.catch(decode(body), () => unusable("the answer has another shape than the protocol says"))
     }
-    const error = RealmError.fromWire(status, body, { retryAfter })
+    const error = RealmError.fromWire(status, body, {
+      retryAfter,
+      // The server's own words may quote the request.
+      redact: (words) => Request.withoutSecrets(input, words)
+    })
     return Option.isNone(error)
       ? unusable("the refusal has another shape than the protocol says")
       : Effect.fail(RealmError.narrow(error.value, endpoint.error))

@@ -113,13 +113,16 @@ const jsonWebToken = /eyJ[\w-]*(?:\.[\w-]*){0,2}/g
 // Tokens of other kinds, in texts that are not the words of a server of ours.
 const otherToken = /[\w-]{8,}\.[\w-]{8,}\.[\w-]*|("(?:access|refresh)_token"\s*:\s*")[^"]+/g
 
+// As in a JSON body, or in a text that quotes one.
+const quoted = (text: string): string => JSON.stringify(text).slice(1, -1)
+
 /** A text without the secrets of a request: a proxy or a server may send back what it was sent. */
 export const withoutSecrets = ({ bearer, payload, query, secrets = [] }: Untyped, text: string): string =>
   [bearer, query, payload]
     .flatMap((part) => Predicate.isReadonlyObject(part) && !Redacted.isRedacted(part) ? Object.values(part) : [part])
     .flatMap((value) => Redacted.isRedacted(value) ? [String(Redacted.value(value))] : [])
     .concat(secrets)
-    .flatMap((secret) => secret === "" ? [] : [secret, JSON.stringify(secret).slice(1, -1)])
+    .flatMap((secret) => secret === "" ? [] : [secret, quoted(secret), quoted(quoted(secret))])
     .reduce((shown, secret) => shown.replaceAll(secret, "<redacted>"), text)
     .replace(jsonWebToken, "<redacted>")
 
