@@ -32,10 +32,10 @@ const isJson = (contentType: string): boolean => /^application\/(?:[\w.+-]+\+)?j
 /** Whether a content type is that of a stream of events. */
 export const isEventStream = (contentType: string): boolean => /^text\/event-stream\s*(?:;|$)/i.test(contentType.trim())
 
-/** Milliseconds from now that a `Retry-After` header speaks of: seconds, or a date. */
+/** Milliseconds from now that a `Retry-After` header speaks of: seconds, or a date. However many, they are a number. */
 export const retryAfter = (header: string, now: number): number | undefined => {
   const value = header.trim()
-  if (/^\d+$/.test(value)) return Number(value) * 1000
+  if (/^\d+$/.test(value)) return Math.min(Number(value) * 1000, Number.MAX_SAFE_INTEGER)
   const date = Date.parse(value)
   return Number.isNaN(date) ? undefined : Math.max(0, date - now)
 }

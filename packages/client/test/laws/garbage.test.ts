@@ -154,6 +154,7 @@ describe("Law 12, nothing is a defect", () => {
           599
         ]),
         contentType: Schema.Literals(contentTypes),
+        retryAfter: Schema.Literals(["", "0", "-1", "soon", "9".repeat(400), "Fri, 31 Dec 9999 23:59:59 GMT"]),
         body: Schema.Literals(Object.keys(bodies))
       })).check(Schema.isMinLength(1), Schema.isMaxLength(3)),
       expired: Schema.Boolean,
@@ -168,8 +169,13 @@ describe("Law 12, nothing is a defect", () => {
           // The first ones are served, so that garbage comes at any request of an operation.
           if (!script || next++ < 0) return undefined
           const sent = [asked.body["password"], asked.body["ticket"]].filter(Predicate.isString)
-          const { body, contentType, status } = answers[next % answers.length]!
-          return { status, contentType, text: bodies[body]!([...sent, ...issued]) }
+          const { body, contentType, retryAfter, status } = answers[next % answers.length]!
+          return {
+            status,
+            contentType,
+            headers: { "retry-after": retryAfter },
+            text: bodies[body]!([...sent, ...issued])
+          }
         }
       }, ({ server }) =>
         Effect.gen(function*() {
