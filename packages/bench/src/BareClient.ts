@@ -42,10 +42,9 @@ interface Command {
   readonly params: ReadonlyArray<unknown>
 }
 
-/** What ours sends to a SQL database: to read a session, and to write one, which is a look and then a transaction. */
+/** What ours sends to a SQL database: to read a session, and to write one, which is a transaction. */
 interface Recording {
   readonly read: Command
-  readonly look: Command
   readonly transaction: ReadonlyArray<Command>
   /** The number that the write took. */
   readonly number: number
@@ -65,10 +64,10 @@ const record = Effect.fnUntraced(function*(store: TokenStore.TokenStore["Service
     })
   // Numbers that are taken by others, so that the recorded one is like no other parameter.
   for (const user of ["one", "two", "three"]) yield* SampleSession.logIn(store, user)
-  const [look, ...transaction] = yield* commands(SampleSession.logIn(store, recorded))
+  const transaction = yield* commands(SampleSession.logIn(store, recorded))
   const [read] = yield* commands(store.get(SampleSession.key(recorded)))
   const { generation } = yield* SampleSession.found(store, recorded)
-  const recording: Recording = { read: read!, look: look!, transaction, number: generation }
+  const recording: Recording = { read: read!, transaction, number: generation }
   return recording
 }, Effect.orDie)
 
@@ -84,7 +83,7 @@ const sqlite = (database: DatabaseSync, recording: Recording): BareClient => {
     // They are what our own client has handed to this driver.
     return (taken: ReadonlyArray<unknown> = params) => statement.all(...taken as ReadonlyArray<SQLInputValue>)
   }
-  const [read, look] = [run(recording.read), run(recording.look)]
+  const read = run(recording.read)
   const transaction = recording.transaction.map((command) => ({ params: command.params, run: run(command) }))
   const next = counter()
   return {
@@ -92,7 +91,6 @@ const sqlite = (database: DatabaseSync, recording: Recording): BareClient => {
     read: Effect.sync(() => read()),
     write: Effect.sync(() => {
       const userId = next()
-      look(replaced(recording.look.params, recording, userId, 0))
       database.exec("BEGIN IMMEDIATE")
       let number = 0
       for (const { params, run } of transaction) {
@@ -108,13 +106,12 @@ const postgres = (sql: SqlClient, recording: Recording): BareClient => {
   const next = counter()
   const run = ({ params, text }: Command, userId: string, taken: number) =>
     sql.unsafe<{ readonly number: unknown }>(text, replaced(params, recording, userId, taken))
-  const { look, read, transaction } = recording
+  const { read, transaction } = recording
   return {
     name: "bare `PgClient`",
     read: Effect.orDie(sql.unsafe(read.text, read.params)),
     write: Effect.orDie(Effect.gen(function*() {
       const userId = next()
-      yield* run(look, userId, 0)
       yield* sql.withTransaction(Effect.gen(function*() {
         let number = 0
         for (const command of transaction) {

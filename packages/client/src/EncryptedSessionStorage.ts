@@ -85,16 +85,15 @@ export const make = Effect.fnUntraced(function*(
     app: (appId) =>
       Effect.map(storage.app(appId), (reading) => ({ ...reading, recent: reading.recent.map(opened(appId)) })),
     rows: (appId) => Stream.map(storage.rows(appId), opened(appId)),
-    write: (key, write) =>
-      Effect.gen(function*() {
-        return yield* storage.write(key, {
-          ...write,
-          record: Option.isSome(write.record)
-            ? Option.some(yield* sealer.seal(recordOf(key), write.record.value))
-            : write.record,
-          event: yield* sealer.seal(eventOf(key), write.event)
-        })
-      }),
+    write: Effect.fnUntraced(function*(key, write) {
+      return yield* storage.write(key, {
+        ...write,
+        record: Option.isSome(write.record)
+          ? Option.some(yield* sealer.seal(recordOf(key), write.record.value))
+          : write.record,
+        event: yield* sealer.seal(eventOf(key), write.event)
+      })
+    }),
     log: (appId, after) =>
       Effect.map(storage.log(appId, after), (page) => ({
         ...page,

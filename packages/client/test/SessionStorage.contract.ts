@@ -64,6 +64,19 @@ const logIn = (key: SessionKey, since?: number) => ({
   ...(since === undefined ? undefined : { since })
 })
 
+/** The same place, and what it has been asked for. */
+const noted = (storage: Storage) => {
+  const asked: Array<string> = []
+  const noting = Object.entries(storage).map(([name, ask]) => [
+    name,
+    (...args: ReadonlyArray<never>) => {
+      asked.push(name)
+      return Reflect.apply(ask, storage, args)
+    }
+  ])
+  return { asked, noting: Layer.succeed(SessionStorage, Object.fromEntries(noting)) }
+}
+
 interface Process {
   readonly storage: Storage
   readonly store: Store
@@ -120,15 +133,7 @@ export const contract = <E>(name: string, layer: Layer.Layer<SessionStorage, E>)
       "is asked once for a call on a token that lives: the row is read, nothing is written or leased",
       ([first], appId) =>
         Effect.gen(function*() {
-          const asked: Array<string> = []
-          const noted = Object.entries(first.storage).map(([name, ask]) => [
-            name,
-            (...args: ReadonlyArray<never>) => {
-              asked.push(name)
-              return Reflect.apply(ask, first.storage, args)
-            }
-          ])
-          const counting = Layer.succeed(SessionStorage, Object.fromEntries(noted))
+          const { asked, noting } = noted(first.storage)
           const server = Layer.succeed(
             HttpClient.HttpClient,
             HttpClient.make((request) =>
@@ -143,10 +148,30 @@ export const contract = <E>(name: string, layer: Layer.Layer<SessionStorage, E>)
             session: Option.some({ ...rest, tokens: { ...tokens!, receivedAt } })
           })
           const answer = yield* User.callFunction(user, "sum", [1, 2]).pipe(
-            Effect.provide([server, Layer.provide(layerStorage, counting)])
+            Effect.provide([server, Layer.provide(layerStorage, noting)])
           )
           assert.strictEqual(answer, 3)
           assert.deepStrictEqual(asked, ["read"])
+        })
+    )
+
+    law(
+      "is asked once for a user who is new, and for a change of one who is known",
+      ([first], appId) =>
+        Effect.gen(function*() {
+          const { asked, noting } = noted(first.storage)
+          const key = { appId, userId: "ann" }
+          const outcome = yield* TokenStore.use((store) =>
+            Effect.flatMap(
+              store.commit(key, logIn(key)),
+              (outcome) =>
+                outcome._tag === "Committed"
+                  ? store.commit(key, { ...logIn(key), expected: outcome.generation })
+                  : Effect.succeed(outcome)
+            )
+          ).pipe(Effect.provide(Layer.provide(layerStorage, noting)))
+          assert.strictEqual(outcome._tag, "Committed")
+          assert.deepStrictEqual(asked, ["write", "write"])
         })
     )
 

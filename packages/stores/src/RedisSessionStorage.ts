@@ -24,8 +24,6 @@ const failed = unavailable("Redis says")
 
 const available = Effect.mapError(failed)
 
-const channel = "effect-realm:written"
-
 const row = (now: string, userId: string, value: Scripts.Value): Option.Option<Row> => {
   if (value === null) return Option.none()
   const [, generation, activation, writtenAt, record] = /^(\d+):(\d+):\d+:(\d+):(.*)$/s.exec(value) ?? []
@@ -84,7 +82,7 @@ const make = Effect.gen(function*() {
             ] as const))
       ),
     write: (key, write) =>
-      available(Effect.map(writeScript(...keys(key), write, channel), (answer): Outcome =>
+      available(Effect.map(writeScript(...keys(key), write), (answer): Outcome =>
         typeof answer === "number"
           ? { _tag: "Committed", generation: answer }
           : { _tag: answer === "Left" ? "Left" : "MovedOn" })),
@@ -110,7 +108,7 @@ const make = Effect.gen(function*() {
           hasMore
         }
       })),
-    news: yield* listening(redis.subscribe(channel), ({ message }) => Identifier.read(message), failed)
+    news: yield* listening(redis.subscribe(Scripts.channel), ({ message }) => Identifier.read(message), failed)
   })
 })
 

@@ -202,8 +202,8 @@ export const make = Effect.fnUntraced(function*(
     yield* sql`UPDATE effect_realm_apps SET forgotten = ${number - kept} WHERE app_id = ${Identifier.written(appId)}`
   })
 
-  const write = (key: SessionKey, write: Write): Effect.Effect<Outcome, TokenStoreError> =>
-    Effect.gen(function*(): Effect.fn.Return<Outcome, SqlError | Refused> {
+  const write = Effect.fnUntraced(
+    function*(key: SessionKey, write: Write): Effect.fn.Return<Outcome, SqlError | Refused> {
       const anonymousUser = write.isAnonymous ? Option.some(Identifier.written(key.userId)) : Option.none()
       const number = yield* next(key.appId, anonymousUser, write.deviceId)
       if (Option.isSome(write.since) && (yield* departed(key, write.since.value))) {
@@ -213,11 +213,11 @@ export const make = Effect.fnUntraced(function*(
       yield* append(key, number, write.event)
       yield* forget(key.appId, number)
       return { _tag: "Committed", generation: number }
-    }).pipe(
-      sql.withTransaction,
-      Effect.catchTag("Refused", ({ outcome }) => Effect.succeed(outcome)),
-      available
-    )
+    },
+    sql.withTransaction,
+    Effect.catchTag("Refused", ({ outcome }) => Effect.succeed(outcome)),
+    available
+  )
 
   const depart = ({ appId, userId }: SessionKey): Effect.Effect<void, TokenStoreError> =>
     Effect.gen(function*() {

@@ -1,12 +1,12 @@
 /** An event as it is written to the log of a place that several processes share. */
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { Uncommitted } from "../UserEvent.ts"
 
 const Document = Schema.Record(Schema.String, Schema.Json)
 const Identities = Schema.Array(Schema.Struct({ id: Schema.String, providerType: Schema.String }))
 
-const Event: Schema.Codec<Uncommitted, object> = Schema.Union([
+const Event: Schema.Codec<Uncommitted, unknown> = Schema.Union([
   Schema.TaggedStruct("LoggedIn", { providerType: Schema.String }),
   Schema.TaggedStruct("RefreshTokenReplaced", { providerType: Schema.String }),
   Schema.TaggedStruct("AccessTokenRefreshed", { customDataChanged: Schema.Boolean }),
@@ -24,8 +24,5 @@ export const decode: (text: string) => Effect.Effect<Uncommitted, Schema.SchemaE
   Schema.fromJsonString(Event)
 )
 
-const encodeEvent = Schema.encodeEffect(Event)
-
 /** @param mark no other event in the log of any place has: by it one that was written anew under a number is told */
-export const encode = (event: Uncommitted, mark: string): Effect.Effect<string> =>
-  Effect.map(Effect.orDie(encodeEvent(event)), (event) => JSON.stringify({ ...event, mark }))
+export const encode = (event: Uncommitted, mark: string): string => JSON.stringify({ ...event, mark })

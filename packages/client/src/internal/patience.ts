@@ -3,9 +3,9 @@
  * nothing, because it hangs or the network swallows what is sent, would keep every operation waiting for as long as it
  * does.
  */
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import { TokenStoreError } from "../ClientError.ts"
 import { Policy } from "../Policy.ts"
@@ -25,6 +25,8 @@ interface Waiter {
   /** The last look of the watch that it waits for. */
   readonly until: number
   readonly giveUp: () => void
+  /** Where it stands among those who wait. */
+  place: number
 }
 
 const pause = 100
@@ -37,7 +39,9 @@ type InTime = <A>(operation: Effect.Effect<A, TokenStoreError>) => Effect.Effect
  * lets go.
  */
 const make = (): InTime => {
-  const waiting = new Set<Waiter>()
+  // No set: as it grows and shrinks it leaves former selves behind, and they keep alive who was in them, with the records
+  // just written, until the collector of garbage looks at everything.
+  const waiting: Array<Waiter> = []
   let looks = 0
   let isWatched = false
 
@@ -46,46 +50,53 @@ const make = (): InTime => {
     do {
       yield* Effect.sleep(pause)
       looks++
-      for (const { giveUp, until } of waiting) if (looks > until) giveUp()
-    } while (waiting.size > 0)
+      for (const { giveUp } of waiting.filter(({ until }) => looks > until)) giveUp()
+    } while (waiting.length > 0)
     isWatched = false
   })
 
-  const watched: Effect.Effect<unknown> = Effect.suspend(() => {
-    if (isWatched) return Effect.void
-    isWatched = true
-    // Its first look comes after a pause, when there is somebody who waits.
-    return Effect.forkDetach(watch)
-  })
-
-  const answer = <A>(fiber: Fiber.Fiber<A, TokenStoreError>, deadline: Duration.Duration) =>
-    Effect.callback<A, TokenStoreError>((resume) => {
-      const waiter: Waiter = {
-        until: looks + Math.ceil(Duration.toMillis(deadline) / pause),
-        giveUp: () => {
-          waiting.delete(waiter)
-          resume(Effect.fail(silent(deadline)))
-          fiber.interruptUnsafe()
-        }
-      }
-      waiting.add(waiter)
-      fiber.addObserver((exit) => {
-        waiting.delete(waiter)
-        resume(exit)
-      })
-      return Effect.sync(() => waiting.delete(waiter))
-    })
+  const leave = (waiter: Waiter): void => {
+    if (waiting[waiter.place] !== waiter) return
+    const last = waiting.pop()
+    if (last === undefined || last === waiter) return
+    last.place = waiter.place
+    waiting[waiter.place] = last
+  }
 
   return (operation) =>
-    Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(Effect.forkDetach(operation, { startImmediately: true }), (fiber) =>
+    Effect.contextWith((context: Context.Context<never>) => {
+      const fork = Effect.runForkWith(context)
+      const deadline = Context.get(context, Policy).deadline
+      return Effect.callback((resume) => {
+        const fiber = fork(operation)
+        const exit = fiber.pollUnsafe()
         // A place in this process has answered by now.
-        fiber.pollUnsafe() ?? Effect.flatMap(Policy, ({ deadline }) =>
-          Effect.andThen(
-            watched,
-            Effect.onInterrupt(restore(answer(fiber, deadline)), () => Effect.sync(() => fiber.interruptUnsafe()))
-          )))
-    )
+        if (exit !== undefined) return resume(exit)
+        const waiter: Waiter = {
+          place: waiting.length,
+          until: looks + Math.ceil(Duration.toMillis(deadline) / pause),
+          giveUp: () => {
+            leave(waiter)
+            resume(Effect.fail(silent(deadline)))
+            fiber.interruptUnsafe()
+          }
+        }
+        waiting.push(waiter)
+        fiber.addObserver((exit) => {
+          leave(waiter)
+          resume(exit)
+        })
+        if (!isWatched) {
+          isWatched = true
+          // Its first look comes after a pause, when there is somebody who waits.
+          fork(watch)
+        }
+        return Effect.sync(() => {
+          leave(waiter)
+          fiber.interruptUnsafe()
+        })
+      })
+    })
 }
 
 /** The same place, which answers in time or fails with `Unavailable`. */

@@ -10,7 +10,7 @@ import * as Stream from "effect/Stream"
 import { TokenStoreError } from "../ClientError.ts"
 import type { Session } from "../Session.ts"
 import type { Reading, Row, SessionStorage } from "../SessionStorage.ts"
-import type { AppState, Outcome, Primitives, SessionKey } from "../TokenStore.ts"
+import type { AppState, Commit, Outcome, Primitives, SessionKey } from "../TokenStore.ts"
 import type { Snapshot, UserEvent } from "../UserEvent.ts"
 import * as Changes from "./changes.ts"
 import * as Followers from "./followers.ts"
@@ -65,12 +65,12 @@ export const make = (storage: Storage, process: string): Primitives => {
   const readable = (appId: string, row: Row): Effect.Effect<Option.Option<Session>> =>
     Effect.option(sessionOf({ appId, userId: row.userId }, row))
 
-  /** The generation of the row that a change of no record replaces: of none, or of one that cannot be read. */
-  const replaceable = Effect.fnUntraced(function*(
+  /** The generation of the row that cannot be read, if there is one: a change of no record replaces it. */
+  const damaged = Effect.fnUntraced(function*(
     key: SessionKey
   ): Effect.fn.Return<Option.Option<number>, TokenStoreError> {
     const { row } = yield* storage.read(key)
-    if (Option.isNone(row)) return Option.some(0)
+    if (Option.isNone(row)) return Option.none()
     const { generation } = row.value
     return yield* Effect.matchEffect(sessionOf(key, row.value), {
       onSuccess: () => Effect.succeedNone,
@@ -78,24 +78,30 @@ export const make = (storage: Storage, process: string): Primitives => {
     })
   })
 
-  const commit: Primitives["commit"] = (key, change) =>
-    Effect.uninterruptible(Effect.gen(function*(): Effect.fn.Return<Outcome, TokenStoreError> {
-      const expected = change.expected === 0 ? yield* replaceable(key) : Option.some(change.expected)
-      if (Option.isNone(expected)) return { _tag: "MovedOn" }
-      const session = Option.getOrUndefined(change.session)
-      const outcome = yield* storage.write(key, {
-        expected: expected.value,
-        since: Option.fromUndefinedOr(change.since),
-        record: session === undefined ? Option.none() : Option.some(yield* SessionRecord.encode(session)),
-        isLoggedIn: session?.tokens !== undefined,
-        makeCurrent: change.makeCurrent,
-        isAnonymous: session?.providerType === "anon-user",
-        deviceId: Option.fromUndefinedOr(session?.deviceId),
-        event: yield* LoggedEvent.encode(change.event, `${process}/${++commits}`)
-      })
-      if (outcome._tag === "Committed") followers.wake(key.appId)
-      return outcome
-    }))
+  const commit = Effect.fnUntraced(function*(
+    key: SessionKey,
+    change: Commit
+  ): Effect.fn.Return<Outcome, TokenStoreError> {
+    const session = Option.getOrUndefined(change.session)
+    const write = {
+      expected: change.expected,
+      since: Option.fromUndefinedOr(change.since),
+      record: session === undefined ? Option.none() : Option.some(yield* SessionRecord.encode(session)),
+      isLoggedIn: session?.tokens !== undefined,
+      makeCurrent: change.makeCurrent,
+      isAnonymous: session?.providerType === "anon-user",
+      deviceId: Option.fromUndefinedOr(session?.deviceId),
+      event: LoggedEvent.encode(change.event, `${process}/${++commits}`)
+    }
+    let outcome = yield* storage.write(key, write)
+    // Most users who are new here have no row at all, so it is looked for only when there is one.
+    if (outcome._tag === "MovedOn" && change.expected === 0) {
+      const generation = yield* damaged(key)
+      if (Option.isSome(generation)) outcome = yield* storage.write(key, { ...write, expected: generation.value })
+    }
+    if (outcome._tag === "Committed") followers.wake(key.appId)
+    return outcome
+  }, Effect.uninterruptible)
 
   /** Ends the lease of a holder, if there is one. Not worth waiting for: what cannot be given back ends by itself. */
   const giveBack = (key: SessionKey, holder: string): Effect.Effect<void> =>

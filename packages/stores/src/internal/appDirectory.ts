@@ -87,15 +87,17 @@ export const make = (path: string, appId: string, scope: Scope.Scope): AppDirect
   const textOf = (file: string): Effect.Effect<string | undefined, TokenStoreError> =>
     Directory.attempt(() => Directory.ifThere(() => Fs.readFileSync(file, "utf8")))
 
-  const find = (name: string): Effect.Effect<Found> =>
-    Effect.gen(function*(): Effect.fn.Return<Found, TokenStoreError> {
+  const find = Effect.fnUntraced(
+    function*(name: string): Effect.fn.Return<Found, TokenStoreError> {
       const text = yield* textOf(userFile(name))
       if (text === undefined) return { _tag: "None" }
       const user = yield* decodeUser(userFile(name), text)
       return Option.isSome(user) && Records.nameOf(user.value.userId) === name
         ? { _tag: "User", user: user.value }
         : { _tag: "Unreadable", text: Effect.succeed(text) }
-    }).pipe(Effect.catch((error) => Effect.succeed<Found>({ _tag: "Unreadable", text: Effect.fail(error) })))
+    },
+    Effect.catch((error) => Effect.succeed<Found>({ _tag: "Unreadable", text: Effect.fail(error) }))
+  )
 
   const user: AppDirectory["user"] = (userId) => find(Records.nameOf(userId))
 

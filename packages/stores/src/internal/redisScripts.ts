@@ -12,6 +12,9 @@ import * as Redis from "effect/persistence/Redis"
 /** What a hash has under a field. */
 export type Value = string | null
 
+/** Where it is said that an app was written to. */
+export const channel = "effect-realm:written"
+
 export const pageSize = 256
 
 const kept = 2048
@@ -80,7 +83,7 @@ return { now, isLast and "" or users[#users], rows }
 
 /** Makes a change and answers its number, or why nothing was changed. */
 export const write = Redis.script(
-  (appId: string, userId: string, write: Write, channel: string) => [
+  (appId: string, userId: string, write: Write) => [
     key(appId, "app"),
     key(appId, "sessions"),
     key(appId, "users"),
@@ -98,17 +101,14 @@ export const write = Redis.script(
     Option.isSome(write.deviceId) ? 1 : 0,
     Option.getOrElse(write.deviceId, () => ""),
     write.event,
-    channel,
-    appId,
-    pageSize,
-    kept
+    appId
   ],
   {
     numberOfKeys: 6,
     lua: `${now}
 local app, sessions, users, recent, log, departed = unpack(KEYS)
 local user, expected, since, hasRecord, record, isLoggedIn, makeCurrent, isAnonymous, hasDevice, device, event,
-  channel, appId, pageSize, kept = unpack(ARGV)
+  appId = unpack(ARGV)
 
 if since ~= "" then
   local at = redis.call("GET", departed)
@@ -144,12 +144,12 @@ if isAnonymous == "1" then redis.call("HSET", app, "anonymousUser", user) end
 if hasDevice == "1" then redis.call("HSET", app, "deviceId", device) end
 
 redis.call("XADD", log, text .. "-0", "user", user, "event", event)
-if number % tonumber(pageSize) == 0 and number > tonumber(kept) then
-  local forgotten = string.format("%.0f", number - tonumber(kept))
-  redis.call("XTRIM", log, "MINID", string.format("%.0f", number - tonumber(kept) + 1) .. "-0")
+if number % ${pageSize} == 0 and number > ${kept} then
+  local forgotten = string.format("%.0f", number - ${kept})
+  redis.call("XTRIM", log, "MINID", string.format("%.0f", number - ${kept} + 1) .. "-0")
   redis.call("HSET", app, "forgotten", forgotten)
 end
-redis.call("PUBLISH", channel, appId)
+redis.call("PUBLISH", "${channel}", appId)
 return number
 `
   }
@@ -157,10 +157,10 @@ return number
 
 /** Notes that a user departed. */
 export const depart = Redis.script(
-  (appId: string, userId: string) => [key(appId, "app"), key(appId, `departed:${userId}`), departures],
+  (appId: string, userId: string) => [key(appId, "app"), key(appId, `departed:${userId}`)],
   {
     numberOfKeys: 2,
-    lua: `redis.call("SET", KEYS[2], redis.call("HINCRBY", KEYS[1], "number", 1), "PX", ARGV[1])`
+    lua: `redis.call("SET", KEYS[2], redis.call("HINCRBY", KEYS[1], "number", 1), "PX", ${departures})`
   }
 )
 
