@@ -26,7 +26,7 @@ import * as TemporaryFolder from "./TemporaryFolder.ts"
 interface Served {
   /** Writes once. */
   readonly write: Effect.Effect<unknown, Collection.UpdateError, Requirements>
-  /** The next change that a watcher was told. */
+  /** Waits until everybody who watches was told of one change more. */
   readonly told: Effect.Effect<unknown>
 }
 
@@ -51,7 +51,7 @@ const served = Effect.fnUntraced(function*(
   yield* Queue.takeN(opened, watchers)
   return {
     write: Collection.updateOne(orders, { _id: "order-0" }, { $inc: { visits: 1 } }),
-    told: Queue.take(told)
+    told: Queue.takeN(told, watchers)
   }
 })
 
@@ -68,14 +68,15 @@ const throughServer = Effect.fnUntraced(function*(
     Effect.promise(() => runtime.runPromise(Scope.provide(effect, scope)))
   const app = App.make({ id: Orders.app.appId, baseUrl: yield* OrderServer.start(sizes) })
   const user = yield* run(App.logIn(app, Credentials.anonymous()))
-  const { few, some } = sizes.watchers
-  const [nobody, one, many] = [
+  const { few, many, some } = sizes.watchers
+  const [nobody, one, several, crowd] = [
     yield* run(served(user, 0)),
     yield* run(served(user, few)),
-    yield* run(served(user, some))
+    yield* run(served(user, some)),
+    yield* run(served(user, many))
   ]
-  const millis = (effect: Served["write"]) =>
-    run(Effect.map(Row.cost(effect, Math.min(sizes.repetitions, 50)), (micros) => micros / 1000))
+  const millis = (effect: Served["write"], times = 50) =>
+    run(Effect.map(Row.cost(effect, Math.min(sizes.repetitions, times)), (micros) => micros / 1000))
   return [
     yield* Row.measure(sizes.rounds, {
       measured: "watch: a write until its event is there, through client and server",
@@ -88,9 +89,22 @@ const throughServer = Effect.fnUntraced(function*(
       peers: [{ name: "a write that nobody watches", sample: millis(nobody.write) }]
     }),
     yield* Row.measure(sizes.rounds, {
+      measured: "watch: a write until the last who watches was told, through client and server",
+      unit: "ms",
+      ours: {
+        name: `${many.toLocaleString("en")} watchers`,
+        sample: millis(Effect.andThen(crowd.write, crowd.told), 10)
+      },
+      peers: [
+        { name: `${some} watchers`, sample: millis(Effect.andThen(several.write, several.told), 10) },
+        { name: `${few} watcher`, sample: millis(Effect.andThen(one.write, one.told), 10) }
+      ]
+    }),
+    // At the end, for it leaves behind what nobody has waited for.
+    yield* Row.measure(sizes.rounds, {
       measured: "watch: a write, one after another, through client and server",
       unit: "ms",
-      ours: { name: `${some} watchers`, sample: millis(many.write) },
+      ours: { name: `${some} watchers`, sample: millis(several.write) },
       peers: [
         { name: `${few} watcher`, sample: millis(one.write) },
         { name: "nobody", sample: millis(nobody.write) }

@@ -3,7 +3,10 @@
  */
 import type { Timestamp } from "bson"
 import type * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
 import type { Document, Namespace } from "./Database.ts"
+import type { Access } from "./DatabaseAccess.ts"
 
 /** A place in the history of a collection: opaque, of one collection, good for as long as what follows it is kept. */
 export type ResumeToken = Document
@@ -12,7 +15,17 @@ export type ResumeToken = Document
 export interface WatchOptions {
   /** Changes after this place are told first. From now on when not set. */
   readonly resumeAfter?: ResumeToken | undefined
+  /** Of what is seen, what is told. All of it when not set. It is asked about every event, and answers at once. */
+  readonly only?: ((event: ChangeEvent) => boolean) | undefined
 }
+
+/**
+ * Who watches, as he is now: asked when a watch begins, and again before anything is told. As long as the answer is the same
+ * access, what was seen with it is told; after another one, all that happened since it was asked before is seen anew.
+ *
+ * @param refused what the access of before has refused. Whoever asked has to mend it, or to fail: it is looked at again
+ */
+export type Reader<Refusal, E> = (refused: Option.Option<Refusal>) => Effect.Effect<Access<Refusal>, E>
 
 /** How long the changes of watched collections are kept, for those who resume and those who read slowly. */
 export interface ChangeLogOptions {

@@ -11,7 +11,7 @@ import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { DatabaseSync } from "node:sqlite"
-import type { ChangeLogOptions, Watched, WatchOptions } from "./ChangeStream.ts"
+import type { ChangeLogOptions, Reader, Watched, WatchOptions } from "./ChangeStream.ts"
 import type { Access } from "./DatabaseAccess.ts"
 import type { DatabaseError } from "./DatabaseError.ts"
 import type { Retention } from "./internal/engine/changeLog.ts"
@@ -26,6 +26,7 @@ export type {
   ChangeLogOptions,
   DeleteEvent,
   InsertEvent,
+  Reader,
   ReplaceEvent,
   ResumeToken,
   UpdateDescription,
@@ -266,14 +267,22 @@ export interface Collection<Refusal = never> {
    *
    * A change is told as what the reader sees of it: a document that comes into his sight is inserted for him, one that
    * leaves it is deleted, and where nothing changes of what he sees, nothing is told. So what is told, done to what `find` had
-   * answered before, makes what `find` answers after. While he sees nothing of what goes on, a position says from time to time
-   * how far that is.
+   * answered before, makes what `find` answers after. Every 15 seconds, whatever goes on, a position says how far that is; no two
+   * are the same, so that nothing is learnt from them of what he does not see.
    *
    * Fails with `InvalidResumeToken` for a token of another collection, and with `ChangeStreamHistoryLost` when what followed
    * the token, or what a slow reader has not read yet, is kept no longer ({@link ChangeLogOptions}). A collection is
    * recorded from its first watch on, so that there is no token of a time before it.
    */
   readonly watch: (options?: WatchOptions) => Stream.Stream<Watched, DatabaseError | Refusal>
+  /**
+   * As {@link Collection.watch}, for one whose access may become another while he watches; the handle's own does not matter.
+   * What is refused the reader is asked to mend.
+   */
+  readonly watchAs: <Refused, E>(
+    reader: Reader<Refused, E>,
+    options?: WatchOptions
+  ) => Stream.Stream<Watched, DatabaseError | E>
 }
 
 /**

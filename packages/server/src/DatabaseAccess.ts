@@ -61,6 +61,11 @@ export interface Access<Refusal> {
    */
   readonly see?: ((document: Document) => Result.Result<Option.Option<Document>, Refusal>) | undefined
   /**
+   * Whether `see` answers the same about the same document at any time: then what is seen of a change is found out once for
+   * all who watch with this access. Not so when not set.
+   */
+  readonly isSteady?: boolean | undefined
+  /**
    * Whether every document that he sees shows at a path what is stored there: then an index may answer a sort by the path, and
    * any filter on it. It need not know of all such paths; of none when not set.
    */

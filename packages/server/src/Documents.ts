@@ -30,6 +30,7 @@ import * as DocumentSchema from "./internal/documents/documentSchema.ts"
 import * as DocumentWatch from "./internal/documents/documentWatch.ts"
 import * as RuleFunctions from "./internal/documents/ruleFunctions.ts"
 import * as UserRestrictions from "./internal/documents/userRestrictions.ts"
+import * as WatchAccess from "./internal/documents/watchAccess.ts"
 import { requestDocument, userDocument, valuesOf } from "./internal/functions/callScope.ts"
 import * as Executor from "./internal/functions/executor.ts"
 
@@ -152,9 +153,13 @@ export class Documents extends Context.Service<Documents, {
 // Constructors
 // -----------------------------------------------------------------------------
 
+interface Rules extends DocumentAccess.CompiledRules {
+  readonly sight: WatchAccess.Sight
+}
+
 interface Source {
   /** The rules of a namespace; none when it has none. */
-  readonly rules: (namespace: Namespace) => DocumentAccess.CompiledRules | undefined
+  readonly rules: (namespace: Namespace) => Rules | undefined
   /** Namespaces by the title of their schema, by which some clients name them. */
   readonly titles: ReadonlyMap<string, Namespace>
 }
@@ -162,10 +167,11 @@ interface Source {
 const keyOf = ({ collection, database }: Namespace): string => `${database}\0${collection}`
 
 const compileSource = ({ collections, defaultRule }: DataSource.DataSource): Source => {
-  const compile = (rules: DataSource.Rules | undefined, schema?: Schema.Json) =>
-    rules === undefined || rules.roles.length === 0
-      ? undefined
-      : DocumentAccess.compile(rules, schema === undefined ? undefined : DocumentSchema.compile(schema))
+  const compile = (rules: DataSource.Rules | undefined, schema?: Schema.Json): Rules | undefined => {
+    if (rules === undefined || rules.roles.length === 0) return undefined
+    const compiled = DocumentAccess.compile(rules, schema === undefined ? undefined : DocumentSchema.compile(schema))
+    return { ...compiled, sight: WatchAccess.make(compiled) }
+  }
   const others = compile(defaultRule)
   // A collection without a role has no rules of its own, filters or not; its schema holds all the same.
   const own = new Map(
@@ -278,7 +284,7 @@ export const make = (app: AppDefinition): Effect.Effect<Documents["Service"], ne
       request: requestDocument(caller.request)
     })
 
-    const asUser = (caller: Caller, rules: DocumentAccess.CompiledRules, prepared: Operations.Prepared) => {
+    const asUser = (caller: Caller, rules: Rules, prepared: Operations.Prepared) => {
       const { inserts, namespace, updates } = prepared
       const scope = scopeOf(caller)
       const paths = touched(updates)
@@ -308,7 +314,7 @@ export const make = (app: AppDefinition): Effect.Effect<Documents["Service"], ne
     const rulesOf = (
       source: Source,
       namespace: Namespace
-    ): Effect.Effect<DocumentAccess.CompiledRules, RealmError.DataError> => {
+    ): Effect.Effect<Rules, RealmError.DataError> => {
       const rules = source.rules(namespace)
       return rules === undefined ? Effect.fail(DocumentAccess.noRule(namespace)) : Effect.succeed(rules)
     }
@@ -365,11 +371,9 @@ export const make = (app: AppDefinition): Effect.Effect<Documents["Service"], ne
         if (operator !== undefined) return yield* notAllowed(operator)
         const changes = DocumentWatch.changes(wanted, {
           caller,
-          collection: (caller, ask) =>
-            database.collection(namespace, {
-              numbers: "exact",
-              access: DocumentAccess.watching(rules, { ...scopeOf(caller), ask })
-            })
+          sight: rules.sight,
+          access: (caller, ask) => rules.sight.access(caller, { ...scopeOf(caller), ask }),
+          collection: database.collection(namespace, { numbers: "exact" })
         })
         // It is open once it says where it begins.
         const [first, rest] = yield* Stream.peel(

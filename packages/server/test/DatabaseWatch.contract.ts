@@ -25,17 +25,14 @@ interface Watch<E> {
   readonly event: Effect.Effect<DatabaseModule.ChangeEvent, E>
 }
 
-/** Begins to watch: later changes are told. */
-const open = <Refusal>(
-  collection: Collection<Refusal>,
-  options?: DatabaseModule.WatchOptions
-): Effect.Effect<Watch<DatabaseError | Refusal>, DatabaseError | Refusal, Scope.Scope> =>
+/** Begins to read: later changes are told. */
+const follow = <E>(told: Stream.Stream<Watched, E>): Effect.Effect<Watch<E>, E, Scope.Scope> =>
   Effect.gen(function*() {
-    const pull = yield* Stream.toPull(collection.watch(options))
-    const told: Array<Watched> = []
+    const pull = yield* Stream.toPull(told)
+    const items: Array<Watched> = []
     const next = Effect.gen(function*() {
-      while (told.length === 0) told.push(...yield* Pull.catchDone(pull, () => Effect.die("it ended")))
-      return told.shift() ?? assert.fail("nothing")
+      while (items.length === 0) items.push(...yield* Pull.catchDone(pull, () => Effect.die("it ended")))
+      return items.shift() ?? assert.fail("nothing")
     })
     const first = yield* next
     assert.ok(first._tag === "Position")
@@ -43,6 +40,13 @@ const open = <Refusal>(
       watched._tag === "Changed" ? watched.event : assert.fail("a position where a change was expected"))
     return { begin: first.resumeToken, next, event }
   })
+
+/** Begins to watch: later changes are told. */
+const open = <Refusal>(
+  collection: Collection<Refusal>,
+  options?: DatabaseModule.WatchOptions
+): Effect.Effect<Watch<DatabaseError | Refusal>, DatabaseError | Refusal, Scope.Scope> =>
+  follow(collection.watch(options))
 
 const reasonOf = <A, R>(effect: Effect.Effect<A, DatabaseError, R>) =>
   Effect.match(effect, { onFailure: ({ reason }) => reason._tag, onSuccess: () => "None" as const })
@@ -129,8 +133,8 @@ export const watchContract = (name: string, layer: Layer.Layer<Database, Databas
         yield* notes.insertMany([{ _id: 1 }, { _id: 2 }, { _id: 3 }])
         const first = yield* event
         const resumed = yield* open(notes, { resumeAfter: first.resumeToken })
-        assert.deepStrictEqual(resumed.begin, first.resumeToken)
-        assert.deepStrictEqual((yield* resumed.event).documentKey, { _id: 2 })
+        const afresh = yield* open(notes, { resumeAfter: resumed.begin })
+        for (const { event } of [resumed, afresh]) assert.deepStrictEqual((yield* event).documentKey, { _id: 2 })
         const again = yield* open(notes, { resumeAfter: begin })
         assert.deepStrictEqual((yield* again.event).documentKey, { _id: 1 })
       }))
@@ -306,23 +310,35 @@ export const watchContract = (name: string, layer: Layer.Layer<Database, Databas
         ])
       }).pipe(Effect.provide(layer)))
 
-    it.effect("who sees nothing of what goes on is told a position within ten seconds, and resumes after it", () =>
+    it.effect("a position comes with every beat, another one each time, whatever goes on and whoever sees it", () =>
       Effect.gen(function*() {
         const database = yield* Database
         const notes = database.collection(namespace)
         const blind = database.collection(namespace, { access: { see: () => Result.succeed(Option.none()) } })
-        const { begin, next } = yield* open(blind)
-        yield* notes.insertMany([{ _id: 1 }, { _id: 2 }])
-        const waiting = yield* Effect.forkChild(next, { startImmediately: true })
-        yield* TestClock.adjust("9 seconds")
-        assert.isUndefined(waiting.pollUnsafe())
-        yield* TestClock.adjust("1 second")
-        const position = yield* Fiber.join(waiting)
-        assert.ok(position._tag === "Position")
-        assert.notDeepEqual(position.resumeToken, begin)
-        yield* notes.insertOne({ _id: 3 })
-        const { event } = yield* open(notes, { resumeAfter: position.resumeToken })
-        assert.deepStrictEqual((yield* event).documentKey, { _id: 3 })
+        const watches = [yield* open(notes), yield* open(blind)] as const
+        const tokens = new Set(watches.map(({ begin }) => begin["_data"]))
+        for (const [index, ids] of [[], [1, 2], [], [3]].entries()) {
+          for (const _id of ids) yield* notes.insertOne({ _id })
+          for (const _id of ids) assert.deepStrictEqual((yield* watches[0].event).documentKey, { _id })
+          const waiting = yield* Effect.forEach(
+            watches,
+            ({ next }) => Effect.forkChild(next, { startImmediately: true })
+          )
+          yield* TestClock.adjust("14 seconds")
+          for (const fiber of waiting) assert.isUndefined(fiber.pollUnsafe())
+          yield* TestClock.adjust("1 second")
+          const positions = yield* Fiber.joinAll(waiting)
+          const _id = `after beat ${index}`
+          yield* notes.insertOne({ _id })
+          assert.deepStrictEqual((yield* watches[0].event).documentKey, { _id })
+          for (const position of positions) {
+            assert.ok(position._tag === "Position")
+            tokens.add(position.resumeToken["_data"])
+            const { event } = yield* open(notes, { resumeAfter: position.resumeToken })
+            assert.deepStrictEqual((yield* event).documentKey, { _id })
+          }
+        }
+        assert.strictEqual(tokens.size, 10)
       }).pipe(Effect.provide(layer)))
 
     it.effect("a refusal to look comes after what was seen before it, and the token before it resumes at it", () =>
@@ -343,20 +359,84 @@ export const watchContract = (name: string, layer: Layer.Layer<Database, Databas
         isKnown = true
         const resumed = yield* open(asking, { resumeAfter: first.resumeToken })
         assert.deepStrictEqual((yield* resumed.event).documentKey, { _id: 2 })
+      }).pipe(Effect.provide(layer)))
 
-        // Also after what was not seen.
-        const blind: DatabaseModule.Access<string> = {
-          see: (document) => document["_id"] === 5 ? Result.fail("ask again") : Result.succeed(Option.none())
-        }
-        const { next } = yield* open(database.collection(namespace, { access: blind }))
-        yield* notes.insertMany([{ _id: 4 }, { _id: 5 }])
-        const passed = yield* next
-        assert.strictEqual(passed._tag, "Position")
-        assert.strictEqual(yield* Effect.flip(next), "ask again")
-        const { event: fifth } = yield* open(notes, {
-          resumeAfter: passed._tag === "Position" ? passed.resumeToken : undefined
+    it.effect("one who becomes another is told by what he is then, all that happened since he was asked who he is", () =>
+      Effect.gen(function*() {
+        const notes = (yield* Database).collection(namespace)
+        const sees = (owner: string): DatabaseModule.Access<string> => ({
+          isSteady: true,
+          see: (document) => Result.succeed(document["owner"] === owner ? Option.some(document) : Option.none())
         })
-        assert.deepStrictEqual((yield* fifth).documentKey, { _id: 5 })
+        const ann = sees("ann")
+        const bob = sees("bob")
+        let now = ann
+        let asked = 0
+        const reader = () =>
+          Effect.sync(() => {
+            asked++
+            return now
+          })
+        const { event, next } = yield* follow(notes.watchAs(reader))
+        yield* notes.insertMany([{ _id: 1, owner: "ann" }, { _id: 2, owner: "bob" }])
+        assert.deepStrictEqual((yield* event).documentKey, { _id: 1 })
+        yield* notes.insertOne({ _id: 3, owner: "bob" })
+        now = bob
+        yield* notes.insertOne({ _id: 4, owner: "ann" })
+        for (const _id of [3]) assert.deepStrictEqual((yield* event).documentKey, { _id })
+        now = ann
+        const waiting = yield* Effect.forkChild(next, { startImmediately: true })
+        yield* notes.insertMany(Array.from({ length: 300 }, (_, index) => ({ _id: 100 + index, owner: "eve" })))
+        const before = asked
+        yield* TestClock.adjust("15 seconds")
+        assert.strictEqual((yield* Fiber.join(waiting))._tag, "Position")
+        assert.strictEqual(asked, before + 1)
+      }).pipe(Effect.provide(layer)))
+
+    it.effect("one who becomes another all the time is told all the same", () =>
+      Effect.gen(function*() {
+        const notes = (yield* Database).collection(namespace)
+        const reader = () => Effect.sync((): DatabaseModule.Access<string> => ({ scope: { n: 1 } }))
+        const { event } = yield* follow(notes.watchAs(reader))
+        yield* notes.insertMany([{ _id: 1, n: 1 }, { _id: 2, n: 2 }, { _id: 3, n: 1 }])
+        for (const _id of [1, 3]) assert.deepStrictEqual((yield* event).documentKey, { _id })
+      }).pipe(Effect.provide(layer)))
+
+    it.effect("what a reader is refused he mends, or his watch fails with what he says", () =>
+      Effect.gen(function*() {
+        const notes = (yield* Database).collection(namespace)
+        const known = new Set<unknown>()
+        const access: DatabaseModule.Access<number> = {
+          see: (document) => {
+            const id = Number(document["_id"])
+            return known.has(id)
+              ? Result.succeed(id % 2 === 0 ? Option.none() : Option.some(document))
+              : Result.fail(id)
+          }
+        }
+        const reader: DatabaseModule.Reader<number, string> = (refused) =>
+          Option.isSome(refused) && refused.value > 4
+            ? Effect.fail(`nobody knows of ${refused.value}`)
+            : Effect.sync(() => {
+              if (Option.isSome(refused)) known.add(refused.value)
+              return access
+            })
+        const { event } = yield* follow(notes.watchAs(reader))
+        yield* notes.insertMany([{ _id: 1 }, { _id: 2 }, { _id: 3 }, { _id: 4 }, { _id: 5 }])
+        for (const _id of [1, 3]) assert.deepStrictEqual((yield* event).documentKey, { _id })
+        assert.strictEqual(yield* Effect.flip(event), "nobody knows of 5")
+      }).pipe(Effect.provide(layer)))
+
+    it.effect("what is not wanted is passed over, and asks nobody who reads", () =>
+      Effect.gen(function*() {
+        const notes = (yield* Database).collection(namespace)
+        let asked = 0
+        const reader = () => Effect.sync((): DatabaseModule.Access<never> => (asked++, {}))
+        const { event } = yield* follow(notes.watchAs(reader, { only: ({ documentKey }) => documentKey._id === 3 }))
+        yield* notes.insertMany([{ _id: 1 }, { _id: 2 }])
+        yield* notes.insertOne({ _id: 3 })
+        assert.deepStrictEqual((yield* event).documentKey, { _id: 3 })
+        assert.isAtMost(asked, 2)
       }).pipe(Effect.provide(layer)))
 
     it.effect("who follows while it is written is told everything once, whether he waits or is slower", () =>

@@ -159,6 +159,13 @@ const changing = Arbitrary.all([
   Arbitrary.array(Arbitrary.all([customData, writes]), { minLength: 2, maxLength: 4 })
 ])
 
+const crowd = Arbitrary.all([
+  rules,
+  filter,
+  Arbitrary.array(customData, { minLength: 2, maxLength: 4 }),
+  writes
+])
+
 describe("for every rule and every write, as slow rules have it", () => {
   it.effect("a watcher is told by the rules that hold for him at the time", () =>
     Effect.gen(function*() {
@@ -188,6 +195,37 @@ describe("for every rule and every write, as slow rules have it", () => {
             return true
           }).pipe(Effect.scoped),
         { runs: 150 }
+      )
+      assert.isUndefined(Arbitrary.formatCheckFailure(result))
+    }).pipe(Effect.provide(layer)))
+
+  it.effect("of many who watch at a time each is told what he sees, whoever else sees it or does not", () =>
+    Effect.gen(function*() {
+      const result = yield* Arbitrary.checkEffect(
+        crowd,
+        ([rules, filter, customData, writes]) =>
+          Effect.gen(function*() {
+            const namespace = newNamespace()
+            const documents = yield* Documents.make(withRules(namespace, rules))
+            const stored = (yield* Database.Database).collection(namespace)
+            const users = [...customData, ...customData]
+            const watched = yield* Effect.forEach(users, (customData) =>
+              Watching.watching(
+                documents,
+                namespace,
+                Effect.sync(() => ({ ...caller, user: Option.map(caller.user, (user) => ({ ...user, customData })) })),
+                { filter }
+              ))
+            for (const write of writes) yield* write.run(stored)
+            for (const [index, custom_data] of users.entries()) {
+              const items = yield* watched[index]!
+              const told = items.flatMap((item) => item._tag === "Changed" ? [shown(item.event)] : [])
+              const user = { ...ann, custom_data }
+              assert.deepStrictEqual(told, expected(rules, filter, writes.map((write) => ({ ...write, user }))))
+            }
+            return true
+          }).pipe(Effect.scoped),
+        { runs: 60 }
       )
       assert.isUndefined(Arbitrary.formatCheckFailure(result))
     }).pipe(Effect.provide(layer)))

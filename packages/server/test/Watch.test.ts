@@ -10,7 +10,7 @@ import * as Ref from "effect/Ref"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import { caller as ann, layer, newNamespace, plain, withRules } from "./support/ruledCollection.ts"
-import { head, tokenOf, watching } from "./support/watching.ts"
+import { tokenOf, watching } from "./support/watching.ts"
 import * as Wire from "./support/wire.ts"
 
 const everything = { roles: [{ name: "everybody", applyWhen: {}, read: true }] }
@@ -90,30 +90,25 @@ describe("A watch", () => {
       assert.strictEqual(events.length, expected.length)
     }).pipe(Effect.provide(layer)))
 
-  it.effect("begins with a place, and says another with a beat when nothing it has looked at matched", () =>
+  it.effect("begins with a place, and says another with each beat, from which nothing is learnt", () =>
     Effect.gen(function*() {
       const { documents, namespace, stored } = yield* collection()
       const args = [{ ...namespace, filter: { "fullDocument.n": 7 } }]
       const open = documents.watch({ service: "mongodb-atlas", args, caller: Effect.succeed(ann) })
       const { since } = yield* following(yield* open)
-      const [first] = yield* since
-      assert.strictEqual(first?._tag, "Position")
-
-      yield* TestClock.adjust("15 seconds")
-      assert.deepStrictEqual(yield* since, [])
-      yield* stored.insertMany([{ n: 1 }, { n: 2 }])
-      assert.deepStrictEqual(yield* since, [])
-      yield* TestClock.adjust("15 seconds")
-      const [second, ...none] = yield* since
-      assert.deepStrictEqual(none, [])
-      assert.deepStrictEqual(second, { _tag: "Position", resumeToken: yield* head(namespace) })
-      yield* TestClock.adjust("15 seconds")
-      assert.deepStrictEqual(yield* since, [])
-
-      yield* stored.insertOne({ _id: 7, n: 7 })
-      assert.deepStrictEqual(brief(yield* since), ["insert 7"])
-      yield* TestClock.adjust("15 seconds")
-      assert.deepStrictEqual(yield* since, [])
+      const places = [...yield* since]
+      // Nothing happens, something he is not told of, and what he is.
+      for (const n of [undefined, 1, undefined, 7, undefined]) {
+        if (n !== undefined) yield* stored.insertOne({ _id: n, n })
+        assert.deepStrictEqual(brief(yield* since), n === 7 ? ["insert 7"] : [])
+        yield* TestClock.adjust("15 seconds")
+        const told = yield* since
+        assert.deepStrictEqual(told.map(({ _tag }) => _tag), ["Position"])
+        places.push(...told)
+      }
+      assert.strictEqual(new Set(places.map((place) => String(tokenOf(place)["_data"]))).size, 6)
+      const resumed = yield* watching(documents, namespace, Effect.succeed(ann), { resumeAfter: tokenOf(places[3]!) })
+      assert.deepStrictEqual(brief(yield* resumed), ["insert 7"])
     }).pipe(Effect.scoped, Effect.provide(layer)))
 
   it.effect("is about documents by their identifiers, or about events by a filter", () =>
@@ -286,8 +281,7 @@ describe("A watch", () => {
     Effect.gen(function*() {
       const { documents, namespace, stored } = yield* collection()
       const other = yield* collection()
-      yield* watching(other.documents, other.namespace, Effect.succeed(ann))
-      yield* other.stored.insertOne({})
+      const elsewhere = tokenOf((yield* yield* watching(other.documents, other.namespace, Effect.succeed(ann)))[0]!)
       const deep = Array.from({ length: 200 }).reduce<object>((inner) => ({ $and: [inner] }), {})
       const rows: ReadonlyArray<readonly [object | ReadonlyArray<unknown>, RealmError.ErrorCode]> = [
         [[], "InvalidParameter"],
@@ -316,7 +310,7 @@ describe("A watch", () => {
         [{ database: "__effect_realm", collection: "sessions" }, "NoMatchingRuleFound"],
         [{ ...namespace, resumeAfter: {} }, "InvalidResumeToken"],
         [{ ...namespace, resumeAfter: { _data: "8262" } }, "InvalidResumeToken"],
-        [{ ...namespace, resumeAfter: yield* head(other.namespace) }, "InvalidResumeToken"]
+        [{ ...namespace, resumeAfter: elsewhere }, "InvalidResumeToken"]
       ]
       for (const [args, code] of rows) {
         const call = {
@@ -422,10 +416,19 @@ describe("A watch", () => {
       const { documents, namespace, stored } = yield* collection()
       const all = yield* Effect.forEach(
         Array.from({ length: 1000 }),
-        () => watching(documents, namespace, Effect.succeed(ann), { filter: { "fullDocument.n": 1 } })
+        () =>
+          documents.watch({
+            service: "mongodb-atlas",
+            args: [{ ...namespace, filter: { "fullDocument.n": 1 } }],
+            caller: Effect.succeed(ann)
+          })
       )
-      yield* stored.insertMany([{ _id: 1, n: 1 }, { _id: 2, n: 2 }])
-      const told = yield* Effect.forEach(all, (one) => one, { concurrency: "unbounded" })
-      for (const one of told) assert.deepStrictEqual(brief(one), ["insert 1"])
+      yield* stored.insertMany([{ _id: 1, n: 1 }, { _id: 2, n: 2 }, { _id: 3, n: 1 }])
+      const told = yield* Effect.forEach(
+        all,
+        (watched) => Stream.runCollect(Stream.take(watched, 3)),
+        { concurrency: "unbounded" }
+      )
+      for (const one of told) assert.deepStrictEqual(brief(one), ["insert 1", "insert 3"])
     }).pipe(Effect.scoped, Effect.provide(layer)))
 })

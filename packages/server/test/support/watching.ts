@@ -1,6 +1,5 @@
 /** What one is told who watches, to the last change. */
-import type { Documents } from "@effect-realm/server"
-import { Database, type Functions } from "@effect-realm/server"
+import type { Database, Documents, Functions } from "@effect-realm/server"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Pull from "effect/Pull"
@@ -21,18 +20,6 @@ type Opened = Effect.Effect<
 export const tokenOf = (watched: Documents.Watched): Database.Document =>
   watched._tag === "Position" ? watched.resumeToken : watched.event["_id"] as Database.Document
 
-const isSame = (left: Database.Document, right: Database.Document): boolean => left["_data"] === right["_data"]
-
-/** Where a collection stands. */
-export const head = (
-  namespace: Database.Namespace
-): Effect.Effect<Database.Document, Database.DatabaseError, Database.Database> =>
-  Effect.gen(function*() {
-    const stored = (yield* Database.Database).collection(namespace)
-    const [position] = yield* Stream.runCollect(Stream.take(stored.watch(), 1))
-    return position?._tag === "Position" ? position.resumeToken : yield* Effect.die("no position came first")
-  })
-
 /** Moves the clock until an effect is done. */
 export const passing = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.gen(function*() {
@@ -40,10 +27,15 @@ export const passing = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<
     const turn = Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
     while (fiber.pollUnsafe() === undefined) {
       yield* turn
-      yield* TestClock.adjust("5 seconds")
+      yield* TestClock.adjust("15 seconds")
     }
     return yield* Fiber.join(fiber)
   })
+
+const countPositions = (told: Told): number => told.filter(({ _tag }) => _tag === "Position").length
+
+/** A position tells of no later change; the second one that comes was asked for after all of what is there now. */
+const positionsToTheEnd = 2
 
 /** Opens a watch; what it answers reads on, again and again, to the last change there is by then. */
 export const readingOn = (
@@ -56,14 +48,11 @@ export const readingOn = (
     const pull = yield* Stream.toPull(
       yield* documents.watch({ service: "mongodb-atlas", args: [{ ...namespace, ...options }], caller })
     )
-    let place: Database.Document = {}
     return Effect.gen(function*() {
-      const last = yield* head(namespace)
       const told: Array<Documents.Watched> = []
       yield* passing(Effect.gen(function*() {
-        while (!isSame(place, last)) {
+        while (countPositions(told) < positionsToTheEnd) {
           told.push(...yield* Pull.catchDone(pull, () => Effect.die("the watch has ended")))
-          place = tokenOf(told.at(-1)!)
         }
       }))
       return told
@@ -79,7 +68,11 @@ export const watching = (
 ): Opened =>
   Effect.map(
     documents.watch({ service: "mongodb-atlas", args: [{ ...namespace, ...options }], caller }),
-    (watched) =>
-      Effect.flatMap(head(namespace), (last) =>
-        passing(Stream.runCollect(Stream.takeUntil(watched, (item) => isSame(tokenOf(item), last)))))
+    (watched) => {
+      let positions = 0
+      // The first position is where it begins.
+      return passing(Stream.runCollect(
+        Stream.takeUntil(watched, ({ _tag }) => _tag === "Position" && ++positions > positionsToTheEnd)
+      ))
+    }
   )

@@ -50,16 +50,27 @@ export interface CompiledRules {
   }>
   /** What documents have to be like, if anything. */
   readonly schema: DocumentSchema.Compiled | undefined
+  /** What may come out another way for another user. */
+  readonly reads: { readonly user: boolean; readonly request: boolean; readonly functions: boolean }
+}
+
+// Wherever an expansion or a function stands in them, it stands there by its name.
+const readsOf = ({ filters, roles }: DataSource.Rules): CompiledRules["reads"] => {
+  const text = JSON.stringify([filters, roles])
+  const functions = /[%$]function"/.test(text)
+  // A function sees who asks.
+  return { functions, user: functions || text.includes("%%user"), request: functions || text.includes("%%request") }
 }
 
 /** Compiles rules, which have been checked before. */
 export const compile = (
-  { filters, roles }: DataSource.Rules,
+  rules: DataSource.Rules,
   schema: DocumentSchema.Compiled | undefined
 ): CompiledRules => ({
   schema,
-  roles: roles.map(Role.make),
-  filters: filters.map(({ applyWhen, projection, query }) => ({
+  reads: readsOf(rules),
+  roles: rules.roles.map(Role.make),
+  filters: rules.filters.map(({ applyWhen, projection, query }) => ({
     applyWhen: Expression.compile(applyWhen, "request"),
     query: Expression.compileValue(query),
     projection: compileProjection(projection)

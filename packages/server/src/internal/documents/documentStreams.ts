@@ -9,13 +9,18 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import type { AppDefinition } from "../../AppDefinition.ts"
+import type { Document } from "../../Database.ts"
 import { Documents, type Watched } from "../../Documents.ts"
 import { Functions } from "../../Functions.ts"
 import * as Streams from "../http/streams.ts"
+import { memoized } from "../memoized.ts"
+
+// Written once for all who are told the same.
+const toValue = memoized((event: Document) => StreamEvent.value(Ejson.encodeUnsafe(event)))
 
 const toEvent = (watched: Watched): StreamEvent.StreamEvent =>
   watched._tag === "Changed"
-    ? StreamEvent.value(Ejson.encodeUnsafe(watched.event))
+    ? toValue(watched.event)
     : {
       type: MongoDBService.position,
       data: JSON.stringify(Ejson.encodeUnsafe({ resumeToken: watched.resumeToken }))

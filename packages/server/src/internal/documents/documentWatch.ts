@@ -2,23 +2,23 @@
  * `watch` of the MongoDB service (protocol section 9.4): the changes of a collection as one user sees them, for as long as he
  * may watch, by the rules that hold for him when he is told.
  */
-import * as Ejson from "@effect-realm/protocol/Ejson"
 import * as MongoDBService from "@effect-realm/protocol/MongoDBService"
 import * as RealmError from "@effect-realm/protocol/RealmError"
-import * as StreamEvent from "@effect-realm/protocol/StreamEvent"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type * as Database from "../../Database.ts"
 import { DatabaseError } from "../../DatabaseError.ts"
 import type { Watched } from "../../Documents.ts"
-import type { Caller, Functions } from "../../Functions.ts"
+import { type Caller, Functions } from "../../Functions.ts"
 import { parseQuery, type Query, widthOf } from "../engine/documentSearch.ts"
 import { badFilter } from "../engine/failure.ts"
-import { userDocument } from "../functions/callScope.ts"
+import { memoized } from "../memoized.ts"
 import { type Refusal, Unanswered } from "./documentAccess.ts"
 import * as RuleFunctions from "./ruleFunctions.ts"
+import type * as WatchAccess from "./watchAccess.ts"
 
 type Document = Database.Document
 
@@ -60,8 +60,11 @@ export const prepare = (input: unknown): Effect.Effect<Wanted, Schema.SchemaErro
 // Events
 // -----------------------------------------------------------------------------
 
-/** An event as it travels. What a filter may ask for is what is told, so that it finds out nothing else. */
-const toWire = (event: Database.ChangeEvent): Document => ({
+/**
+ * An event as it travels. What a filter may ask for is what is told, so that it finds out nothing else. Those who are told
+ * the same share it.
+ */
+const toWire = memoized((event: Database.ChangeEvent): Document => ({
   _id: event.resumeToken,
   operationType: event.operationType,
   clusterTime: event.clusterTime,
@@ -69,30 +72,19 @@ const toWire = (event: Database.ChangeEvent): Document => ({
   documentKey: event.documentKey,
   ...("fullDocument" in event ? { fullDocument: event.fullDocument } : undefined),
   ...("updateDescription" in event ? { updateDescription: event.updateDescription } : undefined)
-})
+}))
 
 const compactNames = { _id: "_id", operationType: "ot", documentKey: "dk", fullDocument: "fd", updateDescription: "ud" }
 
-const toCompact = (event: Document): Document =>
+const toCompact = memoized((event: Document): Document =>
   Object.fromEntries(
     Object.entries(compactNames).flatMap(([name, short]) => name in event ? [[short, event[name]]] : [])
   )
+)
 
 // -----------------------------------------------------------------------------
 // Watching
 // -----------------------------------------------------------------------------
-
-/** Who watches has become another for the rules: what he is about to be told has to be seen anew. */
-class Outdated {
-  readonly _tag = "Outdated"
-}
-
-const beat: { readonly _tag: "Beat" } = { _tag: "Beat" }
-
-const beats = Stream.as(Stream.drop(Stream.tick(StreamEvent.beat), 1), beat)
-
-/** All of a user that rules can ask for. */
-const fingerprint = ({ user }: Caller): string => JSON.stringify(Ejson.encodeUnsafe(userDocument(user)))
 
 // it is asked about every event, for as long as the watch lasts
 const maxConditions = 1000
@@ -112,62 +104,28 @@ const parse = (filter: Document): Effect.Effect<Query, DatabaseError> =>
     }
   })
 
-/** What is told of what the database tells: events that match, and places while there are none. */
-const makeTeller = ({ compact, resumeAfter }: Wanted, { predicate }: Query) => {
-  /** After which change to go on. */
-  let place = resumeAfter
-  let isTold = false
-  let isOpen = false
-
-  const event = (item: Database.ChangeEvent): ReadonlyArray<Watched> => {
-    place = item.resumeToken
-    const event = toWire(item)
-    isTold = predicate(event)
-    return isTold ? [{ _tag: "Changed", event: compact ? toCompact(event) : event }] : []
-  }
-  const position = (): ReadonlyArray<Watched> => {
-    if (isTold || place === undefined) return []
-    isTold = true
-    return [{ _tag: "Position", resumeToken: place }]
-  }
-
-  return {
-    place: () => place,
-    /** Whether something was looked at, seen or not. */
-    isNews: (item: Database.Watched | typeof beat): boolean =>
-      item._tag === "Changed" || (item._tag === "Position" && item.resumeToken["_data"] !== place?.["_data"]),
-    tell: (item: Database.Watched | typeof beat): ReadonlyArray<Watched> => {
-      if (item._tag === "Changed") return event(item.event)
-      if (item._tag === "Beat") return position()
-      place = item.resumeToken
-      isTold = false
-      if (isOpen) return []
-      isOpen = true
-      return position()
-    }
-  }
-}
-
 /** For so many milliseconds the answer of a function holds, when there is nothing to tell meanwhile. */
 const lifeOfAnswers = 1000
 
 /**
- * The changes that are wanted, and places in between: the first one at once, later ones with a beat when nothing was told
- * since, so that a watch that is resumed has little to look at again.
+ * The changes that are wanted, and places in between: one at once, and one with each beat, whatever goes on.
  *
- * Before anything is told it is asked who the user is now. When the rules see another in him, what was seen for his former
- * self is seen anew, from the last place on. Functions in rules are asked anew for whatever comes.
+ * Before anything is told it is asked who the user is now. When the rules see another in him, what he was not told yet is
+ * seen anew. Functions in rules are asked anew for whatever comes.
  *
  * @param options.caller whoever watches, as he is now; fails when he may watch no longer
- * @param options.collection the collection as he sees it
+ * @param options.access what he sees, by the answers of functions
  */
-export const changes = <E>(wanted: Wanted, options: {
+export const changes = <E>(wanted: Wanted, { access, caller, collection, sight }: {
   readonly caller: Effect.Effect<Caller, E>
-  readonly collection: (caller: Caller, ask: RuleFunctions.Ask) => Database.Collection<Refusal>
+  readonly collection: Database.Collection<Refusal>
+  readonly sight: WatchAccess.Sight
+  readonly access: (caller: Caller, ask: RuleFunctions.Ask) => Database.Access<Refusal>
 }): Stream.Stream<Watched, E | DatabaseError | RealmError.DataError, Functions> =>
   Stream.unwrap(Effect.gen(function*() {
     const clock = yield* Clock.clockWith(Effect.succeed)
-    const teller = makeTeller(wanted, yield* parse(wanted.filter))
+    const functions = yield* Functions
+    const { predicate } = yield* parse(wanted.filter)
 
     let answers = RuleFunctions.makeAnswers()
     let answeredAt = 0
@@ -176,31 +134,29 @@ export const changes = <E>(wanted: Wanted, options: {
       return answers.ask(name, args)
     }
     const learn = (caller: Caller, question: Unanswered) =>
-      Effect.map(answers.learn(caller, question), () => {
+      Effect.map(Effect.provideService(answers.learn(caller, question), Functions, functions), () => {
         answeredAt = clock.currentTimeMillisUnsafe()
       })
 
-    /** What one access sees, until that is outdated or lacks an answer. */
-    const seen = Stream.unwrap(Effect.map(options.caller, (caller) => {
-      const self = fingerprint(caller)
-      return options.collection(caller, ask).watch({ resumeAfter: teller.place() }).pipe(
-        Stream.merge(beats, { haltStrategy: "left" }),
-        Stream.chunks,
-        Stream.mapEffect((items) =>
-          Effect.flatMap(options.caller, (now) => {
-            if (fingerprint(now) !== self) return Effect.fail(new Outdated())
-            if (items.some(teller.isNews)) answers = RuleFunctions.makeAnswers()
-            return Effect.succeed(items.flatMap(teller.tell))
-          })
-        ),
-        Stream.flattenIterable,
-        Stream.catch((error) => {
-          if (error instanceof Outdated) return Stream.empty
-          return error instanceof Unanswered
-            ? Stream.drain(Stream.fromEffect(learn(caller, error)))
-            : Stream.fail(error)
-        })
-      )
+    const selfOf = (caller: Caller) => ({ caller, key: sight.key(caller), access: access(caller, ask) })
+    let self = selfOf(yield* caller)
+    const now = Effect.map(caller, (caller) => {
+      answers = RuleFunctions.makeAnswers()
+      if (sight.key(caller) !== self.key) self = selfOf(caller)
+      return self.access
+    })
+
+    return collection.watchAs(
+      (refused: Option.Option<Refusal>): Effect.Effect<Database.Access<Refusal>, E | RealmError.DataError> =>
+        Option.isNone(refused)
+          ? now
+          : refused.value instanceof Unanswered
+          ? Effect.map(learn(self.caller, refused.value), () => self.access)
+          : Effect.fail(refused.value),
+      { resumeAfter: wanted.resumeAfter, only: (event) => predicate(toWire(event)) }
+    ).pipe(Stream.map((item) => {
+      if (item._tag === "Position") return item
+      const event = toWire(item.event)
+      return { _tag: "Changed", event: wanted.compact ? toCompact(event) : event }
     }))
-    return Stream.forever(seen)
   }))

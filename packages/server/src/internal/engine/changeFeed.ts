@@ -1,8 +1,10 @@
 /**
  * The changes of one collection, and those who watch it.
  */
+import type { ChangeEvent } from "../../ChangeStream.ts"
 import type { Fields } from "./bsonValue.ts"
 import type { Change } from "./change.ts"
+import type { SharedViews } from "./sharedViews.ts"
 
 export class ChangeFeed {
   readonly name: string
@@ -73,6 +75,7 @@ export class ChangeFeed {
 
 interface Reading {
   readonly position: number
+  readonly views: SharedViews
   readonly token: (sequence: number) => Fields
   readonly read: (after: number) => ReadonlyArray<Change>
   readonly release: () => void
@@ -82,19 +85,17 @@ interface Reading {
 export class ChangeCursor {
   readonly #feed: ChangeFeed
   readonly #reading: Reading
-  /** The sequence of the change looked at last, and of the last that was told. */
+  /** The sequence of the change looked at last. */
   position: number
-  told: number
 
   constructor(feed: ChangeFeed, reading: Reading) {
     this.#feed = feed
     this.#reading = reading
     this.position = reading.position
-    this.told = reading.position
     feed.enter()
   }
 
-  /** What resumes after the position. */
+  /** What resumes after the position, another one each time. */
   get token(): Fields {
     return this.#reading.token(this.position)
   }
@@ -102,6 +103,11 @@ export class ChangeCursor {
   /** What resumes after a change, sealed once for all who watch. */
   tokenAfter(change: Change): Fields {
     return change.token ??= this.#reading.token(change.sequence)
+  }
+
+  /** What is seen of a change, made once for all who see the same. */
+  seen(change: Change, sight: object, make: () => ChangeEvent | undefined): ChangeEvent | undefined {
+    return this.#reading.views.event(change, sight, make)
   }
 
   /** Some of the changes after the position; none while there are none. */

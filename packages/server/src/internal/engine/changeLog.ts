@@ -8,6 +8,7 @@ import { ChangeCursor, ChangeFeed } from "./changeFeed.ts"
 import { failure } from "./failure.ts"
 import { RecentChanges } from "./recentChanges.ts"
 import { collectionKey, Terms } from "./resumeToken.ts"
+import { SharedViews } from "./sharedViews.ts"
 import { Turns } from "./turns.ts"
 
 /** How much is kept: at most so many bytes, and nothing older than so many milliseconds. */
@@ -59,6 +60,7 @@ export class ChangeLog {
   readonly #retention: Retention
   readonly #terms: Terms
   readonly #recent: RecentChanges
+  readonly #views = new SharedViews()
   readonly #feeds = new Map<string, ChangeFeed>()
   /** Collections that were watched while they were not there, the last one last. */
   readonly #awaited = new Set<string>()
@@ -254,6 +256,7 @@ export class ChangeLog {
       if (position === undefined || position < feed.since) throw lost(namespace)
       return new ChangeCursor(feed, {
         position,
+        views: this.#views,
         token: (sequence) => term.token(feed.key, sequence),
         read: (after) => this.#read(feed, after, namespace),
         release: () => this.#release(name)

@@ -3,8 +3,8 @@
  */
 import { Timestamp } from "bson"
 import * as Arr from "effect/Array"
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Stream from "effect/Stream"
 import type { ChangeEvent, Watched } from "../../ChangeStream.ts"
@@ -24,13 +24,21 @@ interface Look {
 
 export interface Reader {
   readonly access: Access
+  /** The same for all who see the same of every change; `undefined` for one who shares it with nobody. */
+  readonly sight: object | undefined
+}
+
+/** What is told, and in which form. */
+export interface Telling {
   readonly namespace: Namespace
   readonly document: (fields: Fields) => Document
   readonly value: (value: unknown) => unknown
+  readonly only: ((event: ChangeEvent) => boolean) | undefined
 }
 
 const toEvent = (
-  { access, document, namespace, value }: Reader,
+  { access }: Reader,
+  { document, namespace, value }: Telling,
   cursor: ChangeCursor,
   change: Change
 ): ChangeEvent | undefined => {
@@ -66,100 +74,130 @@ const toEvent = (
   }
 }
 
-/** Moves the cursor over some of the changes that follow, and tells what a reader sees of them. */
-export const look = (cursor: ChangeCursor, reader: Reader): Look => {
+/** Moves the cursor over some of the changes that follow, and finds what a reader is told of them. */
+const look = (cursor: ChangeCursor, reader: Reader, telling: Telling): Look => {
   const events: Array<ChangeEvent> = []
   const changes = cursor.read()
   for (const change of changes) {
+    const make = () => toEvent(reader, telling, cursor, change)
     let event: ChangeEvent | undefined
     try {
-      event = toEvent(reader, cursor, change)
+      event = reader.sight === undefined ? make() : cursor.seen(change, reader.sight, make)
     } catch (error) {
       // What was seen before a refusal is told before it: the next look meets it again.
       if (events.length === 0) throw error
       break
     }
     cursor.position = change.sequence
-    if (event === undefined) continue
-    cursor.told = change.sequence
-    events.push(event)
+    if (event !== undefined && telling.only?.(event) !== false) events.push(event)
   }
   return { events, wentOn: changes.length > 0 }
 }
 
-/** For so many milliseconds at most changes that are not seen are not told as a position. */
-const quiet = 10_000
-
-const nothing: Look = { events: [], wentOn: false }
-const more: Look = { events: [], wentOn: true }
+/**
+ * Every so many milliseconds a position is told, whatever goes on: one that came when something had happened, or only a new
+ * one then, would tell of changes that are not seen.
+ */
+const beat = 15_000
 
 /**
  * The stream of a cursor, which it closes.
  *
- * @param look moves the cursor on and tells what is seen; throws when it is refused
- * @param failed what a stream fails with that could not look
+ * @param who whoever reads, as he is now; also asked when looking has thrown, to mend that or to fail
  */
 export const changeStream = <E>(
   open: Effect.Effect<ChangeCursor, E>,
-  look: (cursor: ChangeCursor) => Look,
-  failed: (error: unknown) => E
+  who: (thrown: Option.Option<unknown>) => Effect.Effect<Reader, E>,
+  telling: Telling
 ): Stream.Stream<Watched, E> =>
   Stream.unwrap(Effect.gen(function*() {
+    let reader = yield* who(Option.none())
     const cursor = yield* Effect.acquireRelease(open, (opened) => Effect.sync(() => opened.close()))
-    let toldAt = yield* Clock.currentTimeMillis
-    const position = Effect.sync((): Arr.NonEmptyReadonlyArray<Watched> => {
-      cursor.told = cursor.position
-      return [{ _tag: "Position", resumeToken: cursor.token }]
-    })
-    const isBehind = () => cursor.told !== cursor.position
-    const looking = Effect.try({ try: () => look(cursor), catch: failed })
+    /** Up to where the reader of now was told everything. */
+    let told = cursor.position
+    let isOpen = false
+    let isDue = false
+    let wake = (): void => {}
+    yield* Effect.sleep(beat).pipe(
+      Effect.andThen(Effect.sync(() => {
+        isDue = true
+        wake()
+      })),
+      Effect.forever,
+      Effect.forkScoped
+    )
+    const looking = (): Result.Result<Look, unknown> =>
+      Result.try({ try: () => look(cursor, reader, telling), catch: (error) => error })
 
-    /** Waits for what is seen. What is not seen wakes nobody, once the next position is due. */
-    const seen = Effect.callback<Look, E>((resume) => {
-      if (!cursor.isAtHead) {
-        resume(Effect.succeed(more))
+    /** Waits for what is told. What is not seen wakes nobody. */
+    const waiting = Effect.callback<Result.Result<Look, unknown>>((resume) => {
+      if (!cursor.isAtHead || isDue) {
+        resume(Effect.sync(looking))
         return
       }
+      let isOver = false
+      const stop = () => {
+        isOver = true
+        giveUp()
+      }
       const changed = () => {
-        const isDue = isBehind()
-        let found: Look
-        try {
-          found = look(cursor)
-        } catch (error) {
-          resume(Effect.fail(failed(error)))
+        // It may have been on its way when the waiting ended; what it found nobody would hear of.
+        if (isOver) return
+        const found = looking()
+        if (Result.isSuccess(found) && found.success.events.length === 0 && cursor.isAtHead) {
+          giveUp = cursor.wait(changed)
           return
         }
-        if (isDue && found.events.length === 0 && cursor.isAtHead) giveUp = cursor.wait(changed)
-        else resume(Effect.succeed(found))
+        isOver = true
+        resume(Effect.succeed(found))
       }
       let giveUp = cursor.wait(changed)
-      return Effect.sync(() => giveUp())
+      wake = () => {
+        stop()
+        resume(Effect.sync(looking))
+      }
+      return Effect.sync(stop)
     })
 
+    const position = (): Watched => ({ _tag: "Position", resumeToken: cursor.token })
+
     const next: Effect.Effect<Arr.NonEmptyReadonlyArray<Watched>, E> = Effect.gen(function*() {
-      let after = looking
+      if (!isOpen) {
+        isOpen = true
+        return [position()]
+      }
+      let isAsked = false
+      let looked = looking()
       while (true) {
-        const looked = yield* Effect.result(after)
         if (Result.isFailure(looked)) {
-          // Whoever mends what was refused need not look at what came before again.
-          return yield* isBehind() ? position : Effect.fail(looked.failure)
+          reader = yield* who(Option.some(looked.failure))
+          looked = looking()
+          continue
         }
         const { events, wentOn } = looked.success
-        const now = yield* Clock.currentTimeMillis
-        if (Arr.isReadonlyArrayNonEmpty(events)) {
-          toldAt = now
-          return Arr.map(events, (event): Watched => ({ _tag: "Changed", event }))
+        if (events.length === 0 && !isDue) {
+          if (wentOn) yield* Effect.yieldNow
+          else isAsked = false
+          looked = yield* waiting
+          continue
         }
-        if (isBehind() && now - toldAt >= quiet) {
-          toldAt = now
-          return yield* position
+        if (!isAsked) {
+          // Once before anything is told: one who becomes another all the time is told by what he was then.
+          isAsked = true
+          const now = yield* who(Option.none())
+          if (now !== reader) {
+            reader = now
+            cursor.position = told
+            looked = looking()
+            continue
+          }
         }
-        after = wentOn
-          ? Effect.andThen(Effect.yieldNow, looking)
-          : isBehind()
-          ? Effect.timeoutOrElse(seen, { duration: toldAt + quiet - now, orElse: () => Effect.succeed(nothing) })
-          : seen
+        told = cursor.position
+        const changes = events.map((event): Watched => ({ _tag: "Changed", event }))
+        if (Arr.isReadonlyArrayNonEmpty(changes) && !isDue) return changes
+        isDue = false
+        return Arr.append(changes, position())
       }
     })
-    return Stream.concat(Stream.fromIterableEffect(position), Stream.fromPull(Effect.succeed(next)))
+    return Stream.fromPull(Effect.succeed(next))
   }))

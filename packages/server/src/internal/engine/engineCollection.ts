@@ -7,7 +7,6 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
-import * as Result from "effect/Result"
 import type {
   BulkOperation,
   BulkWriteOptions,
@@ -23,11 +22,12 @@ import type {
 } from "../../Database.ts"
 import type { Access } from "../../DatabaseAccess.ts"
 import type { DatabaseError } from "../../DatabaseError.ts"
-import { exactDocument, type Fields, native } from "./bsonValue.ts"
+import type { Fields } from "./bsonValue.ts"
 import type { BulkOutcome } from "./bulkWrite.ts"
-import { changeStream, look } from "./changeStream.ts"
-import { type Access as EngineAccess, parseQuery } from "./documentSearch.ts"
+import * as CollectionWatch from "./collectionWatch.ts"
+import type { Access as EngineAccess } from "./documentSearch.ts"
 import type { UpdateOutcome } from "./documentWrites.ts"
+import { type Admission, admit, documentIn, valueIn } from "./engineAccess.ts"
 import type { Explanation as EngineExplanation, OneChange, SqliteEngine } from "./sqliteEngine.ts"
 import { toDatabaseError } from "./sqliteFile.ts"
 
@@ -42,9 +42,6 @@ const explained = ({ index, ...counts }: EngineExplanation): Explanation => ({
   ...counts
 })
 
-/** Thrown through the engine by an access that refuses; the refusal itself stays with the handle. */
-class Refused extends Error {}
-
 /**
  * The collection of a namespace, as whoever has the access sees it.
  *
@@ -57,37 +54,19 @@ export const make = <Refusal>(
   numbers: Numbers,
   allowed: Access<Refusal>
 ): Collection<Refusal> => {
-  // an operation of the engine is synchronous, so that this is its own
-  let refusal: Option.Option<Refusal> = Option.none()
-  const permitted = <A>(result: Result.Result<A, Refusal>): A => {
-    if (Result.isSuccess(result)) return result.success
-    refusal = Option.some(result.failure)
-    throw new Refused()
-  }
-  const value = numbers === "exact" ? (exact: unknown): unknown => exact : native
-  // `native` makes of fields nothing but fields
-  const document = (fields: Fields): Document => value(fields) as Document
+  const value = valueIn(numbers)
+  const document = documentIn(numbers)
   const optional = (fields: Fields | undefined): Option.Option<Document> =>
     fields === undefined ? Option.none() : Option.some(document(fields))
-  const { judge, reach, scope, see, shows } = allowed
-  // what is seen of an exact document is exact
-  const fieldsOf = numbers === "exact" ? (seen: Document): Fields => seen : exactDocument
-  const makeAccess = (): EngineAccess => ({
-    scope: scope === undefined ? undefined : parseQuery(scope),
-    see: see && ((fields) => {
-      const whole = document(fields)
-      const seen = Option.getOrUndefined(permitted(see(whole)))
-      return seen === whole ? fields : seen && fieldsOf(seen)
-    }),
-    shows,
-    reach: reach && ((fields) => permitted(reach(document(fields)))),
-    judge: judge && ((before, after) => permitted(judge({ before: optional(before), after: optional(after) })))
-  })
-  let access: EngineAccess | undefined
+  let admission: Admission<Refusal> | undefined
+  const admitted = (): Admission<Refusal> => admission ??= admit(allowed, numbers)
   const failed = (error: unknown): DatabaseError | Refusal =>
-    error instanceof Refused && Option.isSome(refusal) ? refusal.value : toDatabaseError(filename, error)
+    Option.getOrElse(
+      Option.flatMap(Option.fromUndefinedOr(admission), ({ refusal }) => refusal(error)),
+      () => toDatabaseError(filename, error)
+    )
   const attempt = <A>(run: (access: EngineAccess) => A): Effect.Effect<A, DatabaseError | Refusal> =>
-    Effect.try({ try: () => run(access ??= makeAccess()), catch: failed })
+    Effect.try({ try: () => run(admitted().access), catch: failed })
   const timed = <A>(run: (now: number, access: EngineAccess) => A): Effect.Effect<A, DatabaseError | Refusal> =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => attempt((access) => run(now, access)))
   const updated = (outcome: UpdateOutcome): UpdateResult => ({
@@ -108,6 +87,8 @@ export const make = <Refusal>(
     options: FindOneAndReplaceOptions
   ): Effect.Effect<Option.Option<Document>, DatabaseError | Refusal> =>
     timed((now, access) => optional(engine.findOneAnd(namespace, filter, change, { ...options, now }, access)))
+  const watchAs: Collection["watchAs"] = (who, options = {}) =>
+    CollectionWatch.make({ engine, filename, namespace, numbers, who }, options)
   return {
     find: (filter, options = {}) =>
       timed((now, access) => engine.find(namespace, filter, { ...options, now }, access).map(document)),
@@ -175,10 +156,11 @@ export const make = <Refusal>(
     explainAggregate: (pipeline) =>
       attempt((access) => explained(engine.explainAggregate(namespace, pipeline, access))),
     watch: (options = {}) =>
-      changeStream(
-        timed((now) => engine.watch(namespace, options.resumeAfter, now)),
-        (cursor) => look(cursor, { access: access ??= makeAccess(), namespace, document, value }),
-        failed
-      )
+      watchAs(
+        (refused: Option.Option<Refusal>): Effect.Effect<Access<Refusal>, Refusal> =>
+          Option.isSome(refused) ? Effect.fail(refused.value) : Effect.succeed(allowed),
+        options
+      ),
+    watchAs
   }
 }

@@ -7,11 +7,12 @@ import type { DatabaseSync } from "node:sqlite"
 import { type Fields, isFields } from "./bsonValue.ts"
 import { failure } from "./failure.ts"
 
-/** What stands for a collection in a token, whether it is there or not: half of a block. */
+/** What stands for a collection in a token, whether it is there or not. */
 export const collectionKey = (name: string): Uint8Array => createHash("sha256").update(name).digest().subarray(0, 8)
 
-// A token is one sealed block: there is no order of blocks to hide. The half of it that names the collection shows a wrong one.
-const cipher = "aes-128-ecb"
+const cipher = "aes-128-gcm"
+const nonceLength = 12
+const placeLength = 8
 
 /** One opening of the database. */
 class Term {
@@ -23,18 +24,27 @@ class Term {
     this.#key = key
   }
 
-  /** What resumes after a place in a collection. */
+  /** What resumes after a place in a collection. No two are the same: equal ones would tell that nothing happened between. */
   token(collection: Uint8Array, sequence: number): Fields {
-    const block = Buffer.alloc(16)
-    block.set(collection)
-    block.writeBigUInt64BE(BigInt(sequence), 8)
-    const sealed = createCipheriv(cipher, this.#key, null).setAutoPadding(false).update(block)
+    const place = Buffer.alloc(placeLength)
+    place.writeBigUInt64BE(BigInt(sequence))
+    const nonce = randomBytes(nonceLength)
+    const seal = createCipheriv(cipher, this.#key, nonce).setAAD(collection)
+    const sealed = Buffer.concat([nonce, seal.update(place), seal.final(), seal.getAuthTag()])
     return { _data: this.name + sealed.toString("hex") }
   }
 
-  open(sealed: string): { readonly collection: Buffer; readonly sequence: number } {
-    const block = createDecipheriv(cipher, this.#key, null).setAutoPadding(false).update(Buffer.from(sealed, "hex"))
-    return { collection: block.subarray(0, 8), sequence: Number(block.readBigUInt64BE(8)) }
+  /** The place that was sealed; `undefined` when that was for another collection, or not done here. */
+  open(collection: Uint8Array, sealed: Buffer): number | undefined {
+    const end = nonceLength + placeLength
+    const seal = createDecipheriv(cipher, this.#key, sealed.subarray(0, nonceLength)).setAAD(collection)
+    const place = seal.setAuthTag(sealed.subarray(end)).update(sealed.subarray(nonceLength, end))
+    try {
+      seal.final()
+    } catch {
+      return undefined
+    }
+    return Number(place.readBigUInt64BE())
   }
 }
 
@@ -69,14 +79,14 @@ export class Terms {
   /** The place in a collection that a token stands for; `undefined` when the log does not go on from there. */
   place(token: unknown, collection: Uint8Array, head: number): number | undefined {
     const data = isFields(token) ? token["_data"] : undefined
-    const [, name = "", sealed] = /^([0-9a-f]{16})([0-9a-f]{32})$/.exec(String(data)) ?? []
+    const [, name = "", sealed] = /^([0-9a-f]{16})([0-9a-f]{72})$/.exec(String(data)) ?? []
     if (sealed === undefined) throw invalid("it is none of this database")
     const row = this.#database.prepare("SELECT number, key FROM log_terms WHERE name = ?").get(name)
     if (row === undefined || !(row["key"] instanceof Uint8Array)) return undefined
-    const place = new Term(name, row["key"]).open(sealed)
-    if (!place.collection.equals(collection)) throw invalid("it is none of this collection")
+    const place = new Term(name, row["key"]).open(collection, Buffer.from(sealed, "hex"))
+    if (place === undefined) throw invalid("it is none of this collection")
     const later = this.#database.prepare("SELECT min(start) AS start FROM log_terms WHERE number > ?")
       .get(Number(row["number"]))?.["start"]
-    return place.sequence <= (typeof later === "number" ? Math.min(later, head) : head) ? place.sequence : undefined
+    return place <= (typeof later === "number" ? Math.min(later, head) : head) ? place : undefined
   }
 }

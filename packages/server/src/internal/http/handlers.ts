@@ -28,8 +28,10 @@ import { Sessions } from "../../Sessions.ts"
 import { maxNodes } from "../functions/argumentLimit.ts"
 import * as CallScope from "../functions/callScope.ts"
 import { HttpServices } from "../functions/httpServices.ts"
+import { memoized } from "../memoized.ts"
 import * as LogIns from "../providers/logIns.ts"
 import type { Served } from "../served.ts"
+import * as SharedLookUp from "../sharedLookUp.ts"
 import { Attempts } from "./attempts.ts"
 import * as Bearer from "./bearer.ts"
 import * as ClientAddress from "./clientAddress.ts"
@@ -280,6 +282,14 @@ const functions = ({ app, place, proxies }: Served) =>
       const customUserData = yield* CustomUserData
       const openService = yield* Streams.ServiceStreams
       const stopping = yield* Streams.Stopping
+      /** A user as rules and functions see him now, for those who read on for long; fails when his session has ended. */
+      const presentUser = yield* SharedLookUp.make(
+        ({ sessionId, userId }: { readonly sessionId: string; readonly userId: string }) => `${sessionId} ${userId}`,
+        Effect.fnUntraced(function*(key) {
+          const { user } = yield* sessions.find(key)
+          return CallScope.userObject(user, readCustomData(yield* customUserData.read(user.id)))
+        })
+      )
 
       const callService = Effect.fnUntraced(function*(
         service: string,
@@ -339,23 +349,19 @@ const functions = ({ app, place, proxies }: Served) =>
             const wanted = Option.getOrUndefined(Endpoint.streamCall(query))
             if (wanted === undefined) return yield* invalidCall
             const { session, user } = yield* Bearer.active
-            const active = sessions.find({ sessionId: session.id, userId: user.id })
+            // A stream may outlive what its token says of the user.
+            const present = presentUser({ sessionId: session.id, userId: user.id })
             // There is a token in the query, perhaps.
             const { rawQueryString: _, ...info } = requestInfo(request, proxies)
-            // A stream may outlive what its token says of the user.
-            const caller = Effect.gen(function*(): Effect.fn.Return<Caller, RealmError.SessionError | DatabaseError> {
-              const { user } = yield* active
-              const customData = readCustomData(yield* customUserData.read(user.id))
-              return {
-                origin: "client",
-                user: Option.some(CallScope.userObject(user, customData)),
-                request: { ...info, ...asked(wanted) }
-              }
-            }).pipe(Effect.catchTag("DatabaseError", Effect.die))
+            const requested = { ...info, ...asked(wanted) }
+            const caller = present.pipe(
+              Effect.map((user): Caller => ({ origin: "client", user: Option.some(user), request: requested })),
+              Effect.catchTag("DatabaseError", Effect.die)
+            )
             const events = yield* RequestShell.scoped(open(wanted, caller))
             return Streams.response(events, {
               stopping,
-              stands: Effect.asVoid(active),
+              stands: Effect.asVoid(present),
               endings: sessions.endings(user.id),
               report: (cause) => Effect.provideService(Refusal.ofCause(place, cause), HttpServerRequest, request)
             })
@@ -411,16 +417,10 @@ const currentUser = Effect.flatMap(Bearer.Current, (current) =>
 const readCustomData = (userData: object): Ejson.Document =>
   Ejson.decodeUnsafe(userData, { numbers: "exact" }) as Ejson.Document
 
-const decoded = new WeakMap<object, Ejson.Document>()
-
 // The claims of a token are the same object for as long as the token is remembered.
-const customData = ({ userData }: AccessClaims): Ejson.Document => {
-  const known = decoded.get(userData)
-  if (known !== undefined) return known
-  const document = readCustomData(userData)
-  decoded.set(userData, document)
-  return document
-}
+const decodedCustomData = memoized(readCustomData)
+
+const customData = ({ userData }: AccessClaims): Ejson.Document => decodedCustomData(userData)
 
 const requestInfo = (request: HttpServerRequest, proxies: number): RequestInfo => {
   const remoteAddress = ClientAddress.of(request, proxies)

@@ -11,6 +11,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { DatabaseError } from "../../DatabaseError.ts"
 import type { Caller } from "../../Functions.ts"
+import { memoized } from "../memoized.ts"
 
 /** A call of a service whose result is a stream. */
 export interface StreamCall {
@@ -62,6 +63,11 @@ const headers = {
   "x-accel-buffering": "no"
 }
 
+// Written once for all who are told the same.
+const bytesOf = memoized((event: StreamEvent.StreamEvent) => Buffer.from(StreamEvent.encode(event)))
+
+const comment = Buffer.from(StreamEvent.comment)
+
 /**
  * The events as an answer. A comment goes out at once, so that the client learns that the stream has begun, and another
  * one with each beat.
@@ -80,24 +86,24 @@ export const response = (
     readonly report: (cause: Cause.Cause<Refusal | DatabaseError>) => Effect.Effect<RealmError.RealmError>
   }
 ): HttpServerResponse.HttpServerResponse => {
-  const stands = Effect.as(options.stands, StreamEvent.comment)
+  const stands = Effect.as(options.stands, comment)
   const beats = Stream.concat(
-    Stream.succeed(StreamEvent.comment),
+    Stream.succeed(comment),
     Stream.mapEffect(Stream.drop(Stream.tick(StreamEvent.beat), 1), () => stands)
   )
   const endings = Stream.mapEffect(options.endings, () => stands)
   const told = events.pipe(
     Stream.concat(Stream.succeed(StreamEvent.end)),
-    Stream.map(StreamEvent.encode),
+    Stream.map(bytesOf),
     Stream.merge(Stream.merge(beats, endings), { haltStrategy: "left" }),
     Stream.catchCause((cause) =>
       Cause.hasInterruptsOnly(cause)
         ? Stream.failCause(cause as Cause.Cause<never>)
         : Stream.fromEffect(
-          Effect.map(options.report(cause), (error) => StreamEvent.encode(StreamEvent.failure(error)))
+          Effect.map(options.report(cause), (error) => bytesOf(StreamEvent.failure(error)))
         )
     ),
     Stream.interruptWhen(options.stopping)
   )
-  return HttpServerResponse.stream(Stream.encodeText(told), { contentType: "text/event-stream", headers })
+  return HttpServerResponse.stream(told, { contentType: "text/event-stream", headers })
 }

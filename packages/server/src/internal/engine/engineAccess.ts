@@ -1,0 +1,58 @@
+/**
+ * The access of one caller as the engine asks it: about exact fields, at once, and by throwing what he is refused.
+ */
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import type { Document, Numbers } from "../../Database.ts"
+import type { Access } from "../../DatabaseAccess.ts"
+import { exactDocument, type Fields, native } from "./bsonValue.ts"
+import { type Access as EngineAccess, parseQuery } from "./documentSearch.ts"
+
+/** Thrown through the engine by an access that refuses; the refusal itself stays with the access. */
+class Refused extends Error {}
+
+/** Values in the form that was asked for. */
+export const valueIn = (numbers: Numbers): (value: unknown) => unknown =>
+  numbers === "exact" ? (exact) => exact : native
+
+/** Documents in the form that was asked for. */
+export const documentIn = (numbers: Numbers): (fields: Fields) => Document =>
+  // `native` makes of fields nothing but fields
+  numbers === "exact" ? (fields) => fields : (fields) => native(fields) as Document
+
+export interface Admission<Refusal> {
+  readonly access: EngineAccess
+  /** What was refused, when the engine has thrown for that. */
+  readonly refusal: (thrown: unknown) => Option.Option<Refusal>
+}
+
+/** Throws when the scope is no filter. */
+export const admit = <Refusal>(allowed: Access<Refusal>, numbers: Numbers): Admission<Refusal> => {
+  // what the engine does at a time is synchronous, so that this is of the operation that threw
+  let refusal: Option.Option<Refusal> = Option.none()
+  const permitted = <A>(result: Result.Result<A, Refusal>): A => {
+    if (Result.isSuccess(result)) return result.success
+    refusal = Option.some(result.failure)
+    throw new Refused()
+  }
+  const document = documentIn(numbers)
+  const optional = (fields: Fields | undefined): Option.Option<Document> =>
+    fields === undefined ? Option.none() : Option.some(document(fields))
+  // what is seen of an exact document is exact
+  const fieldsOf = numbers === "exact" ? (seen: Document): Fields => seen : exactDocument
+  const { judge, reach, scope, see, shows } = allowed
+  return {
+    access: {
+      scope: scope === undefined ? undefined : parseQuery(scope),
+      see: see && ((fields) => {
+        const whole = document(fields)
+        const seen = Option.getOrUndefined(permitted(see(whole)))
+        return seen === whole ? fields : seen && fieldsOf(seen)
+      }),
+      shows,
+      reach: reach && ((fields) => permitted(reach(document(fields)))),
+      judge: judge && ((before, after) => permitted(judge({ before: optional(before), after: optional(after) })))
+    },
+    refusal: (thrown) => thrown instanceof Refused ? refusal : Option.none()
+  }
+}
