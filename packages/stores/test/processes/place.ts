@@ -1,15 +1,10 @@
 /** The places of the tests, as a program opens them that is told of one by its parent. */
 import { SessionStorage } from "@effect-realm/client/SessionStorage"
 import type { SessionKey } from "@effect-realm/client/TokenStore"
-import * as NodeRedis from "@effect/platform-node/NodeRedis"
-import * as PgClient from "@effect/sql-pg/PgClient"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Redacted from "effect/Redacted"
 import * as FileSessionStorage from "../../src/FileSessionStorage.ts"
-import * as PgSessionStorage from "../../src/PgSessionStorage.ts"
-import * as RedisSessionStorage from "../../src/RedisSessionStorage.ts"
 import * as SqliteClient from "../../src/SqliteClient.ts"
 import * as SqlSessionStorage from "../../src/SqlSessionStorage.ts"
 
@@ -35,6 +30,7 @@ export const forgetful = <E>(
     place
   )
 
+/** What a program opens alone is loaded by it alone: a driver may take longer to load than all the rest. */
 export const layer = (place: Place): Layer.Layer<SessionStorage, unknown> => {
   switch (place._tag) {
     case "Sqlite":
@@ -42,17 +38,8 @@ export const layer = (place: Place): Layer.Layer<SessionStorage, unknown> => {
     case "Files":
       return FileSessionStorage.layer({ directory: place.directory })
     case "Postgres":
-      return Layer.provide(
-        PgSessionStorage.layer,
-        PgClient.layer({
-          host: place.host,
-          database: "postgres",
-          username: "tester",
-          password: Redacted.make(place.password),
-          maxConnections: 3
-        })
-      )
+      return Layer.unwrap(Effect.promise(async () => (await import("./postgresPlace.ts")).layer(place)))
     case "Redis":
-      return Layer.provide(RedisSessionStorage.layer, NodeRedis.layer({ socket: { path: place.path, tls: false } }))
+      return Layer.unwrap(Effect.promise(async () => (await import("./redisPlace.ts")).layer(place)))
   }
 }

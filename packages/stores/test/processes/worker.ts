@@ -3,6 +3,7 @@ import { TokenStore } from "@effect-realm/client"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
+import { flushCompileCache } from "node:module"
 import * as Commands from "./commands.ts"
 import * as Place from "./place.ts"
 
@@ -35,7 +36,11 @@ const runtime = ManagedRuntime.make(
 
 const actor = Commands.make(options.baseUrl)
 
-runtime.runFork(actor.listen(() => process.send?.({ ready: true })))
+runtime.runFork(actor.listen(() => {
+  // Most are killed, and would leave nothing.
+  flushCompileCache()
+  process.send?.({ ready: true })
+}))
 
 process.on("message", ({ command, id }: { readonly id: number; readonly command: Commands.Command }) => {
   void runtime.runPromiseExit(actor.run(command)).then((exit) => {
