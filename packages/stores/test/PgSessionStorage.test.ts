@@ -9,6 +9,7 @@ import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import { SqlClient } from "effect/sql/SqlClient"
 import { camelToSnake, snakeToCamel } from "effect/String"
+import { randomBytes } from "node:crypto"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -25,11 +26,14 @@ import * as Tables from "./tables.ts"
 
 const at = (config: PgClient.PgPoolConfig) => Layer.provide(PgSessionStorage.layer, PgClient.layer(config))
 
+// What a file of its own log needs.
+const mostBytes = 16 * 1024 * 1024
+
 describe.skipIf(!Postgres.isInstalled)("PgSessionStorage", () => {
   const scope = Scope.makeUnsafe()
   let instance: Postgres.Postgres
   beforeAll(async () => {
-    instance = await Effect.runPromise(Scope.provide(Postgres.make, scope))
+    instance = await Effect.runPromise(Scope.provide(Postgres.makeWith({ mostBytes }), scope))
     await Effect.runPromise(Effect.provide(SqlClient.use((sql) => sql`CREATE DATABASE own`), client))
   })
   afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
@@ -99,6 +103,28 @@ describe.skipIf(!Postgres.isInstalled)("PgSessionStorage", () => {
         assert.isTrue(Option.isSome(found) && found.value.tokens === undefined)
       }).pipe(Effect.provide(Layer.provideMerge(sessions, newDatabase)))
     }))
+
+  it.live("overwrites nothing when PostgreSQL has no room for it, says so, and goes on with what fits", () =>
+    Effect.gen(function*() {
+      const { users } = yield* TokenStore.TokenStore
+      const { logIn, refresh } = TokenStoreContract.changes
+      const ann = { appId: "shop-abcde", userId: "ann" }
+      const bob = { appId: "shop-abcde", userId: "bob" }
+      yield* logIn(ann)
+      const generation = TokenStoreContract.generation(ann)
+      const before = yield* generation
+      // Random, for PostgreSQL compresses what it can, and in a record five times.
+      const large = randomBytes(mostBytes / 5).toString("base64")
+      for (const commit of [refresh(ann, large), logIn(bob, large)]) {
+        const error = yield* Effect.flip(commit)
+        assert.strictEqual(error.reason._tag, "Unavailable")
+        assert.include(error.message, "The token store failed: the database says: could not extend file")
+      }
+      assert.deepStrictEqual(yield* users("shop-abcde"), ["ann"])
+      assert.strictEqual(yield* generation, before)
+      assert.isTrue(Option.isSome(yield* refresh(ann)))
+      assert.isTrue(Option.isSome(yield* logIn(bob)))
+    }).pipe(Effect.provide(Layer.provide(TokenStore.layerStorage, Layer.provide(PgSessionStorage.layer, newDatabase)))))
 
   it.live("reads its columns also for a program that calls those of its own otherwise", () =>
     Effect.gen(function*() {

@@ -47,8 +47,14 @@ export interface Postgres {
   readonly resume: Effect.Effect<void>
 }
 
-/** A server that is stopped, and forgotten, with the scope. */
-export const make: Effect.Effect<Postgres, never, Scope.Scope> = Effect.gen(function*() {
+/**
+ * A server that is stopped, and forgotten, with the scope.
+ *
+ * @param options.mostBytes how large its files can become: what does not fit is to it as a full disk
+ */
+export const makeWith = Effect.fnUntraced(function*(
+  options: { readonly mostBytes?: number }
+): Effect.fn.Return<Postgres, never, Scope.Scope> {
   const rights = owner()
   const directory = yield* Effect.acquireRelease(
     Effect.sync(() => {
@@ -71,10 +77,13 @@ export const make: Effect.Effect<Postgres, never, Scope.Scope> = Effect.gen(func
     { ...rights, stdio: "ignore", cwd: directory }
   )
 
+  const [program, ...before] = options.mostBytes === undefined
+    ? [join(bin!, "postgres")]
+    : ["bash", "-c", `ulimit -f ${options.mostBytes / 1024}; exec "$@"`, "bash", join(bin!, "postgres")]
   let server: ReturnType<typeof spawn> | undefined
   const start = Effect.promise(async () => {
     const settings = ["fsync=off", "listen_addresses=", `unix_socket_directories=${directory}`, "max_connections=100"]
-    server = spawn(join(bin!, "postgres"), ["-D", data, ...settings.flatMap((setting) => ["-c", setting])], {
+    server = spawn(program!, [...before, "-D", data, ...settings.flatMap((setting) => ["-c", setting])], {
       ...rights,
       stdio: ["ignore", "ignore", "pipe"],
       cwd: directory
@@ -107,3 +116,6 @@ export const make: Effect.Effect<Postgres, never, Scope.Scope> = Effect.gen(func
     resume: signal("SIGCONT")
   }
 })
+
+/** A server that is stopped, and forgotten, with the scope. */
+export const make: Effect.Effect<Postgres, never, Scope.Scope> = makeWith({})
