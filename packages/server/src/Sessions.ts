@@ -22,7 +22,7 @@ import type { DatabaseError } from "./DatabaseError.ts"
 // Model
 // -----------------------------------------------------------------------------
 
-/** What a client said of its device at log-in. */
+/** What a client said of its device at log-in: the first 256 characters of each text. */
 export interface Device {
   readonly platform?: string
   readonly platformVersion?: string
@@ -136,6 +136,14 @@ const decode = (document: unknown): Effect.Effect<Session> =>
 const ended = (): RealmError.SessionError =>
   RealmError.make("InvalidSession", "invalid session: failed to find refresh token")
 
+const longestText = 256
+
+// Whoever logs in says what they like, and as much of it.
+const described = ({ deviceId: _, ...texts }: Device & { readonly deviceId?: string } = {}): Device =>
+  Object.fromEntries(
+    Object.entries(texts).map(([name, text]) => [name, text.slice(0, longestText).toWellFormed()])
+  )
+
 const deviceIdOf = (device: { readonly deviceId?: string } | undefined): string => {
   if (device === undefined) return noDevice
   const { deviceId } = device
@@ -217,13 +225,12 @@ export const layer = (options: {
       const open: Sessions["Service"]["open"] = Effect.fnUntraced(function*({ device, identity, lifetime, userId }) {
         const millis = yield* Clock.currentTimeMillis
         const createdAt = new Date(millis)
-        const { deviceId: _, ...described } = device ?? {}
         const session: Session = {
           id: new ObjectId().toHexString(),
           userId,
           identity,
           deviceId: deviceIdOf(device),
-          device: described,
+          device: described(device),
           createdAt,
           expiresAt: new Date(millis + Duration.toMillis(lifetime)),
           lastRefreshedAt: createdAt

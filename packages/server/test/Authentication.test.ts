@@ -173,6 +173,20 @@ describe("sessions", () => {
       assert.strictEqual((yield* Wire.profile(laptop.access_token)).status, 200)
     }).pipe(Effect.provide(Wire.layer())))
 
+  it.effect("keep of what a client says of its device as much as a device has to say", () =>
+    Effect.gen(function*() {
+      const sessions = yield* Sessions.Sessions
+      const long = "x".repeat(17_000_000)
+      const { user_id } = yield* Effect.flatMap(
+        Wire.send("POST", `${Wire.providers}/anon-user/login`, {
+          body: { options: { device: { platform: long, appVersion: `${"🎉".repeat(128)}.` } } }
+        }),
+        Wire.tokens
+      )
+      const [session] = yield* sessions.list(user_id)
+      assert.deepStrictEqual(session?.device, { platform: long.slice(0, 256), appVersion: "🎉".repeat(128) })
+    }).pipe(Effect.provide(Wire.layer())))
+
   it.effect("know when they were last refreshed", () =>
     Effect.gen(function*() {
       const sessions = yield* Sessions.Sessions
