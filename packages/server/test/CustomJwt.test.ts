@@ -238,6 +238,21 @@ describe("metadata", () => {
       )
     }).pipe(Effect.provide(layer())))
 
+  it.effect("that nobody could keep or read refuses the log-in: too deep, or Extended JSON that is none", () =>
+    Effect.gen(function*() {
+      const email = "ann@example.com"
+      const nested = (depth: number): unknown => JSON.parse(`${"[".repeat(depth)}${"]".repeat(depth)}`)
+      for (const city of [nested(65), { $oid: "nobody's" }, [{ at: { $date: "soon" } }]]) {
+        assert.deepStrictEqual(Wire.refusal(yield* logIn(yield* sign({ email, address: { city } }))), refused)
+      }
+      assert.strictEqual(yield* Wire.countUsers, 0)
+      const token = yield* Effect.flatMap(
+        logIn(yield* sign({ email, address: { city: nested(64), geo: { lat: { $numberLong: "5" } } } })),
+        Wire.tokens
+      )
+      assert.strictEqual((yield* Wire.call(token.access_token, "whoami")).status, 200)
+    }).pipe(Effect.provide(layer())))
+
   it.effect("that is required and missing, or too long, refuses the log-in and changes nothing", () =>
     Effect.gen(function*() {
       const email = "ann@example.com"

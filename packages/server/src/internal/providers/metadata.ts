@@ -1,8 +1,10 @@
 /**
  * What of a token becomes the data of its user (`metadata_fields`, server section 2.5).
  */
+import * as Ejson from "@effect-realm/protocol/Ejson"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import type { IdentityData } from "../../Accounts.ts"
 import type { MetadataField } from "../../AuthProvider.ts"
@@ -18,6 +20,9 @@ export const nameOf = ({ fieldName, name }: Pick<MetadataField, "fieldName" | "n
 
 const longestValue = 4_096
 
+// A database keeps documents down to some depth, and what is around a value is part of its document.
+const deepestValue = 64
+
 const at = (claims: unknown, parts: ReadonlyArray<string>): unknown => {
   let value = claims
   for (const part of parts) {
@@ -27,7 +32,10 @@ const at = (claims: unknown, parts: ReadonlyArray<string>): unknown => {
   return value
 }
 
-/** The fields of verified claims, which are JSON. Fails when one that is required is not there, or one is too long. */
+/**
+ * The fields of verified claims, which are JSON. Fails when one that is required is not there, and when one is longer or deeper
+ * than what is kept, or is no Extended JSON, as which functions and clients read it.
+ */
 export const pick = (
   claims: { readonly [name: string]: unknown },
   fields: ReadonlyArray<Pick<MetadataField, "fieldName" | "name" | "required">>
@@ -45,6 +53,14 @@ export const pick = (
       if ((typeof value === "string" ? value : JSON.stringify(value)).length > longestValue) {
         return Effect.fail(
           new Rejected({ detail: `the field "${field.name}" is longer than ${longestValue} characters` })
+        )
+      }
+      // Why is not said: the words could be those of the token.
+      if (Result.isFailure(Ejson.decode(value, { maxDepth: deepestValue }))) {
+        return Effect.fail(
+          new Rejected({
+            detail: `the field "${field.name}" is no Extended JSON, or is nested more than ${deepestValue} deep`
+          })
         )
       }
       found.push([nameOf(field), value as Schema.Json])
