@@ -13,6 +13,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as CircuitBreaker from "effect/persistence/CircuitBreaker"
 import * as RateLimiter from "effect/persistence/RateLimiter"
 import * as Schedule from "effect/Schedule"
@@ -40,7 +41,7 @@ export interface Policy {
   readonly reads: Schedule.Schedule<unknown>
 }
 
-/** What of a policy is to be another; the rest stays as it is. */
+/** What of a policy is to be another; the rest stays as it is. A deadline of no time is refused with a `TypeError`. */
 export interface Options {
   readonly deadline?: Duration.Input
   readonly reads?: Schedule.Schedule<unknown>
@@ -78,11 +79,21 @@ export const Policy: Context.Reference<Policy> = Context.Reference<Policy>("@eff
  */
 export const never: Schedule.Schedule<unknown> = Schedule.recurs(0)
 
-const changed = (policy: Policy, options: Options): Policy => {
+// A deadline or a window that came out as no time, or as no number, would let nothing through, or everything.
+const positive = (option: string, input: Duration.Input): Duration.Duration => {
+  const duration = Duration.fromInput(input)
+  if (Option.isNone(duration) || !Duration.isPositive(duration.value)) {
+    throw new TypeError(`${option}: expected a duration longer than 0`)
+  }
+  return duration.value
+}
+
+const named = (options: Options): Partial<Policy> => {
   const { deadline, reads } = given(options)
+  if (reads !== undefined && !Schedule.isSchedule(reads)) throw new TypeError("reads: expected a Schedule")
   return {
-    deadline: deadline === undefined ? policy.deadline : Duration.fromInputUnsafe(deadline),
-    reads: reads ?? policy.reads
+    ...(deadline === undefined ? undefined : { deadline: positive("deadline", deadline) }),
+    ...(reads === undefined ? undefined : { reads })
   }
 }
 
@@ -119,10 +130,12 @@ const changed = (policy: Policy, options: Options): Policy => {
 export const provide: {
   (options: Options): <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   <A, E, R>(effect: Effect.Effect<A, E, R>, options: Options): Effect.Effect<A, E, R>
-} = dual(
+} = /* @__PURE__ */ dual(
   2,
-  <A, E, R>(effect: Effect.Effect<A, E, R>, options: Options): Effect.Effect<A, E, R> =>
-    Effect.flatMap(Policy, (policy) => Effect.provideService(effect, Policy, changed(policy, options)))
+  <A, E, R>(effect: Effect.Effect<A, E, R>, options: Options): Effect.Effect<A, E, R> => {
+    const own = named(options)
+    return Effect.flatMap(Policy, (policy) => Effect.provideService(effect, Policy, { ...policy, ...own }))
+  }
 )
 
 /**
@@ -169,11 +182,14 @@ export const idempotent = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effe
  * Duration.toSeconds(deadline) // => 10
  * ```
  */
-export const layer = (options: Options): Layer.Layer<never> =>
-  Layer.effect(Policy, Effect.map(Policy, (policy) => changed(policy, options)))
+export const layer = (options: Options): Layer.Layer<never> => {
+  const own = named(options)
+  return Layer.effect(Policy, Effect.map(Policy, (policy) => ({ ...policy, ...own })))
+}
 
 /**
  * At most so many requests in a window of time, by Effect's `RateLimiter`: in memory for one process, in Redis for many.
+ * Throws a `TypeError` that names the option when the limit is no integer of at least 1, or the window no time.
  *
  * @param options.limit how many requests a window lets through
  * @param options.window how long the window is
@@ -209,18 +225,18 @@ export const layerRateLimit = (options: {
   readonly algorithm?: "fixed-window" | "token-bucket"
   readonly onExceeded?: "wait" | "fail"
   readonly key?: string
-}): Layer.Layer<never, never, RateLimiter.RateLimiter> =>
-  Layer.effect(
-    Guards.Admit,
-    Effect.map(RateLimiter.RateLimiter, (limiter) =>
-      RateLimit.make(limiter, {
-        limit: options.limit,
-        window: Duration.fromInputUnsafe(options.window),
-        algorithm: options.algorithm ?? "fixed-window",
-        onExceeded: options.onExceeded === "fail" ? "fail" : "delay",
-        key: options.key
-      }))
-  )
+}): Layer.Layer<never, never, RateLimiter.RateLimiter> => {
+  const { algorithm = "fixed-window", key, limit, onExceeded, window } = given(options)
+  if (!Number.isInteger(limit) || limit < 1) throw new TypeError("limit: expected an integer of at least 1")
+  const own: RateLimit.Options = {
+    limit,
+    window: positive("window", window),
+    algorithm,
+    onExceeded: onExceeded === "fail" ? "fail" : "delay",
+    key
+  }
+  return Layer.effect(Guards.Admit, Effect.map(RateLimiter.RateLimiter, (limiter) => RateLimit.make(limiter, own)))
+}
 
 /**
  * Sends nothing to a server that is in trouble, by Effect's `CircuitBreaker`, which says when the circuit opens and for

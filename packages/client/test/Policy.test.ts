@@ -45,6 +45,30 @@ describe("layers", () => {
     }))
 })
 
+describe("options", () => {
+  it("that would let nothing through, or everything, are refused by name", () => {
+    const limited = { limit: 1, window: "1 second" } as const
+    const wrong: ReadonlyArray<readonly [option: string, make: () => unknown]> = [
+      ...[0, -1, Number.NaN, "soon", { minutes: "x" }].flatMap((input) => {
+        // A program without types, or with a number that came from outside.
+        const duration = input as never
+        return [
+          ["deadline", () => Policy.layer({ deadline: duration })],
+          ["deadline", () => Policy.provide(Effect.void, { deadline: duration })],
+          ["window", () => Policy.layerRateLimit({ ...limited, window: duration })]
+        ] as const
+      }),
+      ...[0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, "7"].map((limit) =>
+        ["limit", () => Policy.layerRateLimit({ ...limited, limit: limit as never })] as const
+      ),
+      ["limit", () => Policy.layerRateLimit(undefined as never)],
+      ["reads", () => Policy.layer({ reads: 5 as never })]
+    ]
+    for (const [option, make] of wrong) assert.throws(make, TypeError, `${option}: expected`)
+    assert.doesNotThrow(() => Policy.layer({ deadline: "Infinity" }))
+  })
+})
+
 describe("the rate limit", () => {
   it.effect("lets requests wait for their turn, and the deadline begins when it is there", () =>
     inWorld({ latency: () => [4000, 0] }, ({ server }) =>
