@@ -50,7 +50,7 @@ const brief = (event: ChangeEvent.ChangeEvent<Order, number>): string => {
 
 /** Lets what is due happen. */
 const turns = Effect.promise(async () => {
-  for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve))
+  for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve))
 })
 
 /** Reads a stream in the background. */
@@ -221,7 +221,7 @@ describe("Collection.watch against the server", { timeout: 30_000 }, () => {
               )
               return {
                 ...found,
-                watch: (options) => Stream.unwrap(Effect.as(begin, found.watch(options)))
+                watchAs: (reader, options) => Stream.unwrap(Effect.as(begin, found.watchAs(reader, options)))
               }
             }
           }))
