@@ -7,6 +7,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { EJSON } from "bson"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import { dates, refusedDates } from "./support/mongodb/dates.ts"
 import * as Expressions from "./support/mongodb/expressions.ts"
 import { filters, missing, refusedFilters } from "./support/mongodb/filters.ts"
 import { orders } from "./support/mongodb/orders.ts"
@@ -133,13 +134,22 @@ export const resultsContract = <E>(name: string, make: Effect.Effect<Things<E>, 
         }))
     }
 
-    for (const [expression, value] of Expressions.expressions) {
+    for (const [expression, value] of [...Expressions.expressions, ...dates]) {
       const text = EJSON.stringify(expression)
       test(`${text} is ${value === undefined ? "missing" : EJSON.stringify(value)}`, (things) =>
         Effect.gen(function*() {
           yield* things.insertMany([{ _id: 1, ...Expressions.document }])
           const found = yield* things.aggregate([{ $project: { _id: 0, v: expression } }])
           assertExactly(found, [value === undefined ? {} : { v: value }])
+        }))
+    }
+
+    for (const expression of [...Expressions.refusedExpressions, ...refusedDates]) {
+      test(`refuses ${EJSON.stringify(expression)}`, (things) =>
+        Effect.gen(function*() {
+          yield* things.insertMany([{ _id: 1, ...Expressions.document }])
+          const evaluated = things.aggregate([{ $project: { _id: 0, v: expression } }])
+          assert.isTrue(yield* Effect.isFailure(evaluated), "it was not refused")
         }))
     }
 

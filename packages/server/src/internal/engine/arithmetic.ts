@@ -105,12 +105,17 @@ const roundInteger = (rounding: Rounding, coefficient: bigint, unit: bigint): bi
 const roundDouble = (rounding: Rounding, value: number): number =>
   rounding === "round" ? roundHalfEven(value) : Math[rounding](value)
 
+// the digits that a double has, not those that it is printed with
+const exactDecimal = (value: number): Decimal128 =>
+  // oxlint-disable-next-line oxc/number-arg-out-of-range -- up to 100 since ES2018
+  Decimal128.fromString(value.toExponential(33))
+
 /** A number rounded to `place` digits after the point, before it when negative. */
 export const round = (rounding: Rounding, value: Numeric, place: number): Numeric => {
   if (!isFinite(value) || (isInteger(value) && place >= 0)) return value
   if (value instanceof Double && place === 0) return new Double(roundDouble(rounding, value.value))
   const { coefficient, exponent } = decimalParts(
-    value instanceof Double ? Decimal128.fromString(String(value.value)) : toDecimal(value)
+    value instanceof Double ? exactDecimal(value.value) : toDecimal(value)
   )
   if (exponent >= -place) return value
   const rounded = roundInteger(rounding, coefficient, 10n ** BigInt(-place - exponent))

@@ -4,12 +4,14 @@
  * A value that is not there is `undefined`.
  */
 import { type Fields, isArray, isFields, setField } from "./bsonValue.ts"
+import { dateOperators, datePartOperand, datePartOperators } from "./dateOperators.ts"
 import { parsePath } from "./documentPath.ts"
 import { forms } from "./expressionForms.ts"
 import { type Operator, operators } from "./expressionOperators.ts"
 import { bound, type Expression, fieldAt, type Names } from "./expressionScope.ts"
 import { badFilter } from "./failure.ts"
-import { mingoOperator, mingoOperators } from "./mingoOperators.ts"
+import { checkNames, type NamedOperands, type NamedOperator } from "./namedOperator.ts"
+import { namedTextOperators, textOperators } from "./textOperators.ts"
 import { codeOperators, unsupportedExpressions } from "./unsupported.ts"
 
 const compileVariable = (text: string, names: Names): Expression => {
@@ -72,8 +74,11 @@ export const compileExpression = (value: unknown, names: Names = new Set()): Exp
   return compileOperator(operator, value[operator], names)
 }
 
+const ownOf = <A>(table: { readonly [name: string]: A }, name: string): A | undefined =>
+  Object.hasOwn(table, name) ? table[name] : undefined
+
 const compileOperator = (operator: string, operand: unknown, names: Names): Expression => {
-  const form = Object.hasOwn(forms, operator) ? forms[operator] : undefined
+  const form = ownOf(forms, operator)
   if (form !== undefined) {
     return form(
       operand,
@@ -81,15 +86,12 @@ const compileOperator = (operator: string, operand: unknown, names: Names): Expr
         compileExpression(value, variables === undefined ? names : new Set([...names, ...variables]))
     )
   }
-  const known = Object.hasOwn(operators, operator) ? operators[operator] : undefined
-  if (known !== undefined) return compileOperands(operator, known, operand, names)
-  if (mingoOperators.has(operator)) {
-    if (isFields(operand) && Object.keys(operand)[0]?.startsWith("$") !== true) {
-      const named = compileFields(operand, names)
-      return (scope) => mingoOperator(operator, named(scope))
-    }
-    const evaluated = compileExpression(operand, names)
-    return (scope) => mingoOperator(operator, evaluated(scope))
+  const listed = ownOf(operators, operator) ?? ownOf(textOperators, operator)
+  if (listed !== undefined) return compileOperands(operator, listed, operand, names)
+  const named = ownOf(dateOperators, operator) ?? ownOf(namedTextOperators, operator)
+  if (named !== undefined) {
+    const operands = datePartOperators.has(operator) ? datePartOperand(operator, operand) : operand
+    return compileNamedOperands(operator, named, operands, names)
   }
   if (codeOperators.has(operator)) throw badFilter(`${operator} runs code and is refused`, operator)
   throw badFilter(
@@ -112,4 +114,20 @@ const compileOperands = (
     throw badFilter(`Expression ${operator} takes ${wanted} arguments. ${expressions.length} were passed in`, operator)
   }
   return (scope) => apply(expressions.map((expression) => expression(scope)), scope.spend)
+}
+
+const compileNamedOperands = (
+  operator: string,
+  { apply, optional, required }: NamedOperator,
+  operands: unknown,
+  names: Names
+): Expression => {
+  if (!isFields(operands)) throw badFilter(`${operator} needs an object of operands`, operator)
+  checkNames(operator, operands, required, optional)
+  const expressions = Object.keys(operands).map((name) => [name, compileExpression(operands[name], names)] as const)
+  return (scope) => {
+    const given: Record<keyof NamedOperands, unknown> = {}
+    for (const [name, expression] of expressions) given[name] = expression(scope) ?? null
+    return apply(given, scope.spend)
+  }
 }

@@ -12,6 +12,7 @@ import { elementOrder } from "./elementOrder.ts"
 import { isNothing, type Spend } from "./expressionOperators.ts"
 import { bind, type Expression } from "./expressionScope.ts"
 import { badFilter } from "./failure.ts"
+import { checkNames } from "./namedOperator.ts"
 import { compileRegex, type Match, type Regex } from "./regex.ts"
 
 /** Compiles an operand, which may name the variables around it and `variables` too. */
@@ -28,14 +29,7 @@ const named = (
   optional: ReadonlyArray<string>
 ) => {
   if (!isFields(operand)) throw badFilter(`${operator} needs an object of operands`, operator)
-  for (const name of Object.keys(operand)) {
-    if (!required.includes(name) && !optional.includes(name)) {
-      throw badFilter(`Unrecognized argument to ${operator}: ${name}`, operator)
-    }
-  }
-  for (const name of required) {
-    if (!Object.hasOwn(operand, name)) throw badFilter(`Missing '${name}' parameter to ${operator}`, operator)
-  }
+  checkNames(operator, operand, required, optional)
   return operand
 }
 

@@ -71,11 +71,12 @@ const real = (operator: string, f: (...numbers: ReadonlyArray<number>) => number
   numeric(operator, (...numbers) => new Double(f(...numbers.map(toNumber))), count)
 
 const add: Apply = unlessNothing((operands) => {
-  const date = operands.find((operand) => operand instanceof Date)
+  let date: Date | undefined
   let sum: Numeric = new Int32(0)
   for (const operand of operands) {
     if (operand instanceof Date) {
-      if (operand !== date) throw badFilter("only one date allowed in an $add expression", "$add")
+      if (date !== undefined) throw badFilter("only one date allowed in an $add expression", "$add")
+      date = operand
     } else sum = combined("add", sum, numberOf("$add", operand))
   }
   return date === undefined ? sum : new Date(date.getTime() + Math.round(toNumber(sum)))
@@ -94,9 +95,11 @@ const rounding = (operator: string, rounding: Rounding): Operator =>
   taking(
     1,
     2,
-    unlessNothing(([value, place]) =>
-      round(rounding, numberOf(operator, value), place === undefined ? 0 : wholeOf(operator, place))
-    )
+    unlessNothing(([value, place = new Int32(0)]) => {
+      const digits = wholeOf(operator, place)
+      if (digits < -20 || digits > 100) throw badFilter(`${operator} rounds to -20 to 100 places`, operator)
+      return round(rounding, numberOf(operator, value), digits)
+    })
   )
 
 const ordered = (accept: (order: number) => unknown): Operator => two((left, right) => accept(compare(left, right)))

@@ -4,7 +4,7 @@
 import { Int32 } from "bson"
 import { compileAccumulator, groupKey } from "./accumulator.ts"
 import { compare } from "./bsonOrder.ts"
-import { type Fields, isArray, setField } from "./bsonValue.ts"
+import { type Fields, isArray, rankOf, setField } from "./bsonValue.ts"
 import { boundedDocument } from "./documentSize.ts"
 import { sort } from "./documentStages.ts"
 import { compileExpression } from "./expression.ts"
@@ -74,8 +74,15 @@ export const bucket = (operand: unknown, names: Names): Run => {
   if (boundaries.some((boundary, index) => index > 0 && compare(boundaries[index - 1], boundary) >= 0)) {
     throw badFilter("$bucket needs boundaries that ascend", "$bucket")
   }
+  const [lowest] = boundaries
+  if (boundaries.some((boundary) => rankOf(boundary) !== rankOf(lowest))) {
+    throw badFilter("$bucket needs boundaries of one type", "$bucket")
+  }
   const value = compileExpression(by, names)
   const others = options["default"]
+  if (others !== undefined && compare(others, lowest) >= 0 && compare(others, boundaries.at(-1)) < 0) {
+    throw badFilter("$bucket needs a default that lies in none of its buckets", "$bucket")
+  }
   const bucketOf: Expression = (scope) => {
     const found = value(scope)
     const next = boundaries.findIndex((boundary) => compare(found, boundary) < 0)

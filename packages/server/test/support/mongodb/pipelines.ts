@@ -132,5 +132,8 @@ export const refusedPipelines: ReadonlyArray<readonly [name: string, pipeline: R
   ["a text that is no date", [{ $project: { a: { $toDate: "x" } } }]],
   ["an int that does not fit", [{ $project: { a: { $toInt: long("2147483648") } } }]],
   ["a size of what is no list", [{ $project: { a: { $size: "$n" } } }]],
+  ["bounds of two types", [{ $bucket: { groupBy: "$n", boundaries: [0, "x"] } }]],
+  ["a default within the bounds", [{ $bucket: { groupBy: "$n", boundaries: [0, 9], default: 5 } }]],
+  ["an empty object as a projection", [{ $project: { a: {} } }]],
   ["bounds that do not rise", [{ $bucket: { groupBy: "$n", boundaries: [2, 1] } }]]
 ]
