@@ -8,7 +8,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
-import { randomBytes, webcrypto } from "node:crypto"
+import { randomBytes } from "node:crypto"
 import { Database } from "./Database.ts"
 import type { DatabaseError } from "./DatabaseError.ts"
 
@@ -20,7 +20,7 @@ import type { DatabaseError } from "./DatabaseError.ts"
 export interface SigningKey {
   /** The `kid` of the tokens signed by it. */
   readonly id: string
-  readonly key: webcrypto.CryptoKey
+  readonly key: CryptoKey
 }
 
 const Stored = Schema.Struct({ _id: Schema.String, secret: Schema.String })
@@ -56,7 +56,7 @@ const reloadUnknownAfter = 1_000
 const importKey = (stored: typeof Stored.Type): Effect.Effect<SigningKey> =>
   Effect.map(
     Effect.promise(() =>
-      webcrypto.subtle.importKey(
+      crypto.subtle.importKey(
         "raw",
         Buffer.from(stored.secret, "base64"),
         { name: "HMAC", hash: "SHA-256" },
