@@ -90,41 +90,40 @@ const endSession = (user: Sessions.UserRef, asked: LoggedInSession): Effect.Effe
       })
       : Option.none()))
 
-const exchangeNow = (
+const exchangeNow = Effect.fnUntraced(function*(
   user: Sessions.UserRef,
   stale: Option.Option<Redacted.Redacted>
-): Effect.Effect<LoggedInSession, ExchangeError, HttpClient.HttpClient | TokenStore> =>
-  Effect.gen(function*() {
-    const asked = yield* Sessions.loggedIn(user)
-    // Somebody else was faster: theirs is as good as ours (law 1).
-    if (Option.isSome(stale) && !Sessions.same(asked.tokens.accessToken, stale.value)) return asked
-    exchanges.updateUnsafe(1, yield* Effect.context<never>())
-    const answer = yield* Effect.tapError(
-      sendRefresh({ baseUrl: user.baseUrl, bearer: asked.tokens.refreshToken }),
-      (error) => isRefusal(error) ? endSession(user, asked) : Effect.void
-    )
-    const claims = yield* claimsOf(user.id, answer.accessToken, Endpoint.refreshSession)
-    const tokens = yield* received(claims, answer.accessToken, asked.tokens.refreshToken)
-    const customData = claims.userData
-    return yield* Sessions.commitAnswer(user, asked, (session, isSame) => {
-      if (Option.isNone(stale)) {
-        return Option.some({
-          session: { ...session, ...(isSame ? { tokens } : undefined), customData },
-          event: { _tag: "CustomDataRefreshed", customData }
-        })
-      }
-      // A log-in meanwhile has brought a newer token than ours.
-      return isSame
-        ? Option.some({
-          session: { ...session, tokens, customData },
-          event: {
-            _tag: "AccessTokenRefreshed",
-            customDataChanged: !Equal.equals(session.customData, customData)
-          }
-        })
-        : Option.none()
-    })
+): Effect.fn.Return<LoggedInSession, ExchangeError, HttpClient.HttpClient | TokenStore> {
+  const asked = yield* Sessions.loggedIn(user)
+  // Somebody else was faster: theirs is as good as ours (law 1).
+  if (Option.isSome(stale) && !Sessions.same(asked.tokens.accessToken, stale.value)) return asked
+  exchanges.updateUnsafe(1, yield* Effect.context<never>())
+  const answer = yield* Effect.tapError(
+    sendRefresh({ baseUrl: user.baseUrl, bearer: asked.tokens.refreshToken }),
+    (error) => isRefusal(error) ? endSession(user, asked) : Effect.void
+  )
+  const claims = yield* claimsOf(user.id, answer.accessToken, Endpoint.refreshSession)
+  const tokens = yield* received(claims, answer.accessToken, asked.tokens.refreshToken)
+  const customData = claims.userData
+  return yield* Sessions.commitAnswer(user, asked, (session, isSame) => {
+    if (Option.isNone(stale)) {
+      return Option.some({
+        session: { ...session, ...(isSame ? { tokens } : undefined), customData },
+        event: { _tag: "CustomDataRefreshed", customData }
+      })
+    }
+    // A log-in meanwhile has brought a newer token than ours.
+    return isSame
+      ? Option.some({
+        session: { ...session, tokens, customData },
+        event: {
+          _tag: "AccessTokenRefreshed",
+          customDataChanged: !Equal.equals(session.customData, customData)
+        }
+      })
+      : Option.none()
   })
+})
 
 /** Exchanges the refresh token, unless the token `stale` has been replaced already; all who ask meanwhile share it. */
 export const exchange = (
