@@ -108,7 +108,8 @@ export class SessionStorage extends Context.Service<SessionStorage, {
   readonly depart: (key: SessionKey) => Effect.Effect<void, TokenStoreError>
   /**
    * Gives the user's lease to a holder who has it, or when nobody has it; answers whether it did. It ends after `life` by
-   * the clock of the place, unless it is given again.
+   * the clock of the place, unless it is given again. No life is longer than two minutes: a lease that says it has more
+   * left is one of before the clock was set back, and has ended.
    */
   readonly acquire: (
     key: SessionKey,

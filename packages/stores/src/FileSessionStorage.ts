@@ -20,6 +20,7 @@ import * as Path from "node:path"
 import * as AppDirectory from "./internal/appDirectory.ts"
 import * as Directory from "./internal/directory.ts"
 import * as Records from "./internal/fileRecords.ts"
+import * as Lease from "./internal/lease.ts"
 
 // -----------------------------------------------------------------------------
 // Model
@@ -31,8 +32,8 @@ export interface Options {
   readonly directory: string
 }
 
-const Lease = Schema.fromJsonString(Schema.Struct({ holder: Schema.String, until: Schema.Finite }))
-const decodeLease = Schema.decodeUnknownOption(Lease)
+const LeaseText = Schema.fromJsonString(Schema.Struct({ holder: Schema.String, until: Schema.Finite }))
+const decodeLease = Schema.decodeUnknownOption(LeaseText)
 
 // -----------------------------------------------------------------------------
 // Constructors
@@ -139,7 +140,9 @@ const make = Effect.fnUntraced(function*(
       Effect.gen(function*() {
         const file = leaseFile(key)
         const lease = yield* leaseIn(file)
-        if (Option.exists(lease, (lease) => lease.holder !== holder && lease.until > Records.now())) return false
+        if (
+          Option.exists(lease, (lease) => lease.holder !== holder && Lease.lasts(lease.until, Records.now()))
+        ) return false
         yield* Directory.attempt(() => {
           Directory.make(Path.dirname(file))
           const until = Records.now() + Duration.toMillis(life)

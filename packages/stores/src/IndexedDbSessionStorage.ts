@@ -12,6 +12,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as IndexedDb from "./internal/indexedDb.ts"
+import * as Lease from "./internal/lease.ts"
 import * as Tabs from "./internal/tabs.ts"
 import * as WebLocks from "./internal/webLocks.ts"
 
@@ -105,7 +106,7 @@ const make = Effect.fnUntraced(function*(name: string) {
     acquire: ({ appId, userId }, holder, life) =>
       transact("readwrite", async (transaction) => {
         const lease = await transaction.get("leases", [appId, userId])
-        if (lease !== undefined && lease.holder !== holder && lease.until > now()) return false
+        if (lease !== undefined && lease.holder !== holder && Lease.lasts(lease.until, now())) return false
         await transaction.put("leases", { appId, userId, holder, until: now() + Duration.toMillis(life) })
         return true
       }),

@@ -17,6 +17,7 @@ import type { Fragment } from "effect/sql/Statement"
 import * as Stream from "effect/Stream"
 import { unavailable } from "./internal/failure.ts"
 import * as Identifier from "./internal/identifier.ts"
+import * as Lease from "./internal/lease.ts"
 import * as Migrations from "./internal/sqlMigrations.ts"
 
 // -----------------------------------------------------------------------------
@@ -282,7 +283,8 @@ export const make = Effect.fnUntraced(function*(
       Duration.toMillis(life)
     })
       ON CONFLICT (app_id, user_id) DO UPDATE SET holder = excluded.holder, ends_at = excluded.ends_at
-        WHERE effect_realm_leases.holder = excluded.holder OR effect_realm_leases.ends_at <= ${now}
+        WHERE effect_realm_leases.holder = excluded.holder
+          OR effect_realm_leases.ends_at NOT BETWEEN ${now} + 1 AND ${now} + ${Duration.toMillis(Lease.longest)}
       RETURNING holder`.pipe(Effect.map((rows) => rows.length > 0), available)
 
   const release: SessionStorage["Service"]["release"] = ({ appId, userId }, holder) =>

@@ -1,6 +1,7 @@
 import { SessionStorage, TokenStore } from "@effect-realm/client"
 import * as EncryptedSessionStorage from "@effect-realm/client/EncryptedSessionStorage"
 import { assert, describe, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
@@ -128,6 +129,21 @@ describe("A directory of sessions", () => {
       const files = walk(directory).filter((path) => Fs.statSync(path).isFile())
       assert.isAtLeast(files.length, 3)
       for (const file of files) assert.notMatch(Fs.readFileSync(file, "utf8"), /tell-nobody|access/)
+    }))
+})
+
+describe("A lease", () => {
+  law("that was given before the clock of the machine was set back is nobody's", (directory) =>
+    Effect.gen(function*() {
+      const [first, second] = [yield* open(directory), yield* open(directory)]
+      const life = Duration.seconds(10)
+      assert.isTrue(yield* first.storage.acquire(ann, "dead", life))
+      assert.isFalse(yield* second.storage.acquire(ann, "heir", life))
+      const file = inApp(directory, "leases", "ann")
+      const lease = JSON.parse(Fs.readFileSync(file, "utf8"))
+      Fs.writeFileSync(file, JSON.stringify({ ...lease, until: lease.until + 7_200_000 }))
+      assert.isTrue(yield* second.storage.acquire(ann, "heir", life))
+      assert.isFalse(yield* first.storage.acquire(ann, "dead", life))
     }))
 })
 

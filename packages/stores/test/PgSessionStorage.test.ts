@@ -64,6 +64,7 @@ describe.skipIf(!Postgres.isInstalled)("PgSessionStorage", () => {
 
   const own = Layer.suspend(() => PgClient.layer({ ...instance.config, database: "own" }))
   Tables.readsOnce(layerPg)
+  Tables.outlivesNoClock(layerPg, client)
   setBack(Layer.provide(PgSessionStorage.layer, own), Effect.provide(Tables.empty, own))
 
   outage(

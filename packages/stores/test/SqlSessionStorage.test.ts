@@ -48,6 +48,8 @@ describe("SqlSessionStorage over SQLite", () => {
   const own = SqliteClient.layer({ filename: file() })
   Tables.readsOnce(Layer.provide(SqlSessionStorage.layer, SqliteClient.layer({ filename: file() })))
   setBack(Layer.provide(SqlSessionStorage.layer, own), Effect.provide(Tables.empty, own))
+  const leased = SqliteClient.layer({ filename: file() })
+  Tables.outlivesNoClock(Layer.provide(SqlSessionStorage.layer, leased), leased)
 
   it.live("keeps its file, and the files beside it, from everyone but the owner", () =>
     Effect.gen(function*() {

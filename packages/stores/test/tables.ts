@@ -1,7 +1,8 @@
 /** The tables of a SQL storage, as somebody else may change them. */
 import { TokenStore } from "@effect-realm/client"
-import type { SessionStorage } from "@effect-realm/client/SessionStorage"
+import { SessionStorage } from "@effect-realm/client/SessionStorage"
 import { assert, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { SqlClient } from "effect/sql/SqlClient"
@@ -29,4 +30,25 @@ export const readsOnce = <E>(layer: Layer.Layer<SessionStorage, E>): void => {
       assert.match(statements[0]!, /^\s*SELECT/)
       assert.notMatch(statements[0]!, /FOR (NO KEY )?(UPDATE|SHARE)/)
     }).pipe(Effect.provide(Layer.provide(TokenStore.layerStorage, layer))))
+}
+
+/** Registers the law for a SQL storage and the client that it is over. */
+export const outlivesNoClock = <E, E2>(
+  layer: Layer.Layer<SessionStorage, E>,
+  client: Layer.Layer<SqlClient, E2>
+): void => {
+  it.live("waits for no lease that was given before the clock of the database was set back", () =>
+    Effect.gen(function*() {
+      const storage = yield* SessionStorage
+      const key = { appId: "set back", userId: "ann" }
+      const life = Duration.seconds(10)
+      assert.isTrue(yield* storage.acquire(key, "dead", life))
+      assert.isFalse(yield* storage.acquire(key, "heir", life))
+      const later = SqlClient.use((sql) =>
+        sql`UPDATE effect_realm_leases SET ends_at = ends_at + 7200000 WHERE app_id LIKE 'set%'`
+      )
+      yield* Effect.provide(later, client)
+      assert.isTrue(yield* storage.acquire(key, "heir", life))
+      assert.isFalse(yield* storage.acquire(key, "dead", life))
+    }).pipe(Effect.provide(layer)))
 }

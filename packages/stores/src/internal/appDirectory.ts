@@ -207,16 +207,16 @@ export const make = (path: string, appId: string, scope: Scope.Scope): AppDirect
 
   const log: AppDirectory["log"] = Effect.fnUntraced(function*(app, start, after, most) {
     const file = logFile(app.log.name)
-    const bytes = yield* Directory.attempt(() => Directory.ifThere(() => Fs.readFileSync(file)))
+    const bytes = yield* Directory.attempt(() => Directory.ifThere(() => Directory.part(file, start, app.log.end)))
     if (bytes === undefined && app.log.end > 0) return Option.none()
     const entries: Array<Records.Entry> = []
     let isDamaged = false
     let last: Option.Option.Value<Part["last"]> | undefined
     let end = start
     while (end < app.log.end && entries.length < most) {
-      const next = (bytes?.indexOf(lineBreak, end) ?? -1) + 1
-      const upTo = next === 0 ? app.log.end : next
-      const entry = yield* decodeEntry(file, bytes?.toString("utf8", end, upTo) ?? "")
+      const next = (bytes?.indexOf(lineBreak, end - start) ?? -1) + 1
+      const upTo = next === 0 ? app.log.end : start + next
+      const entry = yield* decodeEntry(file, bytes?.toString("utf8", end - start, upTo - start) ?? "")
       if (Option.isNone(entry)) isDamaged = true
       else if (entry.value.number > after) {
         entries.push(entry.value)

@@ -29,6 +29,17 @@ export const ifThere = <A>(use: () => A): A | undefined => {
   }
 }
 
+/** A part of a file, which may be shorter than it was expected to be. */
+export const part = (path: string, start: number, end: number): Buffer => {
+  const file = Fs.openSync(path, "r")
+  try {
+    const bytes = Buffer.alloc(Math.max(0, end - start))
+    return bytes.subarray(0, Fs.readSync(file, bytes, 0, bytes.length, start))
+  } finally {
+    Fs.closeSync(file)
+  }
+}
+
 /** Makes directories, for their owner only. */
 export const make = (path: string): void => void Fs.mkdirSync(path, { recursive: true, mode: 0o700 })
 
