@@ -1,5 +1,5 @@
 /**
- * All rows of the bench, in the order of the table.
+ * All rows of the bench, in the order of the page.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -21,25 +21,25 @@ import * as StoreSpeed from "./StoreSpeed.ts"
 import * as TabSpeed from "./TabSpeed.ts"
 import * as Watching from "./Watching.ts"
 
-/** The parts of the bench by name; each answers some rows. */
+/** The parts of the bench by name, quick ones first; each answers some rows. */
 export const parts: {
   readonly [name: string]: (sizes: Sizes) => Effect.Effect<ReadonlyArray<Row>, never, Scope.Scope>
 } = {
-  calls: FunctionCalls.rows,
-  overhead: CallOverhead.rows,
+  bundle: BundleSize.rows,
+  heap: SessionHeap.rows,
+  start: ServerStart.rows,
   ejson: ExtendedJson.rows,
   expired: ExpiredToken.rows,
-  users: StoreSize.rows,
+  overhead: CallOverhead.rows,
+  functions: FunctionRuns.rows,
+  calls: FunctionCalls.rows,
+  server: ServerLoad.rows,
+  watch: Watching.rows,
+  documents: DocumentOperations.rows,
+  sharing: StoreSharing.rows,
   // Without a browser there are no tabs, and there is something else to measure.
   stores: (sizes) => Effect.map(Effect.all([StoreSpeed.rows(sizes), TabSpeed.rows(sizes)]), (rows) => rows.flat()),
-  sharing: StoreSharing.rows,
-  heap: SessionHeap.rows,
-  bundle: BundleSize.rows,
-  functions: FunctionRuns.rows,
-  documents: DocumentOperations.rows,
-  watch: Watching.rows,
-  server: ServerLoad.rows,
-  start: ServerStart.rows
+  users: StoreSize.rows
 }
 
 /** Measures one part, and ends what it started. */

@@ -72,17 +72,10 @@ const quiet = ({ busy, cores }: Circumstances): string =>
       number(busy)
     }), so the figures are lower and spread wider than they need to.`
 
-/** The page for `docs/`. */
-export const page = (rows: ReadonlyArray<Row.Row>, at: Circumstances): string =>
-  `# Bench
-
-Written by \`npm run bench\` on ${at.date}, on ${at.cores} cores of ${at.processor}, with Node.js ${at.node} and Effect
-${at.effect}. ${quiet(at)}
-
-Everybody in a row is measured in the same rounds, in turn, so read the ratios: the figures belong to this machine. Each
-figure is the median of its rounds with the lowest and the highest; each ratio is that of the figures of one round. Clients
-are measured against one plain \`node:http\` server in a process of its own, the server by a client in another process.
-A kilobyte is 1,000 bytes; bundles are minified by esbuild and compressed by \`gzip -9\`.
+/** One part of the bench: when and where it was measured, its table, and what falls short. */
+export const section = (rows: ReadonlyArray<Row.Row>, at: Circumstances): string =>
+  `Measured on ${at.date}, on ${at.cores} cores of ${at.processor}, with Node.js ${at.node} and Effect ${at.effect}.
+${quiet(at)}
 
 ${table(rows)}
 

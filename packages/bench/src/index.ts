@@ -1,4 +1,5 @@
 export * as Bench from "./Bench.ts"
+export * as Page from "./Page.ts"
 export * as Row from "./Row.ts"
 export * as Sizes from "./Sizes.ts"
 export * as Table from "./Table.ts"

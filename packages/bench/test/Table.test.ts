@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { Row, Table } from "../src/index.ts"
+import { Page, Row, Table } from "../src/index.ts"
 
 const row: Row.Row = {
   measured: "calls",
@@ -42,16 +42,35 @@ describe("the table", () => {
     assert.strictEqual(Row.spread([4, 1, 3, 2]).median, 2.5)
   })
 
-  it("says plainly on its page what falls short", () => {
-    const page = Table.page([row], at)
-    assert.include(page, "2025-12-31")
-    assert.include(page, "calls: 3 where ≥ 5 times slow was aimed at.")
-    assert.include(Table.page([{ ...row, peers: [] }], at), "Every aim is reached.")
+  it("says plainly what falls short, and when it was measured", () => {
+    const section = Table.section([row], at)
+    assert.include(section, "2025-12-31")
+    assert.include(section, "calls: 3 where ≥ 5 times slow was aimed at.")
+    assert.include(Table.section([{ ...row, peers: [] }], at), "Every aim is reached.")
   })
 
   it("says whether the machine had other work", () => {
-    assert.include(Table.page([row], at), "The machine did nothing else.")
-    assert.include(Table.page([row], { ...at, busy: 3 }), "busy with other work (load 3)")
+    assert.include(Table.section([row], at), "The machine did nothing else.")
+    assert.include(Table.section([row], { ...at, busy: 3 }), "busy with other work (load 3)")
+  })
+})
+
+describe("the page", () => {
+  const parts = ["quick", "slow", "slower"]
+  const written = (page: string, part: string, section: string) => Page.renewed(page, part, section, parts)
+
+  it("has what was measured last of each part, in their order, whichever was measured when", () => {
+    const first = written(written("", "slower", "three\n"), "quick", "one\n")
+    const second = written(written(first, "slow", "| two |\n"), "quick", "one again\n")
+    assert.deepStrictEqual(
+      second.split("\n## ").slice(1),
+      ["quick\n\none again\n", "slow\n\n| two |\n", "slower\n\nthree\n"]
+    )
+    assert.strictEqual(written(second, "slow", "| two |\n"), second)
+  })
+
+  it("keeps nothing of a part that is no more", () => {
+    assert.notInclude(Page.renewed(written("", "slow", "two"), "quick", "one", ["quick"]), "two")
   })
 })
 
