@@ -16,14 +16,9 @@ import { join } from "node:path"
 import { DatabaseSync, type SQLInputValue } from "node:sqlite"
 import * as Place from "./Place.ts"
 import * as SampleSession from "./SampleSession.ts"
+import type * as StoreRows from "./StoreRows.ts"
 
-export interface BareClient {
-  readonly name: string
-  /** Reads one session. */
-  readonly read: Effect.Effect<unknown>
-  /** Writes the session of one more user. */
-  readonly write: Effect.Effect<unknown>
-}
+export type BareClient = StoreRows.Peer
 
 const recorded = "recorded"
 

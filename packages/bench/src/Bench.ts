@@ -11,6 +11,7 @@ import * as ExtendedJson from "./ExtendedJson.ts"
 import * as FunctionCalls from "./FunctionCalls.ts"
 import * as FunctionRuns from "./FunctionRuns.ts"
 import type { Row } from "./Row.ts"
+import * as SealedSpeed from "./SealedSpeed.ts"
 import * as ServerLoad from "./ServerLoad.ts"
 import * as ServerStart from "./ServerStart.ts"
 import * as SessionHeap from "./SessionHeap.ts"
@@ -36,6 +37,7 @@ export const parts: {
   server: ServerLoad.rows,
   watch: Watching.rows,
   documents: DocumentOperations.rows,
+  encrypted: SealedSpeed.rows,
   sharing: StoreSharing.rows,
   // Without a browser there are no tabs, and there is something else to measure.
   stores: (sizes) => Effect.map(Effect.all([StoreSpeed.rows(sizes), TabSpeed.rows(sizes)]), (rows) => rows.flat()),
