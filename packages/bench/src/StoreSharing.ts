@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Answerer from "./Answerer.ts"
+import * as Burst from "./Burst.ts"
 import * as Place from "./Place.ts"
 import * as PlainServer from "./PlainServer.ts"
 import type * as Row from "./Row.ts"
@@ -21,14 +22,6 @@ const millis = Effect.fnUntraced(function*<A>(effect: Effect.Effect<A>) {
   yield* effect
   return performance.now() - begin
 })
-
-/** What came of calls on an expired token. */
-interface Burst {
-  readonly took: number
-  readonly exchanges: number
-}
-
-const calls = 50
 
 // SQLite tells nobody: it is asked twenty times a second.
 const soon = (place: Place.Place): number => place._tag === "Sqlite" ? 50 : 20
@@ -57,13 +50,13 @@ const rowsOf = Effect.fnUntraced(function*(
       )
       return { took, exchanges: (yield* answerer.counts).exchanges }
     })
-  const together: Array<Burst> = []
-  const alone: Array<Burst> = []
+  const together: Array<Burst.Burst> = []
+  const alone: Array<Burst.Burst> = []
   const seen = new Array<number>()
   const messages = new Array<number>()
   for (let round = 0; round < sizes.rounds; round++) {
-    together.push(yield* expired(sharers, calls))
-    alone.push(yield* expired([first!], calls * sizes.processes))
+    together.push(yield* expired(sharers, Burst.calls))
+    alone.push(yield* expired([first!], Burst.calls * sizes.processes))
 
     const userId = `somebody ${round}`
     seen.push(
@@ -77,21 +70,7 @@ const rowsOf = Effect.fnUntraced(function*(
   }
 
   const where = `sessions in ${Place.name(place._tag)}`
-  const many = `${sizes.processes} processes with ${calls} calls each on an expired token`
-  const onePeer = "ours, one process with as many calls"
-  const exchanges = (bursts: ReadonlyArray<Burst>) => bursts.map(({ exchanges }) => exchanges)
-  const took = (bursts: ReadonlyArray<Burst>) => bursts.map(({ took }) => took)
-  return [{
-    measured: `exchanges for ${many}, ${where}`,
-    unit: "",
-    ours: { name: "ours", samples: exchanges(together), aim: { _tag: "AtMost", bound: 1 } },
-    peers: [{ name: onePeer, samples: exchanges(alone) }]
-  }, {
-    measured: `until all are answered: ${many}, ${where}`,
-    unit: "ms",
-    ours: { name: "ours", samples: took(together) },
-    peers: [{ name: onePeer, samples: took(alone) }]
-  }, {
+  return [...Burst.rows("process", "processes", where, sizes, { together, alone }), {
     measured: `until another process was told of a session written here, ${where}`,
     unit: "ms",
     ours: { name: "ours", samples: seen, aim: { _tag: "AtMost", bound: soon(place) } },

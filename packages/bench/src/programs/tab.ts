@@ -1,8 +1,9 @@
 /** A tab of the bench, which measures the stores of browsers beside what the browser itself does. */
-import { TokenStore } from "@effect-realm/client"
+import { App, Credentials, TokenStore, User } from "@effect-realm/client"
 import * as IndexedDbSessionStorage from "@effect-realm/stores/IndexedDbSessionStorage"
 import * as LocalStorageSessionStorage from "@effect-realm/stores/LocalStorageSessionStorage"
 import * as Effect from "effect/Effect"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Option from "effect/Option"
@@ -19,35 +20,53 @@ const stores = {
 }
 
 const kind: Kind = location.hash === "#localStorage" ? "localStorage" : "IndexedDB"
-const runtime = ManagedRuntime.make(Layer.provide(TokenStore.layerStorage, stores[kind]))
+const appId = "shop-abcde"
+const runtime = ManagedRuntime.make(
+  Layer.merge(Layer.provide(TokenStore.layerStorage, stores[kind]), FetchHttpClient.layer)
+)
+const app = App.make({ id: appId, baseUrl: location.origin })
 
 // As long as those of App Services.
 const token = (name: string) => Redacted.make(name.padEnd(480, "x"))
-const key = { appId: "shop-abcde", userId: "636aba021728b6c1c03db7f9" }
 const [accessToken, refreshToken] = [token("access"), token("refresh")]
 
-let generation = 0
+const generations = new Map<string, number>()
 
-/** Writes the session of the one user anew. */
-const write = Effect.orDie(TokenStore.TokenStore.use((store) =>
-  Effect.map(
-    store.commit(key, {
-      expected: generation,
-      session: Option.some({
-        ...key,
-        tokens: { accessToken, refreshToken, receivedAt: Date.now(), lifetime: 1_800_000 },
-        providerType: "local-userpass",
-        profile: { type: "normal", identities: [], data: {} },
-        customData: {}
+/** Writes the session of a user anew. */
+const write = (userId: string) =>
+  Effect.orDie(TokenStore.TokenStore.use((store) =>
+    Effect.map(
+      store.commit({ appId, userId }, {
+        expected: generations.get(userId) ?? 0,
+        session: Option.some({
+          appId,
+          userId,
+          tokens: { accessToken, refreshToken, receivedAt: Date.now(), lifetime: 1_800_000 },
+          providerType: "local-userpass",
+          profile: { type: "normal", identities: [], data: {} },
+          customData: {}
+        }),
+        event: { _tag: "LoggedIn", providerType: "local-userpass" },
+        makeCurrent: true
       }),
-      event: { _tag: "LoggedIn", providerType: "local-userpass" },
-      makeCurrent: true
-    }),
-    (outcome) => {
-      if (outcome._tag === "Committed") generation = outcome.generation
-    }
-  )
-))
+      (outcome) => {
+        if (outcome._tag !== "Committed") throw new Error(`the session of ${userId} was not written`)
+        generations.set(userId, outcome.generation)
+      }
+    )
+  ))
+
+const userId = "636aba021728b6c1c03db7f9"
+
+/** As many users as are written at a time: a browser keeps no more of a page than a few thousand sessions. */
+const users = (inFlight: number) => Array.from({ length: inFlight }, (_, index) => `user ${index}`)
+
+/** Does something for a user whom nobody else does it for meanwhile. */
+const inTurn = <R>(free: Array<string>, use: (userId: string) => Effect.Effect<unknown, never, R>) =>
+  Effect.suspend(() => {
+    const userId = free.pop() ?? "one too many"
+    return Effect.map(use(userId), () => free.push(userId))
+  })
 
 let writes = 0
 const record = "x".repeat(1200)
@@ -55,13 +74,13 @@ const record = "x".repeat(1200)
 interface Bare {
   readonly name: string
   readonly read: () => Promise<unknown>
-  readonly write: () => Promise<unknown>
+  readonly write: (name: string) => Promise<unknown>
 }
 
 const bareLocalStorage: Bare = {
   name: "`localStorage` alone",
   read: async () => localStorage.getItem("bare"),
-  write: async () => localStorage.setItem("bare", record + writes++)
+  write: async (name) => localStorage.setItem(name, record + writes++)
 }
 
 /** One object store and one transaction each, which is on the disk when it ends. */
@@ -78,7 +97,7 @@ const bareIndexedDb = async (): Promise<Bare> => {
   return {
     name: "IndexedDB alone",
     read: () => ends("readonly", (records) => records.get("bare")),
-    write: () => ends("readwrite", (records) => records.put(record, "bare"))
+    write: (name) => ends("readwrite", (records) => records.put(record, name))
   }
 }
 
@@ -97,11 +116,12 @@ const answered = (ask: () => unknown): Promise<unknown> =>
 const row = (
   sizes: Sizes,
   measured: string,
+  unit: string,
   ours: Row.Measurement<never, TokenStore.TokenStore>,
   theirs: Row.Measurement<never, never>
 ): Promise<Row.Row> =>
   runtime.runPromise(
-    Row.measure(sizes.rounds, { measured: `${measured}, sessions in ${kind}`, unit: "µs", ours, peers: [theirs] })
+    Row.measure(sizes.rounds, { measured: `${measured}, sessions in ${kind}`, unit, ours, peers: [theirs] })
   )
 
 const cost = <R>(name: string, effect: Effect.Effect<unknown, never, R>, times: number) => ({
@@ -110,31 +130,57 @@ const cost = <R>(name: string, effect: Effect.Effect<unknown, never, R>, times: 
 })
 
 const methods = {
-  /** What a read and a write cost. */
+  /** What a read and a write cost, and how many writes there are in a second. */
   work: async (sizes: Sizes): Promise<ReadonlyArray<Row.Row>> => {
     const bare = kind === "localStorage" ? bareLocalStorage : await bareIndexedDb()
-    await runtime.runPromise(write)
-    await bare.write()
-    const read = Effect.orDie(TokenStore.TokenStore.use((store) => store.get(key)))
+    await runtime.runPromise(write(userId))
+    await bare.write("bare")
+    const read = Effect.orDie(TokenStore.TokenStore.use((store) => store.get({ appId, userId })))
     const times = sizes.repetitions
     const alone = (use: () => Promise<unknown>) => cost(bare.name, Effect.promise(use), times)
+    const load = { millis: sizes.millis, inFlight: sizes.inFlight.logIns }
+    const writing = <R>(name: string, use: (userId: string) => Effect.Effect<unknown, never, R>) => ({
+      name,
+      sample: Row.rate(inTurn(users(load.inFlight), use), load)
+    })
     return [
-      await row(sizes, "a session read", cost("ours", read, times), alone(bare.read)),
-      await row(sizes, "a session written", cost("ours", write, times), alone(bare.write))
+      await row(sizes, "a session read", "µs", cost("ours", read, times), alone(bare.read)),
+      await row(sizes, "a session written", "µs", cost("ours", write(userId), times), alone(() => bare.write("bare"))),
+      await row(
+        sizes,
+        `sessions written in a second, ${load.inFlight} at a time`,
+        "/s",
+        writing("ours", write),
+        writing(bare.name, (userId) => Effect.promise(() => bare.write(userId)))
+      )
     ]
   },
 
   /** How long another tab, which listens, takes to see a change. */
   news: (sizes: Sizes): Promise<Row.Row> => {
-    const seen = Effect.promise(() => answered(() => runtime.runPromise(write)))
+    const seen = Effect.promise(() => answered(() => runtime.runPromise(write(userId))))
     const echo = Effect.promise(() => answered(() => say("echo")))
     const times = Math.ceil(sizes.repetitions / 20)
     return row(
       sizes,
       "a change written, seen by another tab and told back",
+      "µs",
       { ...cost("ours", seen, times), aim: { _tag: "AtMost", bound: 20_000 } },
       cost("a `BroadcastChannel`, there and back", echo, times)
     )
+  },
+
+  /** Logs a user in, and answers who it is. */
+  logIn: (): Promise<string> =>
+    runtime.runPromise(Effect.map(App.logIn(app, Credentials.anonymous()), (user) => user.id)),
+
+  /** Calls a function as a user, so often at once. */
+  call: (id: string, calls: number): Promise<void> => {
+    const call = Effect.suspend(() => User.callFunction(User.make({ appId, baseUrl: app.baseUrl, id }), "sum", [1, 2]))
+    return runtime.runPromise(Effect.all(Array.from({ length: calls }, () => call), {
+      concurrency: "unbounded",
+      discard: true
+    }))
   },
 
   /** Tells the other tab of each change, and answers it when it wants nothing but an answer. */
@@ -143,7 +189,7 @@ const methods = {
     return new Promise<void>((begun) =>
       runtime.runFork(
         TokenStore.TokenStore.use((store) =>
-          Stream.runForEach(store.changes(key), (event) =>
+          Stream.runForEach(store.changes({ appId, userId }), (event) =>
             Effect.sync(() => event._tag === "Snapshot" ? begun() : say("seen")))
         )
       )
