@@ -173,10 +173,10 @@ export const warnings = (app: AppDefinition, options: { readonly mail: boolean }
   if (provider?.enabled !== true) return []
   const lacks = (field: string, url: string | undefined): string | undefined =>
     !LinkMail.isPage(url)
-      ? `the app's ${field} is not the URL of a page: set it, or use a function.`
+      ? `the app's ${field} is not the URL of a page; set it, or use a function.`
       : options.mail
       ? undefined
-      : "no mail server is configured: set EFFECT_REALM_MAIL_URL and EFFECT_REALM_MAIL_FROM, or use a function."
+      : "no mail server is configured; set EFFECT_REALM_MAIL_URL and EFFECT_REALM_MAIL_FROM, or use a function."
   const confirmation = confirmationMethod(provider) === "Mail"
     ? lacks("emailConfirmationUrl", provider.emailConfirmationUrl)
     : undefined
@@ -184,8 +184,10 @@ export const warnings = (app: AppDefinition, options: { readonly mail: boolean }
   return [
     ...(confirmation === undefined
       ? []
-      : [`email addresses are confirmed by mail, so that nobody can register: ${confirmation}`]),
-    ...(reset === undefined ? [] : [`passwords are reset by mail, so that nobody can reset theirs: ${reset}`])
+      : [`email addresses are confirmed by mail and none can be sent, so nobody can register: ${confirmation}`]),
+    ...(reset === undefined
+      ? []
+      : [`passwords are reset by mail and none can be sent, so nobody can reset theirs: ${reset}`])
   ]
 }
 

@@ -238,7 +238,9 @@ const unreachable = (
 const detailOf = (error: HttpClientError.HttpClientError): string => {
   const { reason } = error
   const cause = "cause" in reason ? innermost(reason.cause) : undefined
-  return cause === undefined ? reason._tag : `${reason._tag} (${cause})`
+  if (cause === undefined) return reason._tag
+  // That it is an error of the transport is what our own error says already.
+  return reason._tag === "TransportError" ? cause : `${reason._tag} (${cause})`
 }
 
 const innermost = (cause: unknown): string | undefined => {

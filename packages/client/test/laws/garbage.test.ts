@@ -1,8 +1,9 @@
 import { Faults } from "@effect-realm/testing"
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Predicate, Redacted, Schema } from "effect"
+import { HttpClient, HttpClientError } from "effect/http"
 import { inspect } from "node:util"
-import { App, Credentials, EmailPassword, User } from "../../src/index.ts"
+import { App, Credentials, EmailPassword, TokenStore, User } from "../../src/index.ts"
 import * as ModelServer from "./modelServer.ts"
 import * as World from "./world.ts"
 
@@ -216,4 +217,26 @@ describe("Law 12, nothing is a defect", () => {
         })),
     World.runs(200)
   )
+
+  it.effect("a connection that cannot be made is told by its innermost cause, and without the address", () =>
+    Effect.gen(function*() {
+      const refused = new TypeError("fetch failed", { cause: new Error("connect ECONNREFUSED 127.0.0.1:9090") })
+      const nobody = HttpClient.make((request) =>
+        Effect.fail(
+          new HttpClientError.HttpClientError({
+            reason: new HttpClientError.TransportError({ request, cause: refused })
+          })
+        )
+      )
+      const error = yield* App.logIn(app, Credentials.anonymous()).pipe(
+        Effect.provideService(HttpClient.HttpClient, nobody),
+        Effect.provide(TokenStore.layerMemory),
+        Effect.flip
+      )
+      assert.strictEqual(
+        error.message,
+        "POST /api/client/v2.0/app/:appId/auth/providers/anon-user/login: connect ECONNREFUSED 127.0.0.1:9090. " +
+          "Check the base URL and the network, then try again."
+      )
+    }))
 })
