@@ -13,4 +13,8 @@ describe.skipIf(!Instance.isInstalled)("RedisSessionStorage", () => {
     const instance = await Effect.runPromise(Scope.provide(Instance.make, scope))
     return { _tag: "Redis", path: instance.path }
   })
+  suite("a Redis cluster", async () => {
+    const nodes = await Effect.runPromise(Scope.provide(Instance.cluster, scope))
+    return { _tag: "RedisCluster", ports: nodes.map(({ port }) => port) }
+  })
 })

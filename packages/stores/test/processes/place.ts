@@ -13,6 +13,7 @@ export type Place =
   | { readonly _tag: "Files"; readonly directory: string }
   | { readonly _tag: "Postgres"; readonly host: string; readonly password: string }
   | { readonly _tag: "Redis"; readonly path: string }
+  | { readonly _tag: "RedisCluster"; readonly ports: ReadonlyArray<number> }
 
 /** A place that forgets holders of a lease who died sooner than they said; its own clock tells when. */
 export const forgetful = <E>(
@@ -41,5 +42,7 @@ export const layer = (place: Place): Layer.Layer<SessionStorage, unknown> => {
       return Layer.unwrap(Effect.promise(async () => (await import("./postgresPlace.ts")).layer(place)))
     case "Redis":
       return Layer.unwrap(Effect.promise(async () => (await import("./redisPlace.ts")).layer(place)))
+    case "RedisCluster":
+      return Layer.unwrap(Effect.promise(async () => (await import("./redisPlace.ts")).layerCluster(place)))
   }
 }
