@@ -128,7 +128,7 @@ describe("Collection.watch", () => {
     [
       Schema.Array(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 600 }))),
       Schema.Int.check(
-        Schema.isBetween({ minimum: 1, maximum: 40 })
+        Schema.isBetween({ minimum: 1, maximum: 1000 })
       )
     ],
     ([lengths, size]) =>
@@ -285,6 +285,17 @@ describe("Collection.watch", () => {
       const [first, second] = asked
       assert.isAtLeast(second!.at - first!.at, 45_000)
       assert.isAtMost(second!.at - first!.at, 46_000)
+    }))
+
+  it.effect("hands on what came in one piece with what is wrong, before it opens again", () =>
+    Effect.gen(function*() {
+      const broken = StreamEvent.encode({ type: "message", data: "[1]" })
+      const { asked, events } = yield* watching(
+        (_, nth) => [bytes(nth === 1 ? position(0) + change(1) + change(2) + broken : position(2) + change(3))],
+        (events) => events.length === 4
+      )
+      assert.deepStrictEqual(told(events), ["Opened", 1, 2, 3])
+      assert.deepStrictEqual(asked.map(({ resumeAfter }) => resumeAfter?._data), [undefined, "2"])
     }))
 
   it.effect("hands on how arrays were cut, and where a collection went", () =>

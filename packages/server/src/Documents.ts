@@ -14,6 +14,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Sink from "effect/Sink"
@@ -327,6 +328,10 @@ export const make = (app: AppDefinition): Effect.Effect<Documents["Service"], ne
       prepare: (argument: unknown) => Effect.Effect<A, Schema.SchemaError | RealmError.RequestError>
     ): Effect.fn.Return<A, CallError> {
       if (args.length !== 1) return yield* invalid(`"${operation}" takes one argument, a document`)
+      // left aside, it would change what is found without a word
+      if (Predicate.hasProperty(args[0], "collation")) {
+        return yield* invalid("\"collation\" is not supported: store beside a text what it is to be compared by")
+      }
       const wanted = yield* Effect.catchTag(
         prepare(yield* named(source, args[0])),
         "SchemaError",

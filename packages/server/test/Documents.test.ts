@@ -122,7 +122,15 @@ const app = Wire.makeApp({
           () => c.insertOne(5),
           () => mongodb.db("shop").collection("closed").find().toArray(),
           () => mongodb.db("__effect_realm").collection("signing_keys").find().toArray(),
-          () => mongodb.startSession()
+          () => mongodb.startSession(),
+          () => c.find({}, {}, { collation: { locale: "en" } }).toArray(),
+          () => c.aggregate([], { collation: { locale: "en" } }).toArray(),
+          ...["findOne", "updateOne", "updateMany", "distinct", "findOneAndUpdate", "findOneAndReplace"].map((name) => () =>
+            c[name](name === "distinct" ? "a" : {}, {}, { collation: { locale: "en" } })
+          ),
+          ...["count", "deleteOne", "deleteMany", "findOneAndDelete"].map((name) => () =>
+            c[name]({}, { collation: { locale: "en" } })
+          )
         ]
         const told = []
         for (const attempt of attempts) {
@@ -298,6 +306,8 @@ describe("operations", () => {
           ["find", { project: { list: { $elemMatch: { $regex: "a" } } } }, 400, "MongoDBError"],
           ["findOneAndDelete", { projection: { list: { $elemMatch: { n: { $regex: "a" } } } } }, 400, "MongoDBError"],
           ["find", { query: { _id: { $oid: "no" } } }, 400, undefined],
+          ["find", { collation: { locale: "en" } }, 400, "InvalidParameter"],
+          ["deleteMany", { query: {}, collation: { locale: "en" } }, 400, "InvalidParameter"],
           ["find", { limit: -1 }, 400, "MongoDBError"],
           ["find", { limit: 1.5 }, 400, "MongoDBError"],
           ["find", { limit: "all" }, 400, "InvalidParameter"],
@@ -620,7 +630,12 @@ describe("functions of the app", () => {
         "InvalidParameter: the argument of \"insertOne\" is not as it should be: Expected a document\n  at [\"document\"]",
         "NoMatchingRuleFound: no rule exists for namespace 'shop.closed'",
         "NoMatchingRuleFound: no rule exists for namespace '__effect_realm.signing_keys'",
-        "NotSupportedError: startSession(), and with it transactions, is not supported by this server: each write is atomic by itself, so keep in one document what belongs together"
+        "NotSupportedError: startSession(), and with it transactions, is not supported by this server: each write is atomic by itself, so keep in one document what belongs together",
+        ...Array.from(
+          { length: 12 },
+          () => "InvalidParameter: \"collation\" is not supported: store beside a text what it is to be compared by"
+        )
       ])
+      assert.deepStrictEqual(yield* stored("open"), [{ _id: 1 }])
     }))
 })

@@ -101,38 +101,45 @@ const mongodb: Face = (ask) => {
       find: (query: unknown, project: unknown, options: Fields = {}) =>
         cursor(
           (adjusted) => {
-            const { limit, skip, sort } = { ...options, ...adjusted }
-            return send("find", { query, project, sort, limit, skip })
+            const { collation, limit, skip, sort } = { ...options, ...adjusted }
+            return send("find", { query, project, sort, limit, skip, collation })
           },
           ["limit", "skip", "sort"]
         ),
-      findOne: (query: unknown, project: unknown, { sort }: Fields = {}) => send("findOne", { query, project, sort }),
+      findOne: (query: unknown, project: unknown, { collation, sort }: Fields = {}) =>
+        send("findOne", { query, project, sort, collation }),
       findOneAndUpdate: (filter: unknown, update: unknown, options: Fields = {}) => {
-        const { arrayFilters, projection, returnNewDocument, sort, upsert } = options
-        return send("findOneAndUpdate", { filter, update, arrayFilters, projection, returnNewDocument, sort, upsert })
+        const { arrayFilters, collation, projection, returnNewDocument, sort, upsert } = options
+        const how = { projection, returnNewDocument, sort, upsert, collation }
+        return send("findOneAndUpdate", { filter, update, arrayFilters, ...how })
       },
       findOneAndReplace: (filter: unknown, update: unknown = {}, options: Fields = {}) => {
-        const { projection, returnNewDocument, sort, upsert } = options
-        return send("findOneAndReplace", { filter, update, projection, returnNewDocument, sort, upsert })
+        const { collation, projection, returnNewDocument, sort, upsert } = options
+        return send("findOneAndReplace", { filter, update, projection, returnNewDocument, sort, upsert, collation })
       },
-      findOneAndDelete: (filter: unknown, { projection, sort }: Fields = {}) =>
-        send("findOneAndDelete", { filter, projection, sort }),
+      findOneAndDelete: (filter: unknown, { collation, projection, sort }: Fields = {}) =>
+        send("findOneAndDelete", { filter, projection, sort, collation }),
       insertOne: (document: unknown) => send("insertOne", { document }),
       insertMany: (documents: unknown, { ordered }: Fields = {}) => send("insertMany", { documents, ordered }),
-      updateOne: (query: unknown, update: unknown, { arrayFilters, upsert }: Fields = {}) =>
-        send("updateOne", { query, update, arrayFilters, upsert }),
-      updateMany: (query: unknown, update: unknown, { arrayFilters, upsert }: Fields = {}) =>
-        send("updateMany", { query, update, arrayFilters, upsert }),
-      deleteOne: (query: unknown) => send("deleteOne", { query }),
-      deleteMany: (query: unknown) => send("deleteMany", { query }),
-      aggregate: (pipeline: unknown) =>
+      updateOne: (query: unknown, update: unknown, { arrayFilters, collation, upsert }: Fields = {}) =>
+        send("updateOne", { query, update, arrayFilters, upsert, collation }),
+      updateMany: (query: unknown, update: unknown, { arrayFilters, collation, upsert }: Fields = {}) =>
+        send("updateMany", { query, update, arrayFilters, upsert, collation }),
+      deleteOne: (query: unknown, { collation }: Fields = {}) => send("deleteOne", { query, collation }),
+      deleteMany: (query: unknown, { collation }: Fields = {}) => send("deleteMany", { query, collation }),
+      aggregate: (pipeline: unknown, { collation }: Fields = {}) =>
         cursor(
           ({ skip }) =>
-            send("aggregate", { pipeline: skip === undefined ? pipeline : [...pipeline as [], { $skip: skip }] }),
+            send("aggregate", {
+              pipeline: skip === undefined ? pipeline : [...pipeline as [], { $skip: skip }],
+              collation
+            }),
           ["skip"]
         ),
-      count: (query: unknown, { limit, skip }: Fields = {}) => send("count", { query, limit, skip }),
-      distinct: (field: unknown, query: unknown) => send("distinct", { field, query }),
+      count: (query: unknown, { collation, limit, skip }: Fields = {}) =>
+        send("count", { query, limit, skip, collation }),
+      distinct: (field: unknown, query: unknown, { collation }: Fields = {}) =>
+        send("distinct", { field, query, collation }),
       bulkWrite: (operations: unknown, { ordered }: Fields = {}) => send("bulkWrite", { operations, ordered }),
       initializeOrderedBulkOp: () => bulk(true),
       initializeUnorderedBulkOp: () => bulk(false),
