@@ -24,7 +24,7 @@ const isDocument = (value: unknown): value is Document =>
 
 const same = (left: unknown, right: unknown): boolean => JSON.stringify(left) === JSON.stringify(right)
 
-const lookUp = (value: unknown, keys: ReadonlyArray<string>): Json | undefined =>
+export const lookUp = (value: unknown, keys: ReadonlyArray<string>): Json | undefined =>
   keys.reduce<unknown>((found, key) => isDocument(found) ? found[key] : undefined, value) as Json | undefined
 
 /** What an operand stands for. */
