@@ -76,12 +76,12 @@ export type DeleteError = ApiKeysError
 // Operations
 // -----------------------------------------------------------------------------
 
-const sendCreate = Transport.make(Endpoint.createApiKey, { secret: true })
-const sendFetch = Transport.make(Endpoint.fetchApiKey, { repeat: "always" })
-const sendFetchAll = Transport.make(Endpoint.fetchApiKeys, { repeat: "always" })
-const sendEnable = Transport.make(Endpoint.enableApiKey)
-const sendDisable = Transport.make(Endpoint.disableApiKey)
-const sendDelete = Transport.make(Endpoint.deleteApiKey)
+const sendCreate = /* @__PURE__ */ Transport.make(Endpoint.createApiKey, { secret: true })
+const sendFetch = /* @__PURE__ */ Transport.make(Endpoint.fetchApiKey, { repeat: "always" })
+const sendFetchAll = /* @__PURE__ */ Transport.make(Endpoint.fetchApiKeys, { repeat: "always" })
+const sendEnable = /* @__PURE__ */ Transport.make(Endpoint.enableApiKey)
+const sendDisable = /* @__PURE__ */ Transport.make(Endpoint.disableApiKey)
+const sendDelete = /* @__PURE__ */ Transport.make(Endpoint.deleteApiKey)
 
 interface To {
   readonly baseUrl: string
@@ -119,12 +119,12 @@ const ofKey = <A>(
     ? send({ ...to, params: { id } })
     : Effect.fail(RealmError.make("APIKeyNotFound", "API key not found"))
 
-const creating = operation("create", Endpoint.createApiKey)
-const fetching = operation("fetch", Endpoint.fetchApiKey)
-const fetchingAll = operation("fetchAll", Endpoint.fetchApiKeys)
-const enabling = operation("enable", Endpoint.enableApiKey)
-const disabling = operation("disable", Endpoint.disableApiKey)
-const deleting = operation("delete", Endpoint.deleteApiKey)
+const creating = /* @__PURE__ */ operation("create", Endpoint.createApiKey)
+const fetching = /* @__PURE__ */ operation("fetch", Endpoint.fetchApiKey)
+const fetchingAll = /* @__PURE__ */ operation("fetchAll", Endpoint.fetchApiKeys)
+const enabling = /* @__PURE__ */ operation("enable", Endpoint.enableApiKey)
+const disabling = /* @__PURE__ */ operation("disable", Endpoint.disableApiKey)
+const deleting = /* @__PURE__ */ operation("delete", Endpoint.deleteApiKey)
 
 /**
  * Makes an API key (`user.apiKeys.create`). The answer is the only one that has the secret in it. Not sent again on its
@@ -158,7 +158,7 @@ const deleting = operation("delete", Endpoint.deleteApiKey)
 export const create: {
   (name: string): (user: User) => Effect.Effect<NewApiKey, CreateError, HttpClient.HttpClient | TokenStore>
   (user: User, name: string): Effect.Effect<NewApiKey, CreateError, HttpClient.HttpClient | TokenStore>
-} = dual(
+} = /* @__PURE__ */ dual(
   2,
   (user: User, name: string) => creating(user, (to) => sendCreate({ ...to, payload: { name } }))
 )
@@ -188,7 +188,7 @@ export const create: {
 export const fetch: {
   (id: string): (user: User) => Effect.Effect<ApiKey, FetchError, HttpClient.HttpClient | TokenStore>
   (user: User, id: string): Effect.Effect<ApiKey, FetchError, HttpClient.HttpClient | TokenStore>
-} = dual(
+} = /* @__PURE__ */ dual(
   2,
   (user: User, id: string) => fetching(user, ofKey(id, sendFetch))
 )
@@ -247,7 +247,7 @@ export const fetchAll = (
 export const enable: {
   (id: string): (user: User) => Effect.Effect<void, EnableError, HttpClient.HttpClient | TokenStore>
   (user: User, id: string): Effect.Effect<void, EnableError, HttpClient.HttpClient | TokenStore>
-} = dual(
+} = /* @__PURE__ */ dual(
   2,
   (user: User, id: string) => enabling(user, ofKey(id, sendEnable))
 )
@@ -280,7 +280,7 @@ export const enable: {
 export const disable: {
   (id: string): (user: User) => Effect.Effect<void, DisableError, HttpClient.HttpClient | TokenStore>
   (user: User, id: string): Effect.Effect<void, DisableError, HttpClient.HttpClient | TokenStore>
-} = dual(
+} = /* @__PURE__ */ dual(
   2,
   (user: User, id: string) => disabling(user, ofKey(id, sendDisable))
 )
@@ -313,7 +313,7 @@ export const disable: {
 const delete_: {
   (id: string): (user: User) => Effect.Effect<void, DeleteError, HttpClient.HttpClient | TokenStore>
   (user: User, id: string): Effect.Effect<void, DeleteError, HttpClient.HttpClient | TokenStore>
-} = dual(
+} = /* @__PURE__ */ dual(
   2,
   (user: User, id: string) => deleting(user, ofKey(id, sendDelete))
 )

@@ -46,12 +46,12 @@ const operation = <E extends Request.AnyEndpoint>(name: string, endpoint: E) => 
   return (app: App, input: Request.Input<E>) => around(send(input), { endpoint, appId: Subject.app(app) })
 }
 
-const sendRegister = operation("registerUser", Endpoint.register)
-const sendConfirm = operation("confirmUser", Endpoint.confirm)
-const sendConfirmation = operation("resendConfirmationEmail", Endpoint.sendConfirmation)
-const sendCallConfirmation = operation("retryCustomConfirmation", Endpoint.callConfirmation)
-const sendReset = operation("sendResetPasswordEmail", Endpoint.sendReset)
-const sendSetPassword = operation("resetPassword", Endpoint.reset)
+const sendRegister = /* @__PURE__ */ operation("registerUser", Endpoint.register)
+const sendConfirm = /* @__PURE__ */ operation("confirmUser", Endpoint.confirm)
+const sendConfirmation = /* @__PURE__ */ operation("resendConfirmationEmail", Endpoint.sendConfirmation)
+const sendCallConfirmation = /* @__PURE__ */ operation("retryCustomConfirmation", Endpoint.callConfirmation)
+const sendReset = /* @__PURE__ */ operation("sendResetPasswordEmail", Endpoint.sendReset)
+const sendSetPassword = /* @__PURE__ */ operation("resetPassword", Endpoint.reset)
 
 const to = (app: App) => ({ params: { appId: Subject.app(app) }, baseUrl: app.baseUrl })
 

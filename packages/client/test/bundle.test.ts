@@ -183,12 +183,19 @@ describe("A bundle for the browser", () => {
 
   it.effect("has of a module that it uses the operations that it uses", () =>
     Effect.gen(function*() {
-      const used = yield* bundle(`export { register } from "@effect-realm/client/Push"`, {
-        minify: true,
-        format: "esm"
-      })
-      assert.include(used.text, "push/providers")
-      assert.notInclude(used.text, "Push.deregister")
+      const cases: ReadonlyArray<readonly [module: string, used: string, other: string]> = [
+        ["Push", "register", "deregister"],
+        ["ApiKeys", "create", "fetchAll"],
+        ["EmailPassword", "registerUser", "resendConfirmationEmail"]
+      ]
+      for (const [module, used, other] of cases) {
+        const { text } = yield* bundle(`export { ${used} } from "@effect-realm/client/${module}"`, {
+          minify: true,
+          format: "esm"
+        })
+        assert.include(text, used)
+        assert.notInclude(text, other)
+      }
     }), 60_000)
 
   it.effect(
