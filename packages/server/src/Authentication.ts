@@ -208,9 +208,21 @@ export const layer = (options: {
         return yield* RealmError.make("AuthError", words)
       })
 
+      // An address goes before its user does: whoever was about to log in with it is nobody new.
+      const isForgotten = ({ id, providerType }: Identity): Effect.Effect<boolean, DatabaseError> =>
+        providerType === EmailAccounts.providerType
+          ? Effect.map(emailAccounts.isRegistered(id), (isRegistered) => !isRegistered)
+          : Effect.succeed(false)
+
+      const create = (identity: Identity) =>
+        Effect.fnUntraced(function*(user: User) {
+          if (yield* isForgotten(identity)) return yield* RealmError.make("InvalidPassword", "unauthorized")
+          yield* onUserCreation(user)
+        })
+
       // A key belongs to somebody before it is used for the first time.
       const userOf = Effect.fnUntraced(function*(identity: Identity) {
-        if (!isKey(identity)) return yield* accounts.authenticate(identity, onUserCreation)
+        if (!isKey(identity)) return yield* accounts.authenticate(identity, create(identity))
         const owner = yield* apiKeys.ownerOf(identity.id)
         if (owner === "server") return yield* accounts.authenticate(identity, onUserCreation, "server")
         const user = yield* accounts.authenticateAs(owner.userId, identity)
@@ -261,7 +273,10 @@ export const layer = (options: {
         if (user === undefined) {
           return yield* RealmError.make("InvalidSession", "invalid session: failed to find refresh token")
         }
-        if (isKey(identity) && (yield* apiKeys.standing(identity.id)) === "Deleted") {
+        const isGone = isKey(identity)
+          ? (yield* apiKeys.standing(identity.id)) === "Deleted"
+          : yield* isForgotten(identity)
+        if (isGone) {
           yield* accounts.unlink(identity)
           return yield* RealmError.make("AuthError", "invalid credentials")
         }

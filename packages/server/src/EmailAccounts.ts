@@ -137,6 +137,8 @@ export class EmailAccounts extends Context.Service<EmailAccounts, {
     readonly email: string
     readonly password: Redacted.Redacted
   }) => Effect.Effect<Omit<Accounts.Identity, "providerId">, RealmError.AuthError | DatabaseError>
+  /** Whether an identity still is that of an address. */
+  readonly isRegistered: (identityId: string) => Effect.Effect<boolean, DatabaseError>
   /** Forgets the address of an identity, so that it can be registered anew. */
   readonly remove: (identityId: string) => Effect.Effect<void, DatabaseError>
 }>()("@effect-realm/server/EmailAccounts") {}
@@ -464,6 +466,7 @@ export const layer = (options: {
         sendReset,
         callReset,
         logIn,
+        isRegistered: (identityId) => Effect.map(accounts.findOne({ identityId }), Option.isSome),
         remove: (identityId) => drop({ identityId })
       })
     })

@@ -221,6 +221,27 @@ describe("sessions", () => {
       assert.isFalse(yield* authentication.disableUser("nobody"))
     }).pipe(Effect.provide(Wire.layer())))
 
+  it.effect("of a user who is deleted while logging in or linking by an address make nobody of it", () =>
+    Effect.gen(function*() {
+      const authentication = yield* Authentication.Authentication
+      const meanwhile = (userId: string, turns: number) =>
+        Effect.andThen(Effect.repeat(Effect.yieldNow, { times: turns }), authentication.deleteUser(userId))
+      const bob = yield* Effect.flatMap(Wire.logInFunction("bob"), Wire.tokens)
+      for (let turns = 0; turns < 25; turns++) {
+        const email = `ann-${turns}@example.com`
+        const ann = yield* Wire.newEmailUser(email)
+        yield* Effect.all([Wire.logInEmail(email), meanwhile(ann.user_id, turns)], { concurrency: "unbounded" })
+        const anew = yield* Wire.newEmailUser(email)
+        yield* Effect.all([
+          Wire.logInEmail(email, undefined, { token: bob.access_token }),
+          meanwhile(anew.user_id, turns)
+        ], { concurrency: "unbounded" })
+      }
+      assert.strictEqual(yield* Wire.countUsers, 1)
+      const { fields } = yield* Wire.profile(bob.access_token)
+      assert.strictEqual((fields["identities"] as ReadonlyArray<unknown>).length, 1)
+    }).pipe(Effect.provide(Wire.layer({}, Wire.interleaving))))
+
   it.effect("of a deleted user are refused at once, and the address is free for somebody else", () =>
     Effect.gen(function*() {
       const tokens = yield* Wire.newEmailUser("ann@example.com")
