@@ -179,12 +179,16 @@ const FunctionName = Schema.String.check(
   })
 )
 
-const checkName = Schema.decodeUnknownSync(FunctionName)
+const ASchema = Schema.Unknown.check(Schema.makeFilter(Schema.isSchema, { expected: "a schema" }))
+
+const checkDeclaration = Schema.decodeUnknownSync(
+  Schema.Struct({ name: FunctionName, args: Schema.Array(ASchema), success: ASchema, error: ASchema })
+)
 
 /**
  * Declares a function.
  *
- * Throws a `SchemaError` when the name is none that a function can have.
+ * Throws a `SchemaError` when the name is none that a function can have, and when something else is given for a schema.
  *
  * @param name what the function is called by, with `/` for folders
  * @param options.args one schema for each argument, or one for the whole list: `Schema.Array(Schema.Int)`; none by default
@@ -261,14 +265,15 @@ const declare = <
   options: { readonly args?: A; readonly success?: S; readonly error?: E } | undefined,
   streams: T
 ): RealmFunction<Name, ArgsOf<A>, S, E, T> => {
-  checkName(name)
+  const { error = Schema.Never, success = Schema.Void } = options ?? {}
   const args: ArgsOption = options?.args ?? []
+  checkDeclaration({ name, args: isList(args) ? args : [args], success, error })
   const fields = {
     [TypeId]: TypeId,
     name,
     args: isList(args) ? Schema.Tuple(args) : args,
-    success: options?.success ?? Schema.Void,
-    error: options?.error ?? Schema.Never,
+    success,
+    error,
     streams
   } as const
   let codec: Any["codec"] | undefined

@@ -204,6 +204,17 @@ describe("A contract", () => {
     assert.strictEqual(RealmFunction.make("orders/place-2_b").name, "orders/place-2_b")
   })
 
+  it("has schemas, and says where something else was given", () => {
+    const make: (name: string, options: never) => unknown = RealmFunction.make
+    const wrong: ReadonlyArray<readonly [path: string, options: unknown]> = [
+      [`["args"][0]`, { args: 7 }],
+      [`["args"][1]`, { args: [Schema.Int, "int"] }],
+      [`["success"]`, { success: "int" }],
+      [`["error"]`, { error: null }]
+    ]
+    for (const [path, options] of wrong) assert.throws(() => make("sum", options as never), Schema.SchemaError, path)
+  })
+
   it("is told from everything else", () => {
     assert.isTrue(RealmFunction.isRealmFunction(everything))
     for (const other of [undefined, null, "sum", { name: "sum" }, () => 1]) {

@@ -342,7 +342,7 @@ export class AppDefinition extends Base {}
  */
 export const make = (options: Options): AppDefinition => {
   const made = Effect.runSync(
-    Effect.result(AppDefinition.makeEffect({ name: defaultName(options.appId), ...options }))
+    Effect.result(AppDefinition.makeEffect({ name: defaultName(options?.appId), ...options }))
   )
   if (Result.isSuccess(made)) return made.success
   throw new Schema.SchemaError(made.failure)
