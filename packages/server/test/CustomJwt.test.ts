@@ -397,6 +397,7 @@ describe("a token signed with a key of a key set", () => {
       () => new Response("moved", { status: 302, headers: { location: "https://evil.example" } }),
       () => new Response("<html>"),
       () => Response.json({ keys: "none" }),
+      publish(...Array.from({ length: 101 }, (_, index) => jwk(first.publicKey, String(index)))),
       () => new Response("x".repeat(1024 * 1024 + 1))
     ]
     return Effect.gen(function*() {

@@ -64,9 +64,12 @@ export const keyOf = (algorithm: Algorithm, secret: string): KeyObject | string 
 /** The keys of a key set that tokens can be signed with, by their id. */
 export type KeySet = ReadonlyMap<string, KeyObject>
 
+// To read one takes time that every other request waits for, and an issuer has a few.
+const mostKeys = 100
+
 /** Reads a key set (RFC 7517). Keys of other kinds and purposes are left out: some issuers publish them side by side. */
 export const readKeySet = (json: unknown): KeySet | undefined => {
-  if (!Predicate.hasProperty(json, "keys") || !Array.isArray(json.keys)) return undefined
+  if (!Predicate.hasProperty(json, "keys") || !Array.isArray(json.keys) || json.keys.length > mostKeys) return undefined
   const keys = new Map<string, KeyObject>()
   for (const jwk of json.keys as ReadonlyArray<unknown>) {
     if (!Predicate.isReadonlyObject(jwk)) continue
