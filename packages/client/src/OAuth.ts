@@ -13,6 +13,7 @@ import * as Base64 from "effect/encoding/Base64"
 import { dual } from "effect/Function"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import type * as HttpClient from "effect/http/HttpClient"
+import * as UrlParams from "effect/http/UrlParams"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
@@ -251,15 +252,21 @@ export const start: {
 
 const aroundStartLink = Operation.make("OAuth.startLink")
 
-// The answer leaves a cookie that the way back needs, and `fetch` takes none from another origin unless it is told to.
-const withCookies = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+// The answer leaves a cookie that the way back needs, and `fetch` takes none from another origin unless it is told to. And
+// the state is for the page alone: the span of the request does not show it.
+const settingOutByRequest = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.updateContext(
     effect,
     (context: Context.Context<R>): Context.Context<R> =>
       Context.add(context, FetchHttpClient.RequestInit, {
         ...Context.getOrUndefined(context, FetchHttpClient.RequestInit),
         credentials: "include"
-      })
+      }).pipe(
+        Context.add(UrlParams.CurrentRedactedNames, [
+          ...Context.get(context, UrlParams.CurrentRedactedNames),
+          ...Endpoint.hiddenParameters
+        ])
+      )
   )
 
 /**
@@ -307,7 +314,7 @@ export const startLink: {
       return aroundStartLink(
         Effect.map(
           AccessToken.authorized(user, (session) =>
-            withCookies(askLocation[provider]({
+            settingOutByRequest(askLocation[provider]({
               baseUrl: user.baseUrl,
               params: { appId: user.appId },
               bearer: session.tokens.accessToken,

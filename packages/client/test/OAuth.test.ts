@@ -16,6 +16,7 @@ import * as OAuth from "../src/OAuth.ts"
 import * as TokenStore from "../src/TokenStore.ts"
 import * as User from "../src/User.ts"
 import * as Scripted from "./scripted.ts"
+import * as Spans from "./support/spans.ts"
 
 const app = App.make({ id: "shop-abcde", baseUrl: "http://localhost:9090" })
 const page = "https://shop.example/signed-in"
@@ -95,9 +96,11 @@ describe("OAuth.startLink", () => {
           : Scripted.refusal(401, "invalid session", "InvalidSession")
         : undefined
     )
+    const { spans, traced } = Spans.recorder()
     return Effect.gen(function*() {
       const user = yield* App.logIn(app, Credentials.anonymous())
-      const { pending, url } = yield* OAuth.startLink(user, { provider: "google", redirectUri: page })
+      const { pending, url } = yield* traced(OAuth.startLink(user, { provider: "google", redirectUri: page }))
+      assert.notInclude(Spans.printed(spans.map(Spans.attributes)), pending.state)
       assert.strictEqual(url, "https://provider.example/page")
       assert.strictEqual(pending.userId, "u1")
       const asked = scripted.sent.slice(2)

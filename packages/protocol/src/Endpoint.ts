@@ -536,8 +536,15 @@ export const FunctionCallText = /* @__PURE__ */ Schema.StringFromBase64.pipe(
 /** The parameters in which a client without `Authorization` header sends its access token, the present name first. */
 export const tokenParameters = ["baas_at", "stitch_at"] as const
 
-/** The parameters whose values nobody but the server should see: tokens, and the arguments of a call. */
-export const hiddenParameters: ReadonlyArray<string> = ["baas_at", "stitch_at", "baas_request", "stitch_request"]
+/** The parameters whose values nobody but the server should see: tokens, the arguments of a call, what a provider sends back. */
+export const hiddenParameters: ReadonlyArray<string> = [
+  "baas_at",
+  "stitch_at",
+  "baas_request",
+  "stitch_request",
+  "state",
+  "code"
+]
 
 /** The query of a streaming call: each parameter, and the name that Stitch gave it. */
 const StreamQuery = {

@@ -5,6 +5,8 @@ import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as TestClock from "effect/testing/TestClock"
+import * as Tracer from "effect/Tracer"
+import * as Spans from "../../client/test/support/spans.ts"
 import * as Facebook from "./support/facebook.ts"
 import * as Issuer from "./support/issuer.ts"
 
@@ -281,6 +283,19 @@ describe("a log-in by redirection", () => {
         assert.include(denied, "error=access_denied")
       })
     ))
+
+  it.effect("shows neither state nor code in a span", () => {
+    const { spans, tracer } = Spans.recorder()
+    return onStage(({ origin, start }) =>
+      Effect.gen(function*() {
+        yield* Effect.promise(() => fetch(start(), { redirect: "manual" }))
+        yield* Effect.promise(() => fetch(`${origin}${api}/auth/callback?state=its-state&code=its-code`))
+        const shown = JSON.stringify(spans.map((span) => [...span.attributes]))
+        assert.include(shown, "/auth/callback")
+        for (const secret of ["abcdefghijkl", "its-state", "its-code"]) assert.notInclude(shown, secret)
+      })
+    ).pipe(Effect.provideService(Tracer.Tracer, tracer))
+  })
 
   it.effect("that somebody changed their mind about, or that the app does not let in, says so to its page", () =>
     onStage(({ issuer, start }) =>
