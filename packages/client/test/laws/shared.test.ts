@@ -53,6 +53,10 @@ const inProcesses = <A, E>(
     })
   }).pipe(Effect.provide(Layer.fresh(SessionStorage.layerMemory)))
 
+/** The state that an event leaves its user in. */
+const stateAfter = ({ _tag }: UserEvent.UserEvent): User.State =>
+  _tag === "LoggedOut" || _tag === "Removed" ? _tag : "LoggedIn"
+
 const tenSeconds = Duration.seconds(10)
 
 const Millis = (maximum: number) => Schema.Int.check(Schema.isBetween({ minimum: 0, maximum }))
@@ -107,6 +111,62 @@ describe("Many processes that share one storage", () => {
         runs(1)
       )
     }
+  }
+
+  for (const name of World.operationNames) {
+    it.effect(
+      `${name}, interrupted at every moment of it in one, leaves record, lease and events consistent in another`,
+      () =>
+        Effect.forEach(
+          Array.from({ length: 40 }, (_, at) => at),
+          (at) =>
+            inProcesses(2, { latency: () => [3, 3] }, ({ server, within }) =>
+              Effect.gen(function*() {
+                const where = `after ${at} ms`
+                const user = yield* within(0, World.logIn(server))
+                server.register("linked@model.test")
+                server.expire(user.id)
+                const told: Array<UserEvent.UserEvent> = []
+                const listening = Stream.runForEach(App.events(app), (event) =>
+                  Effect.sync(() => {
+                    if (event._tag !== "Snapshot") told.push(event)
+                  }))
+                yield* Effect.forkScoped(within(1, listening), { startImmediately: true })
+                yield* TestClock.adjust("1 second")
+
+                const running = yield* Effect.forkChild(within(0, operations[name].run(user)), {
+                  startImmediately: true
+                })
+                yield* TestClock.adjust(at)
+                const interrupting = yield* Effect.forkChild(Fiber.interrupt(running), { startImmediately: true })
+                // What was asked of the place is answered in two milliseconds.
+                yield* TestClock.adjust("20 millis")
+                assert.isDefined(interrupting.pollUnsafe(), `${where}: the interruption waits for something`)
+                yield* TestClock.adjust("2 seconds")
+
+                const [record, here, state] = yield* done(Effect.all([
+                  within(1, World.record(user)),
+                  within(0, World.record(user)),
+                  within(1, User.state(user))
+                ]))
+                assert.deepStrictEqual(here, record, where)
+                const last = told.at(-1)
+                if (last === undefined) assert.strictEqual(state, "LoggedIn", where)
+                else {
+                  assert.strictEqual(state, stateAfter(last), where)
+                  if (record !== undefined) assert.strictEqual(last.generation, record.generation, where)
+                }
+                if (state !== "LoggedIn" || !server.accounts.has(user.id)) return
+                // The lease was given back: nobody waits for its end.
+                server.expire(user.id)
+                const call = yield* Effect.forkChild(within(1, User.callFunction(user, "echo", [1])))
+                yield* TestClock.adjust("1 second")
+                assert.isTrue(call.pollUnsafe()?._tag === "Success", `${where}: ${String(call.pollUnsafe())}`)
+              }).pipe(Effect.scoped)),
+          { discard: true }
+        ),
+      runs(1)
+    )
   }
 
   it.effect("a log-in that begins before a log-out of a user who is not logged in anywhere loses, too", () =>
