@@ -138,9 +138,10 @@ describe("EncryptedSessionStorage", () => {
         yield* as({ key })(Effect.forEach([ann, bob, elsewhere], (key) => changes.logIn(key)))
         const anns = yield* recordOf(storage, ann)
         for (const key of [bob, elsewhere]) yield* putRecord(storage, key, anns)
+        const encrypted = yield* EncryptedSessionStorage.make(storage, { key })
         for (const other of [bob, elsewhere]) {
-          const reason = yield* as({ key })(reasonOf(get(other)))
-          assert.strictEqual(reason._tag, "Damaged")
+          assert.strictEqual((yield* reasonOf(recordOf(encrypted, other)))._tag, "Damaged", "it does not even open")
+          assert.strictEqual((yield* as({ key })(reasonOf(get(other))))._tag, "Damaged")
         }
         assert.deepStrictEqual(yield* as({ key })(users), ["ann"])
         assert.strictEqual(yield* recordOf(storage, bob), anns, "reading repairs nothing")
@@ -155,7 +156,8 @@ describe("EncryptedSessionStorage", () => {
         yield* as({ key })(changes.logIn(ann))
         const { entries } = yield* storage.log(appId, 0)
         yield* putRecord(storage, ann, yield* entries[0]!.event)
-        assert.strictEqual((yield* as({ key })(reasonOf(get(ann))))._tag, "Damaged")
+        const encrypted = yield* EncryptedSessionStorage.make(storage, { key })
+        assert.strictEqual((yield* reasonOf(recordOf(encrypted, ann)))._tag, "Damaged")
       })
     ))
 

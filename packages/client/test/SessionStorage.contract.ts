@@ -421,6 +421,8 @@ export const contract = <E>(name: string, layer: Layer.Layer<SessionStorage, E>)
           yield* comes("bob")
           isCut = false
 
+          const { entries, forgotten } = yield* first.storage.log(appId, 0)
+          assert.strictEqual(entries[0]?.number, forgotten + 1, "all that is not forgotten is there")
           const snapshot = yield* Queue.take(told)
           assert.isTrue(snapshot._tag === "Snapshot" && snapshot.missed > 0)
           assert.deepStrictEqual(
