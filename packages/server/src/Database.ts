@@ -10,16 +10,16 @@ import * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
-import type { DatabaseSync } from "node:sqlite"
 import type { ChangeLogOptions, Reader, Watched, WatchOptions } from "./ChangeStream.ts"
 import type { Access } from "./DatabaseAccess.ts"
 import type { DatabaseError } from "./DatabaseError.ts"
 import type { Retention } from "./internal/engine/changeLog.ts"
+import { Connections } from "./internal/engine/connections.ts"
 import * as DatabaseUrl from "./internal/engine/databaseUrl.ts"
 import * as EngineCollection from "./internal/engine/engineCollection.ts"
 import { failure } from "./internal/engine/failure.ts"
-import { SqliteEngine } from "./internal/engine/sqliteEngine.ts"
-import { close, openFile, openMemory, toDatabaseError } from "./internal/engine/sqliteFile.ts"
+import { SliceLength } from "./internal/engine/slices.ts"
+import { openFile, openMemory, type SqliteFile, toDatabaseError } from "./internal/engine/sqliteFile.ts"
 
 export type {
   ChangeEvent,
@@ -337,21 +337,22 @@ const retentionOf = ({ maxAge = "24 hours", maxBytes = 64 * 1024 * 1024 }: Chang
 const make = (
   filename: string,
   options: ChangeLogOptions,
-  open: () => DatabaseSync
+  open: () => SqliteFile
 ): Effect.Effect<Database["Service"], DatabaseError, Scope.Scope> => {
   const attempt = <A>(run: () => A): Effect.Effect<A, DatabaseError> =>
     Effect.try({ try: run, catch: (error) => toDatabaseError(filename, error) })
   return Effect.gen(function*() {
-    const sqlite = yield* Effect.acquireRelease(attempt(open), (opened) =>
+    const sliceLength = yield* SliceLength
+    const file = yield* Effect.acquireRelease(attempt(open), (opened) =>
       // what the checkpoint could not move is still in the log, and read from there at the next start
-      Effect.catch(attempt(() => close(opened)), (error) => Effect.logWarning("closing the database", error.message)))
-    const engine = yield* Effect.acquireRelease(
-      attempt(() => new SqliteEngine(sqlite, filename, retentionOf(options))),
-      (engine) => Effect.sync(() => engine.endWatches())
+      Effect.catch(attempt(() => opened.close()), (error) => Effect.logWarning("closing the database", error.message)))
+    const connections = yield* Effect.acquireRelease(
+      attempt(() => new Connections(file, retentionOf(options), sliceLength)),
+      (connections) => Effect.sync(() => connections.close())
     )
     return Database.of({
       collection: (namespace, options) =>
-        EngineCollection.make(engine, filename, namespace, options?.numbers ?? "native", options?.access ?? {})
+        EngineCollection.make(connections, filename, namespace, options?.numbers ?? "native", options?.access ?? {})
     })
   })
 }

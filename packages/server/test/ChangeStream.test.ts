@@ -11,8 +11,10 @@ import * as fs from "node:fs"
 import { tmpdir } from "node:os"
 import * as path from "node:path"
 import { DatabaseSync } from "node:sqlite"
-import { SqliteEngine } from "../src/internal/engine/sqliteEngine.ts"
 import { openMemory } from "../src/internal/engine/sqliteFile.ts"
+import { SqliteStore } from "../src/internal/engine/sqliteStore.ts"
+import type { Work } from "../src/internal/engine/work.ts"
+import * as Writes from "../src/internal/engine/writeOperations.ts"
 import { arbitraryHistory, halfSighted, replay } from "./support/replay.ts"
 
 type ResumeToken = DatabaseModule.ResumeToken
@@ -302,6 +304,13 @@ describe("retention", { timeout: 60_000 }, () => {
     }))
 })
 
+const done = <A>(work: Work<A>): A => {
+  while (true) {
+    const place = work.next()
+    if (place.done === true) return place.value
+  }
+}
+
 describe("waking", () => {
   it.effect("a watch that outlives its database fails, and does not wait for ever", () =>
     Effect.gen(function*() {
@@ -317,20 +326,23 @@ describe("waking", () => {
 
   it.live("a write wakes those who wait for its collection, each once and after it, and nobody else", () =>
     Effect.gen(function*() {
-      const engine = new SqliteEngine(openMemory(), ":memory:", { maxAge: 1000, maxBytes: 1_000_000 })
+      const { database, filename } = openMemory()
+      const store = new SqliteStore(database, filename, { maxAge: 1000, maxBytes: 1_000_000 })
+      const insert = (index: number, _id: number) => done(Writes.insertOne(store, namespace(index), { _id }, {}, 0))
+      const watch = (index: number) => done(store.watch(namespace(index), undefined, 0))
       const namespace = (index: number) => ({ database: "app", collection: `c${index}` })
       const woken = Array.from({ length: 1000 }, () => 0)
       const cursors = woken.map((_, index) => {
-        engine.insertOne(namespace(index), { _id: 0 }, {}, 0)
-        return engine.watch(namespace(index), undefined, 0)
+        insert(index, 0)
+        return watch(index)
       })
       const wait = (index: number): (() => void) | undefined => cursors[index]?.wait(() => woken[index]!++)
       for (const index of cursors.keys()) wait(index)
-      const others = Array.from({ length: 250 }, () => engine.watch(namespace(7), undefined, 0))
+      const others = Array.from({ length: 250 }, () => watch(7))
       let together = 0
       for (const cursor of others) cursor.wait(() => together++)
-      engine.insertOne(namespace(7), { _id: 1 }, {}, 0)
-      engine.insertOne(namespace(7), { _id: 2 }, {}, 0)
+      insert(7, 1)
+      insert(7, 2)
       assert.strictEqual(woken[7], 0)
       yield* Effect.promise(() => new Promise((done) => setImmediate(done))).pipe(Effect.repeat({ times: 19 }))
       assert.deepStrictEqual(woken, woken.map((_, index) => index === 7 ? 1 : 0))
@@ -338,10 +350,10 @@ describe("waking", () => {
       assert.deepStrictEqual(cursors[7]?.read().map(({ after }) => after?.["_id"]?.valueOf()), [1, 2])
 
       // one who gives up is not woken, and one who is behind need not wait
-      const late = engine.watch(namespace(7), undefined, 0)
+      const late = watch(7)
       let calls = 0
       late.wait(() => calls++)()
-      engine.insertOne(namespace(7), { _id: 3 }, {}, 0)
+      insert(7, 3)
       yield* Effect.promise(() => new Promise((done) => setImmediate(done))).pipe(Effect.repeat({ times: 3 }))
       assert.strictEqual(calls, 0)
       late.wait(() => calls++)

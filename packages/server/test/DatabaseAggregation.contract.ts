@@ -49,11 +49,9 @@ const refusedPipelines: ReadonlyArray<
   [
     "work that multiplies",
     [
-      { $project: { a: { $range: [0, 1000] }, b: { $range: [0, 1000] }, c: { $range: [0, 1000] } } },
+      { $project: { a: { $range: [0, 100] } } },
       { $unwind: "$a" },
-      { $unwind: "$b" },
-      { $unwind: "$c" },
-      { $count: "n" }
+      { $project: { b: { $size: { $range: [0, 1_000_000] } } } }
     ],
     undefined
   ],

@@ -26,6 +26,7 @@ import { bucket, count, group, sortByCount } from "./groupStages.ts"
 import { withValueAt } from "./projection.ts"
 import { type Documents, objectOf, type Run, type Stage, type Surroundings } from "./stage.ts"
 import { unsupportedStages } from "./unsupported.ts"
+import { collected, type Work } from "./work.ts"
 
 // MongoDB's own limit
 const maxStages = 1000
@@ -49,6 +50,10 @@ const lookup = (operand: unknown, names: Names): Run => {
   const local = parsePath(String(localField))
   return function*(documents, surroundings) {
     for (const document of documents) {
+      if (document === undefined) {
+        yield
+        continue
+      }
       let filter: Fields = {}
       if (isByField) {
         const value = valueAt(document, local)
@@ -61,6 +66,8 @@ const lookup = (operand: unknown, names: Names): Run => {
       const found = runStages(stages, surroundings.others(from, filter), { ...surroundings, bindings: scope.bindings })
       const list: Array<Fields> = []
       for (const one of found) {
+        yield
+        if (one === undefined) continue
         surroundings.spend(1)
         list.push(one)
       }
@@ -89,9 +96,11 @@ const facet = (operand: unknown, names: Names): Run => {
   })
   if (pipelines.length === 0) throw badFilter("$facet needs at least one pipeline", "$facet")
   return function*(documents, surroundings) {
-    const all = [...documents]
+    const all = yield* collected(documents)
     const result: Fields = {}
-    for (const [name, stages] of pipelines) setField(result, name, [...runStages(stages, all, surroundings)])
+    for (const [name, stages] of pipelines) {
+      setField(result, name, yield* collected(runStages(stages, all, surroundings)))
+    }
     yield boundedDocument(result)
   }
 }
@@ -171,11 +180,17 @@ export const compilePipeline = (pipeline: unknown): ReadonlyArray<Stage> =>
   asPipeline(() => compileStages(exact(pipeline)))
 
 /** What comes out of the stages for the documents that go in. */
-export const runPipeline = (
+export function* runPipeline(
   stages: ReadonlyArray<Stage>,
   documents: Documents,
   surroundings: Surroundings
-): ReadonlyArray<Fields> => asPipeline(() => [...runStages(stages, documents, surroundings)])
+): Work<Array<Fields>> {
+  try {
+    return yield* collected(runStages(stages, documents, surroundings))
+  } catch (error) {
+    throw badPipeline(error)
+  }
+}
 
 /**
  * What a pipeline begins with as a selection, which an index may answer, and the stages that are left: `$match`, then `$sort`,

@@ -14,6 +14,7 @@ import {
 import { badUpdate } from "./failure.ts"
 import type { SqliteCollection } from "./sqliteCollection.ts"
 import { compileUpdate, type Update } from "./update.ts"
+import type { Work } from "./work.ts"
 
 export interface BulkOutcome {
   insertedCount: number
@@ -35,17 +36,19 @@ export const nothingWritten = (): BulkOutcome => ({
   upsertedIds: {}
 })
 
-/** One write, whole or not at all, and entered into the outcome. */
-export type BulkStep = (collection: SqliteCollection, outcome: BulkOutcome) => void
-
 interface Surroundings {
   readonly index: number
   readonly access: Access
   readonly now: number
 }
 
-const insertStep = (operation: Fields, { access, index, now }: Surroundings): BulkStep => (collection, outcome) => {
-  outcome.insertedIds[index] = insertDocument(collection, newDocument(operation["document"], now), access)
+function* insertStep(
+  collection: SqliteCollection,
+  outcome: BulkOutcome,
+  operation: Fields,
+  { access, index, now }: Surroundings
+): Work<void> {
+  outcome.insertedIds[index] = yield* insertDocument(collection, newDocument(operation["document"], now), access)
   outcome.insertedCount++
 }
 
@@ -57,34 +60,47 @@ const enter = (outcome: BulkOutcome, index: number, updated: UpdateOutcome): voi
   outcome.upsertedCount++
 }
 
-const updateStep = (
+function* updateStep(
+  collection: SqliteCollection,
+  outcome: BulkOutcome,
   operation: Fields,
   compile: (now: number) => Update,
   many: boolean,
   { access, index, now }: Surroundings
-): BulkStep => {
+): Work<void> {
   const selection = parseSelection(operation["filter"], { limit: many ? 0 : 1 })
-  const update = compile(now)
   const upsert = operation["upsert"] === true
-  return (collection, outcome) =>
-    enter(outcome, index, updateDocuments(collection, selection, update, access, { upsert, now }))
+  enter(outcome, index, yield* updateDocuments(collection, selection, compile(now), access, { upsert, now }))
 }
 
-const deleteStep = (operation: Fields, many: boolean, { access }: Surroundings): BulkStep => {
+function* deleteStep(
+  collection: SqliteCollection,
+  outcome: BulkOutcome,
+  operation: Fields,
+  many: boolean,
+  { access }: Surroundings
+): Work<void> {
   const selection = parseSelection(operation["filter"], { limit: many ? 0 : 1 })
-  return (collection, outcome) => {
-    outcome.deletedCount += deleteDocuments(collection, selection, access).length
-  }
+  const deleted = yield* deleteDocuments(collection, selection, access)
+  outcome.deletedCount += deleted.length
 }
 
-const step = (kind: string, operation: Fields, surroundings: Surroundings): BulkStep => {
+const step = (
+  collection: SqliteCollection,
+  outcome: BulkOutcome,
+  kind: string,
+  operation: Fields,
+  surroundings: Surroundings
+): Work<void> => {
   const arrayFilters = operation["arrayFilters"]
   switch (kind) {
     case "insertOne":
-      return insertStep(operation, surroundings)
+      return insertStep(collection, outcome, operation, surroundings)
     case "updateOne":
     case "updateMany":
       return updateStep(
+        collection,
+        outcome,
         operation,
         (now) =>
           compileUpdate(operation["update"], { now, arrayFilters: isArray(arrayFilters) ? arrayFilters : undefined }),
@@ -92,21 +108,33 @@ const step = (kind: string, operation: Fields, surroundings: Surroundings): Bulk
         surroundings
       )
     case "replaceOne":
-      return updateStep(operation, () => compileReplacement(operation["replacement"]), false, surroundings)
+      return updateStep(
+        collection,
+        outcome,
+        operation,
+        () => compileReplacement(operation["replacement"]),
+        false,
+        surroundings
+      )
     case "deleteOne":
     case "deleteMany":
-      return deleteStep(operation, kind === "deleteMany", surroundings)
+      return deleteStep(collection, outcome, operation, kind === "deleteMany", surroundings)
     default:
       throw badUpdate(`bulkWrite has no operation ${kind}`, kind)
   }
 }
 
-/** The step of one operation, as `{ insertOne: { document } }`. What is wrong with it is thrown when the step is taken. */
-export const bulkStep = (operation: unknown, surroundings: Surroundings): BulkStep => (collection, outcome) => {
+/** One operation, as `{ insertOne: { document } }`, done and entered into the outcome. */
+export function* bulkStep(
+  collection: SqliteCollection,
+  outcome: BulkOutcome,
+  operation: unknown,
+  surroundings: Surroundings
+): Work<void> {
   const [kind, ...others] = isFields(operation) ? Object.keys(operation) : []
   const content = isFields(operation) && kind !== undefined ? operation[kind] : undefined
   if (kind === undefined || others.length > 0 || !isFields(content)) {
     throw badUpdate("an operation of bulkWrite is an object of one field, as { insertOne: { document } }")
   }
-  step(kind, content, surroundings)(collection, outcome)
+  yield* step(collection, outcome, kind, content, surroundings)
 }

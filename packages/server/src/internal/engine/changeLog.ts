@@ -51,6 +51,9 @@ interface Mark {
 // so many collections that are not there are still awaited when nobody watches them any more
 const maxAwaited = 1000
 
+// so many are removed in a few milliseconds
+const maxRemoved = 1000
+
 // what is read in one step
 const pageCount = 100
 const pageBytes = 4 * 1024 * 1024
@@ -78,6 +81,8 @@ export class ChangeLog {
   #pending: Array<{ readonly feed: ChangeFeed; readonly change: Change; readonly collection: number }> = []
   #staged: Array<() => void> = []
   #committed: Mark
+  /** How many old changes are to be removed, if there are as many. */
+  #due = 0
   readonly #woken = new Turns()
   #isClosed = false
 
@@ -88,7 +93,8 @@ export class ChangeLog {
       "INSERT INTO changes (sequence, collection, time, start, kind, before, after) VALUES (?, ?, ?, ?, ?, ?, ?)"
     )
     this.#page = database.prepare(
-      "SELECT sequence, time, kind, before, after FROM changes WHERE collection = ? AND sequence > ? ORDER BY sequence"
+      "SELECT sequence, time, kind, before, after FROM changes " +
+        "WHERE collection = ? AND sequence > ? AND sequence <= ? ORDER BY sequence"
     )
     this.#oldestFirst = database.prepare("SELECT sequence, collection, time, start FROM changes ORDER BY sequence")
     this.#remove = database.prepare("DELETE FROM changes WHERE sequence <= ?")
@@ -200,26 +206,35 @@ export class ChangeLog {
     this.#staged.push(() => this.#feeds.delete(name))
   }
 
-  // In portions, for a write should not pay for a long silence before it. As none of them is smaller than what was recorded,
-  // the log does not grow.
+  // In portions, for a write should not pay for a long silence before it. As what is removed is never less than what was
+  // recorded, the log does not grow.
   #trim(): void {
     const { maxAge, maxBytes } = this.#retention
     let last = 0
-    let portion = 100 + (this.#end - this.#committed.end) / changeOverhead
+    let due = this.#due + 100 + (this.#end - this.#committed.end) / changeOverhead
+    let left = Math.min(due, maxRemoved)
     const since = new Map<number, number>()
     for (const row of this.#oldestFirst.iterate()) {
       const isTooMuch = this.#end - Number(row["start"]) > maxBytes
       const isTooOld = this.#time - Number(row["time"]) > maxAge
-      if (!(isTooMuch || isTooOld) || portion-- < 1) break
+      if (!(isTooMuch || isTooOld)) break
+      if (left-- < 1) break
+      due--
       last = Number(row["sequence"])
       since.set(Number(row["collection"]), last)
     }
-    if (last === 0) return
-    this.#remove.run(last)
+    const rest = left < 0 ? Math.floor(due) : 0
+    if (last > 0) this.#remove.run(last)
     for (const [collection, sequence] of since) this.#setSince.run(sequence, collection)
     this.#staged.push(() => {
+      this.#due = rest
       for (const feed of this.#feeds.values()) feed.forget(since)
     })
+  }
+
+  /** Whether old changes are left that a transaction of its own has to forget, after the last one. */
+  get isBehind(): boolean {
+    return this.#due > 0
   }
 
   /** The transaction was committed. Those who wait for its changes are woken together, after the write. */
@@ -298,7 +313,8 @@ export class ChangeLog {
     if (after < feed.since) throw lost(namespace)
     const page: Array<Change> = []
     let bytes = 0
-    for (const row of this.#page.iterate(collection, after)) {
+    // what an open transaction has recorded is not told
+    for (const row of this.#page.iterate(collection, after, feed.head)) {
       const change = new Change(
         { sequence: Number(row["sequence"]), time: Number(row["time"]) },
         kindOf(row["kind"]),

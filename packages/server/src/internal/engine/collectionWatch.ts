@@ -10,8 +10,8 @@ import type { Namespace, Numbers } from "../../Database.ts"
 import type { Access } from "../../DatabaseAccess.ts"
 import type { DatabaseError } from "../../DatabaseError.ts"
 import { changeStream, type Reader as EngineReader } from "./changeStream.ts"
+import type { Connections } from "./connections.ts"
 import { type Admission, admit, documentIn, valueIn } from "./engineAccess.ts"
-import type { SqliteEngine } from "./sqliteEngine.ts"
 import { toDatabaseError } from "./sqliteFile.ts"
 
 /** What all who see everything share. */
@@ -30,8 +30,8 @@ const sightOf = <Refusal>(allowed: Access<Refusal>, numbers: Numbers): object | 
  * @param watched.filename where the database is, for its errors
  */
 export const make = <Refusal, E>(
-  { engine, filename, namespace, numbers, who }: {
-    readonly engine: SqliteEngine
+  { connections, filename, namespace, numbers, who }: {
+    readonly connections: Connections
     readonly filename: string
     readonly namespace: Namespace
     readonly numbers: Numbers
@@ -42,7 +42,7 @@ export const make = <Refusal, E>(
   const failed = (error: unknown): DatabaseError => toDatabaseError(filename, error)
   const open = Effect.flatMap(
     Clock.currentTimeMillis,
-    (now) => Effect.try({ try: () => engine.watch(namespace, resumeAfter, now), catch: failed })
+    (now) => connections.write((store) => store.watch(namespace, resumeAfter, now), failed)
   )
 
   let present: {

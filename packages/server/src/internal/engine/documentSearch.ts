@@ -10,7 +10,8 @@ import { encodeKey, keyText } from "./keyEncoding.ts"
 import { compileFilter, exactFilter } from "./query.ts"
 import type { Predicate } from "./queryCondition.ts"
 import { type Plan, planQuery } from "./queryPlan.ts"
-import type { SqliteCollection, StoredDocument, StoredIndex } from "./sqliteCollection.ts"
+import type { SqliteDocuments, StoredDocument, StoredIndex } from "./sqliteDocuments.ts"
+import { collected, type Paced, sorted, type Work } from "./work.ts"
 
 /** A filter in exact form, and what it means. */
 export interface Query {
@@ -82,7 +83,7 @@ interface Choice extends Plan<StoredIndex> {
 }
 
 const plan = (
-  collection: SqliteCollection,
+  collection: SqliteDocuments,
   query: Query,
   sort: ReadonlyArray<Sort>,
   access: Access
@@ -100,10 +101,13 @@ const plan = (
   return { ...best, tells, sorted: tells ? 0 : best.sorted }
 }
 
-const candidates = (collection: SqliteCollection, plan: Choice | undefined): Iterable<StoredDocument> => {
-  if (plan === undefined) return collection.scan()
-  const found = collection.lookUp(plan)
-  return plan.tells ? [...found].toSorted((left, right) => left.record - right.record) : found
+/** The documents that a plan finds, or all. */
+const candidates = (collection: SqliteDocuments, plan: Choice | undefined): Paced<StoredDocument> =>
+  plan === undefined ? collection.scan() : plan.tells ? asStored(collection, plan) : collection.lookUp(plan)
+
+function* asStored(collection: SqliteDocuments, plan: Choice): Generator<StoredDocument | undefined> {
+  const found = yield* collected(collection.lookUp(plan))
+  yield* yield* sorted(found, (left, right) => left.record - right.record)
 }
 
 // looked up by key, however long it is
@@ -122,59 +126,70 @@ const maxFreeWidth = 100
 
 /** All that the filter finds, one by one, in the order of the plan. */
 function* matching(
-  collection: SqliteCollection,
+  collection: SqliteDocuments,
   query: Query,
   access: Access,
   chosen: Choice | undefined,
   examine: () => void = () => {}
-): Generator<Found> {
+): Generator<Found | undefined> {
   const width = widthOf(query.filter)
   const spend = limitedSteps()
   for (const stored of candidates(collection, chosen)) {
+    if (stored === undefined) {
+      yield
+      continue
+    }
     examine()
     const document = view(access, stored.document)
-    if (document === undefined) continue
     // not before: it would tell how many documents there are that are not seen
-    if (width > maxFreeWidth) spend(width)
-    if (query.predicate(document)) yield { stored, document }
+    if (document !== undefined && width > maxFreeWidth) spend(width)
+    yield document !== undefined && query.predicate(document) ? { stored, document } : undefined
   }
 }
 
 /** The documents of a selection. */
-export const search = (
-  collection: SqliteCollection,
+export function* search(
+  collection: SqliteDocuments,
   selection: Selection,
   access: Access,
   examine?: () => void
-): ReadonlyArray<Found> => {
+): Work<ReadonlyArray<Found>> {
   const { limit, skip, sort } = selection
   const chosen = plan(collection, selection, sort, access)
   const isSorted = sort.length === 0 || (chosen !== undefined && chosen.sorted !== 0)
   const end = isSorted && limit > 0 ? skip + limit : Infinity
   const found: Array<Found> = []
   for (const one of matching(collection, selection, access, chosen, examine)) {
-    found.push(one)
-    if (found.length >= end) break
+    if (one !== undefined) {
+      found.push(one)
+      if (found.length >= end) break
+    }
+    yield
   }
-  const sorted = isSorted ? found : sortDocuments(found, sort)
-  return skip === 0 && limit === 0 ? sorted : sorted.slice(skip, limit === 0 ? undefined : skip + limit)
+  const inOrder = isSorted ? found : yield* sortDocuments(found, sort)
+  return skip === 0 && limit === 0 ? inOrder : inOrder.slice(skip, limit === 0 ? undefined : skip + limit)
 }
 
 /** The documents that a filter in exact form finds, one by one. */
-export function* eachFound(collection: SqliteCollection, filter: Fields, access: Access): Generator<Fields> {
+export function* eachFound(
+  collection: SqliteDocuments,
+  filter: Fields,
+  access: Access
+): Generator<Fields | undefined> {
   const query = { filter, predicate: compileFilter(filter) }
-  for (const { document } of matching(collection, query, access, plan(collection, query, [], access))) yield document
+  for (const found of matching(collection, query, access, plan(collection, query, [], access))) yield found?.document
 }
 
 /** How many documents a selection has. */
-export const countFound = (collection: SqliteCollection, selection: Selection, access: Access): number => {
+export function* countFound(collection: SqliteDocuments, selection: Selection, access: Access): Work<number> {
   const { filter, limit, skip } = selection
   let count = 0
   if (Object.keys(filter).length === 0 && access.scope === undefined && access.see === undefined) {
-    count = collection.count()
+    count = yield* collection.count()
   } else {
-    for (const _ of matching(collection, selection, access, plan(collection, selection, [], access))) {
-      if (++count === skip + limit && limit > 0) break
+    for (const found of matching(collection, selection, access, plan(collection, selection, [], access))) {
+      if (found !== undefined && ++count === skip + limit && limit > 0) break
+      yield
     }
   }
   const rest = Math.max(0, count - skip)
@@ -183,18 +198,18 @@ export const countFound = (collection: SqliteCollection, selection: Selection, a
 
 /** The name of the index that answers a selection. */
 export const plannedIndex = (
-  collection: SqliteCollection,
+  collection: SqliteDocuments,
   selection: Selection,
   access: Access
 ): string | undefined => plan(collection, selection, selection.sort, access)?.index.declaration.name
 
 /** Every value that the documents of a query have at a path, each once; of an array its elements. */
-export const distinctValues = (
-  collection: SqliteCollection,
+export function* distinctValues(
+  collection: SqliteDocuments,
   field: string,
   query: Query,
   access: Access
-): ReadonlyArray<unknown> => {
+): Work<ReadonlyArray<unknown>> {
   if (field === "" || field.startsWith("$")) throw badFilter(`"${field}" is not a path`)
   const path: Path = parsePath(field)
   const values = new Map<string, unknown>()
@@ -208,8 +223,9 @@ export const distinctValues = (
     else if (typeof value !== "symbol") take(value)
     return false
   }
-  for (const { document } of matching(collection, query, access, plan(collection, query, [], access))) {
-    someValue(document, path, collect, true)
+  for (const found of matching(collection, query, access, plan(collection, query, [], access))) {
+    if (found !== undefined) someValue(found.document, path, collect, true)
+    yield
   }
   return [...values.values()]
 }

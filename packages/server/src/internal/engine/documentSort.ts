@@ -6,6 +6,7 @@ import { compare } from "./bsonOrder.ts"
 import { exact, type Fields } from "./bsonValue.ts"
 import { parsePath, sortValue } from "./documentPath.ts"
 import { badFilter } from "./failure.ts"
+import { mapped, sorted, type Work } from "./work.ts"
 
 export interface Sort {
   readonly path: string
@@ -25,21 +26,21 @@ export const parseSort = (sort: { readonly [path: string]: unknown }): ReadonlyA
   })
 
 /** Sorts documents, those that are equal staying in order. Each sort value is looked up once. */
-export const sortDocuments = <A extends { readonly document: Fields }>(
+export function* sortDocuments<A extends { readonly document: Fields }>(
   documents: ReadonlyArray<A>,
   sort: ReadonlyArray<Sort>
-): Array<A> => {
+): Work<Array<A>> {
   const keys = sort.map(({ direction, path }) => ({ path: parsePath(path), direction }))
-  const decorated = documents.map((entry) => ({
+  const decorated = yield* mapped(documents, (entry) => ({
     entry,
     values: keys.map(({ direction, path }) => sortValue(entry.document, path, direction))
   }))
-  decorated.sort((left, right) => {
+  const inOrder = yield* sorted(decorated, (left, right) => {
     for (const [index, { direction }] of keys.entries()) {
       const order = compare(left.values[index], right.values[index])
       if (order !== 0) return order * direction
     }
     return 0
   })
-  return decorated.map(({ entry }) => entry)
+  return inOrder.map(({ entry }) => entry)
 }

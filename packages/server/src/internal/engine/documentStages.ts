@@ -12,16 +12,17 @@ import { badFilter } from "./failure.ts"
 import { compileComputed, compileProjection, withComputed, withValueAt } from "./projection.ts"
 import { compileFilter, exactFilter } from "./query.ts"
 import { countOf, objectOf, type Run, type Surroundings } from "./stage.ts"
+import { collected } from "./work.ts"
 
 const each = (apply: (document: Fields, surroundings: Surroundings) => Fields): Run =>
   function*(documents, surroundings) {
-    for (const document of documents) yield boundedDocument(apply(document, surroundings))
+    for (const document of documents) yield document && boundedDocument(apply(document, surroundings))
   }
 
 export const match = (operand: unknown): Run => {
   const matches = compileFilter(exactFilter(operand))
   return function*(documents) {
-    for (const document of documents) if (matches(document)) yield document
+    for (const document of documents) yield document !== undefined && matches(document) ? document : undefined
   }
 }
 
@@ -65,8 +66,10 @@ export const newRoot = (operand: unknown): unknown => {
 export const sort = (operand: unknown): Run => {
   const keys = parseSort(objectOf("$sort", operand))
   if (keys.length === 0) throw badFilter("$sort needs at least one path", "$sort")
-  return (documents) =>
-    sortDocuments(Array.from(documents, (document) => ({ document })), keys).map(({ document }) => document)
+  return function*(documents) {
+    const all = yield* collected(documents)
+    for (const { document } of yield* sortDocuments(all.map((document) => ({ document })), keys)) yield document
+  }
 }
 
 export const limit = (operand: unknown): Run => {
@@ -75,7 +78,7 @@ export const limit = (operand: unknown): Run => {
     let count = 0
     for (const document of documents) {
       yield document
-      if (++count >= most) return
+      if (document !== undefined && ++count >= most) return
     }
   }
 }
@@ -84,7 +87,7 @@ export const skip = (operand: unknown): Run => {
   const least = countOf("$skip", operand, 0)
   return function*(documents) {
     let count = 0
-    for (const document of documents) if (++count > least) yield document
+    for (const document of documents) yield document !== undefined && ++count > least ? document : undefined
   }
 }
 
@@ -111,23 +114,31 @@ export const unwind = (operand: unknown): Run => {
       return isFields(result) ? result : document
     }
     for (const document of documents) {
+      if (document === undefined) {
+        yield
+        continue
+      }
       const value = valueAt(document, path)
       if (isArray(value) && value.length > 0) {
         for (const [position, element] of value.entries()) yield made(document, element, Long.fromNumber(position))
       } else if (value !== undefined && value !== null && !isArray(value)) yield made(document, value, null)
       else if (isPreserving) yield made(document, isArray(value) ? undefined : value, null)
+      else yield
     }
   }
 }
 
 export const sample = (operand: unknown): Run => {
   const size = countOf("$sample", objectOf("$sample", operand)["size"], 1)
-  return (documents, { random }) => {
-    const all = [...documents]
-    const chosen: Array<Fields> = []
-    while (chosen.length < size && all.length > 0) {
-      chosen.push(...all.splice(Math.floor(random() * all.length), 1))
+  return function*(documents, { random }) {
+    const all = yield* collected(documents)
+    for (let count = 0; count < size; count++) {
+      const chosen = Math.floor(random() * all.length)
+      const document = all[chosen]
+      const last = all.pop()
+      if (document === undefined || last === undefined) return
+      if (chosen < all.length) all[chosen] = last
+      yield document
     }
-    return chosen
   }
 }

@@ -8,6 +8,7 @@ import { type Access, type Query, search, type Selection } from "./documentSearc
 import { badDocument, badUpdate } from "./failure.ts"
 import type { SqliteCollection } from "./sqliteCollection.ts"
 import { type Update, upsertSeed } from "./update.ts"
+import { mapped, type Work } from "./work.ts"
 
 export interface UpdateOutcome {
   readonly matchedCount: number
@@ -47,7 +48,7 @@ const identified = (document: Fields, now: number): Fields => {
 export const newDocument = (document: unknown, now: number): Fields => identified(exactDocument(document), now)
 
 /** Inserts a complete document, and returns its identifier. */
-export const insertDocument = (collection: SqliteCollection, document: Fields, access: Access): unknown => {
+export function* insertDocument(collection: SqliteCollection, document: Fields, access: Access): Work<unknown> {
   access.judge?.(undefined, document)
   collection.insert(document)
   return document["_id"]
@@ -70,32 +71,34 @@ export const compileReplacement = (replacement: unknown): Update => {
   return { kind: "replace", apply }
 }
 
-const upsert = (
+function* upsert(
   collection: SqliteCollection,
   { filter }: Query,
   update: Update,
   access: Access,
   now: number
-): UpdateOutcome => {
+): Work<UpdateOutcome> {
   const seed = upsertSeed(filter)
   update.apply(seed, { inserting: true, filter, found: seed })
   const inserted = identified(seed, now)
-  const upsertedId = insertDocument(collection, inserted, access)
+  const upsertedId = yield* insertDocument(collection, inserted, access)
   return { ...nothingUpdated, upsertedId, after: inserted }
 }
 
 /** Updates what a selection finds, or inserts when it finds nothing and is asked to. */
-export const updateDocuments = (
+export function* updateDocuments(
   collection: SqliteCollection,
   selection: Selection,
   update: Update,
   access: Access,
   options: { readonly upsert?: boolean | undefined; readonly now: number }
-): UpdateOutcome => {
+): Work<UpdateOutcome> {
   const { filter } = selection
   // all are found before any is changed, so that none is met twice
-  const found = search(collection, selection, access)
-  if (found.length === 0 && options.upsert === true) return upsert(collection, selection, update, access, options.now)
+  const found = yield* search(collection, selection, access)
+  if (found.length === 0 && options.upsert === true) {
+    return yield* upsert(collection, selection, update, access, options.now)
+  }
   let modifiedCount = 0
   let last: Pick<UpdateOutcome, "before" | "after"> = nothingUpdated
   for (const { document, stored } of found) {
@@ -106,6 +109,7 @@ export const updateDocuments = (
     access.judge?.(before, next)
     if (collection.replace(stored, next, update.kind)) modifiedCount++
     last = { before, after: next }
+    yield
   }
   return {
     matchedCount: found.length,
@@ -116,13 +120,15 @@ export const updateDocuments = (
 }
 
 /** Deletes what a selection finds, and returns the documents. */
-export const deleteDocuments = (
+export function* deleteDocuments(
   collection: SqliteCollection,
   selection: Selection,
   access: Access
-): ReadonlyArray<Fields> =>
-  search(collection, selection, access).map(({ stored }) => {
+): Work<ReadonlyArray<Fields>> {
+  const found = yield* search(collection, selection, access)
+  return yield* mapped(found, ({ stored }) => {
     access.judge?.(stored.document, undefined)
     collection.delete(stored)
     return stored.document
   })
+}

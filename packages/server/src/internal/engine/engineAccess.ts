@@ -28,12 +28,13 @@ export interface Admission<Refusal> {
 
 /** Throws when the scope is no filter. */
 export const admit = <Refusal>(allowed: Access<Refusal>, numbers: Numbers): Admission<Refusal> => {
-  // what the engine does at a time is synchronous, so that this is of the operation that threw
-  let refusal: Option.Option<Refusal> = Option.none()
+  // by what was thrown, for several operations may be under way
+  const refusals = new WeakMap<Refused, Option.Option<Refusal>>()
   const permitted = <A>(result: Result.Result<A, Refusal>): A => {
     if (Result.isSuccess(result)) return result.success
-    refusal = Option.some(result.failure)
-    throw new Refused()
+    const refused = new Refused()
+    refusals.set(refused, Option.some(result.failure))
+    throw refused
   }
   const document = documentIn(numbers)
   const optional = (fields: Fields | undefined): Option.Option<Document> =>
@@ -53,6 +54,6 @@ export const admit = <Refusal>(allowed: Access<Refusal>, numbers: Numbers): Admi
       reach: reach && ((fields) => permitted(reach(document(fields)))),
       judge: judge && ((before, after) => permitted(judge({ before: optional(before), after: optional(after) })))
     },
-    refusal: (thrown) => thrown instanceof Refused ? refusal : Option.none()
+    refusal: (thrown) => thrown instanceof Refused ? refusals.get(thrown) ?? Option.none() : Option.none()
   }
 }

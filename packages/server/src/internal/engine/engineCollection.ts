@@ -1,6 +1,6 @@
 /**
- * A collection of the embedded engine as the service has it: its synchronous operations as effects, its failures typed, and
- * documents in the form that was asked for.
+ * A collection of the embedded engine as the service has it: its operations as effects, its failures typed, and documents in
+ * the form that was asked for.
  */
 import { ObjectId } from "bson"
 import * as Clock from "effect/Clock"
@@ -18,6 +18,8 @@ import type {
   FindOneAndReplaceOptions,
   Namespace,
   Numbers,
+  UpdateOperators,
+  UpdateOptions,
   UpdateResult
 } from "../../Database.ts"
 import type { Access } from "../../DatabaseAccess.ts"
@@ -25,11 +27,16 @@ import type { DatabaseError } from "../../DatabaseError.ts"
 import type { Fields } from "./bsonValue.ts"
 import type { BulkOutcome } from "./bulkWrite.ts"
 import * as CollectionWatch from "./collectionWatch.ts"
+import type { Connections } from "./connections.ts"
 import type { Access as EngineAccess } from "./documentSearch.ts"
 import type { UpdateOutcome } from "./documentWrites.ts"
 import { type Admission, admit, documentIn, valueIn } from "./engineAccess.ts"
-import type { Explanation as EngineExplanation, OneChange, SqliteEngine } from "./sqliteEngine.ts"
+import * as Reads from "./readOperations.ts"
+import type { Collections } from "./sqliteDocuments.ts"
 import { toDatabaseError } from "./sqliteFile.ts"
+import type { SqliteStore } from "./sqliteStore.ts"
+import { mapped, type Work } from "./work.ts"
+import * as Writes from "./writeOperations.ts"
 
 /** The identifier that a filter asks for, when that is all it asks for. */
 const identifierOf = (filter: Filter): string | ObjectId | undefined => {
@@ -37,10 +44,14 @@ const identifierOf = (filter: Filter): string | ObjectId | undefined => {
   return (typeof id === "string" || id instanceof ObjectId) && Object.keys(filter).length === 1 ? id : undefined
 }
 
-const explained = ({ index, ...counts }: EngineExplanation): Explanation => ({
+const explained = ({ index, ...counts }: Reads.Explanation): Explanation => ({
   index: Option.fromUndefinedOr(index),
   ...counts
 })
+
+function* converted<A, B>(found: Work<ReadonlyArray<A>>, convert: (value: A) => B): Work<Array<B>> {
+  return yield* mapped(yield* found, convert)
+}
 
 /**
  * The collection of a namespace, as whoever has the access sees it.
@@ -48,7 +59,7 @@ const explained = ({ index, ...counts }: EngineExplanation): Explanation => ({
  * @param filename where the database is, for its errors
  */
 export const make = <Refusal>(
-  engine: SqliteEngine,
+  connections: Connections,
   filename: string,
   namespace: Namespace,
   numbers: Numbers,
@@ -56,19 +67,28 @@ export const make = <Refusal>(
 ): Collection<Refusal> => {
   const value = valueIn(numbers)
   const document = documentIn(numbers)
+  const documents = (found: Work<Array<Fields>>): Work<Array<Document>> =>
+    numbers === "exact" ? found : converted(found, document)
   const optional = (fields: Fields | undefined): Option.Option<Document> =>
     fields === undefined ? Option.none() : Option.some(document(fields))
   let admission: Admission<Refusal> | undefined
-  const admitted = (): Admission<Refusal> => admission ??= admit(allowed, numbers)
+  const access = (): EngineAccess => (admission ??= admit(allowed, numbers)).access
   const failed = (error: unknown): DatabaseError | Refusal =>
     Option.getOrElse(
       Option.flatMap(Option.fromUndefinedOr(admission), ({ refusal }) => refusal(error)),
       () => toDatabaseError(filename, error)
     )
-  const attempt = <A>(run: (access: EngineAccess) => A): Effect.Effect<A, DatabaseError | Refusal> =>
-    Effect.try({ try: () => run(admitted().access), catch: failed })
-  const timed = <A>(run: (now: number, access: EngineAccess) => A): Effect.Effect<A, DatabaseError | Refusal> =>
-    Effect.flatMap(Clock.currentTimeMillis, (now) => attempt((access) => run(now, access)))
+  const timed = <A>(
+    run: (now: number) => Effect.Effect<A, DatabaseError | Refusal>
+  ): Effect.Effect<A, DatabaseError | Refusal> => Effect.flatMap(Clock.currentTimeMillis, run)
+  const reading = <A>(
+    read: (collections: Collections, now: number) => Work<A>
+  ): Effect.Effect<A, DatabaseError | Refusal> =>
+    timed((now) => connections.read((collections) => read(collections, now), failed))
+  const writing = <A>(
+    write: (store: SqliteStore, now: number) => Work<A>
+  ): Effect.Effect<A, DatabaseError | Refusal> =>
+    timed((now) => connections.write((store) => write(store, now), failed))
   const updated = (outcome: UpdateOutcome): UpdateResult => ({
     matchedCount: outcome.matchedCount,
     modifiedCount: outcome.modifiedCount,
@@ -78,50 +98,73 @@ export const make = <Refusal>(
     Object.fromEntries(Object.entries(ids).map(([index, id]) => [index, value(id)]))
   const bulkWrite = (
     operations: ReadonlyArray<BulkOperation>,
-    options: BulkWriteOptions
+    { ordered }: BulkWriteOptions
   ): Effect.Effect<BulkOutcome, DatabaseError | Refusal> =>
-    timed((now, access) => engine.bulkWrite(namespace, operations, options.ordered !== false, access, now))
+    writing((store, now) => Writes.bulkWrite(store, namespace, operations, ordered !== false, access(), now))
+  const update = (
+    filter: Filter,
+    update: UpdateOperators,
+    options: UpdateOptions,
+    many: boolean
+  ): Effect.Effect<UpdateResult, DatabaseError | Refusal> =>
+    Effect.map(
+      writing((store, now) => Writes.update(store, namespace, filter, update, { ...options, many, now }, access())),
+      updated
+    )
+  const remove = (
+    filter: Filter,
+    many: boolean
+  ): Effect.Effect<{ readonly deletedCount: number }, DatabaseError | Refusal> =>
+    Effect.map(
+      writing((store, now) => Writes.remove(store, namespace, filter, many, access(), now)),
+      (deletedCount) => ({ deletedCount })
+    )
   const findOneAnd = (
     filter: Filter,
-    change: OneChange,
+    change: Writes.OneChange,
     options: FindOneAndReplaceOptions
   ): Effect.Effect<Option.Option<Document>, DatabaseError | Refusal> =>
-    timed((now, access) => optional(engine.findOneAnd(namespace, filter, change, { ...options, now }, access)))
+    Effect.map(
+      writing((store, now) => Writes.findOneAnd(store, namespace, filter, change, { ...options, now }, access())),
+      optional
+    )
   const watchAs: Collection["watchAs"] = (who, options = {}) =>
-    CollectionWatch.make({ engine, filename, namespace, numbers, who }, options)
+    CollectionWatch.make({ connections, filename, namespace, numbers, who }, options)
   return {
     find: (filter, options = {}) =>
-      timed((now, access) => engine.find(namespace, filter, { ...options, now }, access).map(document)),
-    findOne: (filter, options = {}) =>
-      timed((now, access) => {
-        const id = identifierOf(filter)
-        return optional(
-          id !== undefined && Object.keys(options).length === 0
-            ? engine.findById(namespace, id, access)
-            : engine.find(namespace, filter, { ...options, limit: 1, now }, access)[0]
-        )
-      }),
+      reading((collections, now) =>
+        documents(Reads.find(collections, namespace, filter, { ...options, now }, access()))
+      ),
+    findOne: (filter, options = {}) => {
+      const id = Object.keys(options).length === 0 ? identifierOf(filter) : undefined
+      return Effect.map(
+        reading((collections, now) =>
+          id === undefined
+            ? Reads.findFirst(collections, namespace, filter, { ...options, now }, access())
+            : Reads.findById(collections, namespace, id, access())
+        ),
+        optional
+      )
+    },
     insertOne: (inserted) =>
-      timed((now, access) => ({ insertedId: value(engine.insertOne(namespace, inserted, access, now)) })),
+      Effect.map(
+        writing((store, now) => Writes.insertOne(store, namespace, inserted, access(), now)),
+        (id) => ({ insertedId: value(id) })
+      ),
     insertMany: (inserted, options = {}) =>
       Effect.map(
         bulkWrite(inserted.map((document) => ({ insertOne: { document } })), options),
         ({ insertedIds }) => ({ insertedIds: Object.values(insertedIds).map(value) })
       ),
-    updateOne: (filter, update, options = {}) =>
-      timed((now, access) =>
-        updated(engine.update(namespace, filter, update, { ...options, many: false, now }, access))
-      ),
-    updateMany: (filter, update, options = {}) =>
-      timed((now, access) =>
-        updated(engine.update(namespace, filter, update, { ...options, many: true, now }, access))
-      ),
+    updateOne: (filter, operators, options = {}) => update(filter, operators, options, false),
+    updateMany: (filter, operators, options = {}) => update(filter, operators, options, true),
     replaceOne: (filter, replacement, options = {}) =>
-      timed((now, access) => updated(engine.replace(namespace, filter, replacement, { ...options, now }, access))),
-    deleteOne: (filter) =>
-      timed((now, access) => ({ deletedCount: engine.delete(namespace, filter, false, access, now) })),
-    deleteMany: (filter) =>
-      timed((now, access) => ({ deletedCount: engine.delete(namespace, filter, true, access, now) })),
+      Effect.map(
+        writing((store, now) => Writes.replace(store, namespace, filter, replacement, { ...options, now }, access())),
+        updated
+      ),
+    deleteOne: (filter) => remove(filter, false),
+    deleteMany: (filter) => remove(filter, true),
     findOneAndUpdate: (filter, update, options = {}) =>
       findOneAnd(filter, { _tag: "Update", update, arrayFilters: options.arrayFilters }, options),
     findOneAndReplace: (filter, replacement, options = {}) =>
@@ -133,28 +176,39 @@ export const make = <Refusal>(
         insertedIds: identifiers(outcome.insertedIds),
         upsertedIds: identifiers(outcome.upsertedIds)
       })),
-    count: (filter, options = {}) => attempt((access) => engine.count(namespace, filter, options, access)),
-    distinct: (path, filter = {}) => attempt((access) => engine.distinct(namespace, path, filter, access).map(value)),
+    count: (filter, options = {}) =>
+      reading((collections) => Reads.count(collections, namespace, filter, options, access())),
+    distinct: (path, filter = {}) =>
+      reading((collections) => converted(Reads.distinct(collections, namespace, path, filter, access()), value)),
     createIndex: (keys, options = {}) =>
       Effect.flatMap(Clock.currentTimeMillis, (now) =>
-        Effect.try({
-          try: () => engine.createIndex(namespace, keys, options, now),
-          catch: (error) => toDatabaseError(filename, error)
-        })),
+        connections.write(
+          (store) => Writes.createIndex(store, namespace, keys, options, now),
+          (error) => toDatabaseError(filename, error)
+        )),
     aggregate: (pipeline) =>
       Effect.flatMap(
         Random.Random,
-        (numbers) =>
-          timed((now, access) =>
-            engine.aggregate(namespace, pipeline, access, { now, random: () => numbers.nextDoubleUnsafe() }).map(
-              document
-            )
-          )
+        (numbers) => {
+          const drawn: Array<number> = []
+          return reading((collections, now) => {
+            let draws = 0
+            // what is begun anew draws the same numbers
+            const random = () => drawn[draws++] ??= numbers.nextDoubleUnsafe()
+            return documents(Reads.aggregate(collections, namespace, pipeline, access(), { now, random }))
+          })
+        }
       ),
     explain: (filter, options = {}) =>
-      attempt((access) => explained(engine.explain(namespace, filter, options, access))),
+      Effect.map(
+        reading((collections) => Reads.explain(collections, namespace, filter, options, access())),
+        explained
+      ),
     explainAggregate: (pipeline) =>
-      attempt((access) => explained(engine.explainAggregate(namespace, pipeline, access))),
+      Effect.map(
+        reading((collections) => Reads.explainAggregate(collections, namespace, pipeline, access())),
+        explained
+      ),
     watch: (options = {}) =>
       watchAs(
         (refused: Option.Option<Refusal>): Effect.Effect<Access<Refusal>, Refusal> =>

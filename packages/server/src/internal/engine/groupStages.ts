@@ -24,6 +24,8 @@ const groupBy = (key: Expression, fields: Fields, names: Names): Run => {
       values: accumulators.map(([name, accumulator]) => [name, accumulator()] as const)
     })
     for (const document of documents) {
+      yield
+      if (document === undefined) continue
       const scope = { ...surroundings, root: document }
       const id = key(scope)
       const text = groupKey(id)
@@ -54,7 +56,10 @@ export const count = (operand: unknown): Run => {
   }
   return function*(documents) {
     let total = 0
-    for (const _ of documents) total++
+    for (const document of documents) {
+      if (document !== undefined) total++
+      yield
+    }
     if (total > 0) yield { [operand]: new Int32(total) }
   }
 }

@@ -1,31 +1,18 @@
 /**
- * One collection in SQLite: a table of documents by key of `_id`, and a table of keys for each index.
+ * One collection in SQLite, to be read and written within a transaction.
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite"
-import { type Fields } from "./bsonValue.ts"
-import { decode, encode } from "./bsonValue.ts"
+import { decode, encode, type Fields } from "./bsonValue.ts"
 import type { ChangeKind, Images } from "./change.ts"
 import { failure } from "./failure.ts"
-import { declareIndex, type IndexDeclaration, indexKeys } from "./indexKeys.ts"
+import { indexKeys } from "./indexKeys.ts"
 import { encodeKey } from "./keyEncoding.ts"
-import type { Interval, Plan, PlannedIndex } from "./queryPlan.ts"
-
-export interface StoredDocument {
-  readonly record: number
-  readonly body: Uint8Array
-  readonly document: Fields
-}
-
-export interface StoredIndex extends PlannedIndex {
-  readonly id: number
-  multikey: ReadonlyArray<boolean>
-  /** Fields found multikey since the last commit. */
-  raised: Array<boolean>
-  readonly ascending: StatementSync
-  readonly descending: StatementSync
-}
+import { type CatalogIndex, multikeyBits } from "./sqliteCatalog.ts"
+import { SqliteDocuments, type StoredDocument, type StoredIndex } from "./sqliteDocuments.ts"
 
 interface SecondaryIndex extends StoredIndex {
+  /** As it was last committed. Within the transaction what was written has to be found already. */
+  committed: ReadonlyArray<boolean>
   readonly insert: StatementSync
   readonly remove: StatementSync
 }
@@ -38,44 +25,24 @@ export type Recorder = (kind: ChangeKind, images: Images) => void
 
 const isUnchanged = (left: Uint8Array, right: Uint8Array): boolean => Buffer.compare(left, right) === 0
 
-export class SqliteCollection {
-  readonly id: number
-  readonly namespace: string
-  readonly primary: StoredIndex
+export class SqliteCollection extends SqliteDocuments {
   readonly secondary: Array<SecondaryIndex> = []
   /** Set while the changes of the collection are recorded. */
   recorder: Recorder | undefined
   readonly #database: DatabaseSync
-  readonly #filename: string
-  readonly #scan: StatementSync
-  readonly #byKey: StatementSync
-  readonly #count: StatementSync
   readonly #insert: StatementSync
   readonly #update: StatementSync
   readonly #delete: StatementSync
+  readonly #saveMultikey: StatementSync
 
   constructor(database: DatabaseSync, filename: string, id: number, namespace: string) {
+    super(database, filename, id, namespace)
     this.#database = database
-    this.#filename = filename
-    this.id = id
-    this.namespace = namespace
     const table = `documents_${id}`
-    this.#scan = database.prepare(`SELECT record, body FROM ${table} ORDER BY record`)
-    this.#byKey = database.prepare(`SELECT record, body FROM ${table} WHERE key = ?`)
-    this.#count = database.prepare(`SELECT count(*) AS count FROM ${table}`)
     this.#insert = database.prepare(`INSERT INTO ${table} (key, body) VALUES (?, ?)`)
     this.#update = database.prepare(`UPDATE ${table} SET body = ? WHERE record = ?`)
     this.#delete = database.prepare(`DELETE FROM ${table} WHERE record = ?`)
-    const range = (direction: string): StatementSync =>
-      database.prepare(`SELECT record, body FROM ${table} WHERE key >= ? AND key < ? ORDER BY key ${direction}`)
-    this.primary = {
-      id: 0,
-      declaration: { ...declareIndex({ _id: 1 }, { unique: true }), name: "_id_" },
-      multikey: [false],
-      raised: [false],
-      ascending: range("ASC"),
-      descending: range("DESC")
-    }
+    this.#saveMultikey = database.prepare("UPDATE indexes SET multikey = ? WHERE id = ?")
   }
 
   static createTable(database: DatabaseSync, id: number): void {
@@ -84,9 +51,9 @@ export class SqliteCollection {
     )
   }
 
-  get indexes(): ReadonlyArray<StoredIndex> {
-    return [this.primary, ...this.secondary]
-  }
+  // ---------------------------------------------------------------------------
+  // Indexes
+  // ---------------------------------------------------------------------------
 
   static createIndexTable(database: DatabaseSync, id: number, unique: boolean): void {
     const columns = unique
@@ -95,80 +62,20 @@ export class SqliteCollection {
     database.exec(`CREATE TABLE keys_${id} (${columns}) WITHOUT ROWID`)
   }
 
-  openIndex(id: number, declaration: IndexDeclaration, multikey: ReadonlyArray<boolean>): SecondaryIndex {
-    const range = (direction: string): StatementSync =>
-      this.#database.prepare(
-        `SELECT d.record AS record, d.body AS body FROM keys_${id} AS k CROSS JOIN documents_${this.id} AS d ` +
-          `ON d.record = k.record WHERE k.key >= ? AND k.key < ? ORDER BY k.key ${direction}`
-      )
+  override openIndex(index: CatalogIndex): SecondaryIndex {
+    const { id, multikey } = index
     return {
-      id,
-      declaration,
-      multikey,
-      raised: multikey.map(() => false),
-      ascending: range("ASC"),
-      descending: range("DESC"),
+      ...super.openIndex(index),
+      committed: multikey,
       insert: this.#database.prepare(`INSERT INTO keys_${id} (key, record) VALUES (?, ?)`),
       remove: this.#database.prepare(`DELETE FROM keys_${id} WHERE key = ? AND record = ?`)
     }
   }
 
-  #stored(row: { readonly [column: string]: unknown }): StoredDocument {
-    const { body, record } = row
-    if (typeof record !== "number" || !(body instanceof Uint8Array)) throw this.#damaged(undefined)
-    try {
-      return { record, body, document: decode(body) }
-    } catch (cause) {
-      throw this.#damaged(cause)
-    }
-  }
-
-  #damaged(cause: unknown): Error {
-    return failure(
-      { _tag: "Corrupt", filename: this.#filename, detail: `a document of ${this.namespace} is damaged` },
-      cause
-    )
-  }
-
-  /** Every document, in the order of insertion. */
-  *scan(): Generator<StoredDocument> {
-    for (const row of this.#scan.iterate()) yield this.#stored(row)
-  }
-
-  /** The document of an identifier, which is what most look-ups want: no plan is faster than this one. */
-  get(id: unknown): StoredDocument | undefined {
-    const row = this.#byKey.get(encodeKey([id]))
-    return row === undefined ? undefined : this.#stored(row)
-  }
-
-  /** The documents of a plan's intervals, each once. */
-  *lookUp(plan: Plan<StoredIndex>): Generator<StoredDocument> {
-    const statement = plan.sorted === -1 ? plan.index.descending : plan.index.ascending
-    const seen = plan.index.multikey.includes(true) ? new Set<number>() : undefined
-    for (const interval of plan.intervals) {
-      for (const row of this.#rows(statement, plan.index, interval)) {
-        const stored = this.#stored(row)
-        if (seen?.has(stored.record) === true) continue
-        seen?.add(stored.record)
-        yield stored
-      }
-    }
-  }
-
-  #rows(
-    statement: StatementSync,
-    index: StoredIndex,
-    interval: Interval
-  ): Iterable<{ readonly [column: string]: unknown }> {
-    // an iterator costs more than the one row that a unique key has
-    return index.declaration.unique && index.declaration.fields.length === 1 &&
-        interval.high.length === interval.low.length + 1
-      ? statement.all(interval.low, interval.high)
-      : statement.iterate(interval.low, interval.high)
-  }
-
-  count(): number {
-    return Number(this.#count.get()?.["count"])
+  /** Lets an index be filled by what is written, and be read. */
+  addIndex(index: SecondaryIndex): void {
+    this.secondary.push(index)
+    this.indexes.push(index)
   }
 
   #duplicate(index: string): Error {
@@ -190,11 +97,35 @@ export class SqliteCollection {
     for (const key of keys.values()) this.#addKey(index, key, record)
   }
 
-  #raise(index: StoredIndex, multikey: ReadonlyArray<boolean>): void {
-    for (const [position, isMultikey] of multikey.entries()) {
-      if (isMultikey && index.multikey[position] !== true) index.raised[position] = true
-    }
+  #raise(index: SecondaryIndex, multikey: ReadonlyArray<boolean>): void {
+    if (!multikey.some((isMultikey, position) => isMultikey && index.multikey[position] !== true)) return
+    index.multikey = index.multikey.map((isMultikey, position) => isMultikey || multikey[position] === true)
   }
+
+  /** Writes down which indexes have become multikey in the transaction. Returns whether any has. */
+  saveMultikey(): boolean {
+    let isRaised = false
+    for (const { committed, id, multikey } of this.secondary) {
+      if (committed === multikey) continue
+      this.#saveMultikey.run(multikeyBits(multikey), id)
+      isRaised = true
+    }
+    return isRaised
+  }
+
+  /** The transaction was committed. */
+  keepMultikey(): void {
+    for (const index of this.secondary) index.committed = index.multikey
+  }
+
+  /** The transaction was rolled back. */
+  restoreMultikey(): void {
+    for (const index of this.secondary) index.multikey = index.committed
+  }
+
+  // ---------------------------------------------------------------------------
+  // Documents
+  // ---------------------------------------------------------------------------
 
   insert(document: Fields): void {
     const body = encode(document)

@@ -2,12 +2,12 @@
  * Opening a SQLite database for this process alone, and telling its failures apart.
  */
 import * as fs from "node:fs"
-import * as path from "node:path"
-import { DatabaseSync } from "node:sqlite"
+import { DatabaseSync, type DatabaseSyncOptions } from "node:sqlite"
 import { pathToFileURL } from "node:url"
 import { DatabaseError } from "../../DatabaseError.ts"
 import { changeSchema } from "./changeLog.ts"
 import { failure } from "./failure.ts"
+import { catalogSchema } from "./sqliteCatalog.ts"
 
 /** "rlmd": marks the files that are ours, in SQLite's field for it. */
 const applicationId = 0x726c6d64
@@ -82,37 +82,70 @@ const inspect = (filename: string): "new" | "ours" => {
   }
 }
 
-const schema = `
-CREATE TABLE IF NOT EXISTS collections (
-  id INTEGER PRIMARY KEY,
-  database TEXT NOT NULL,
-  name TEXT NOT NULL,
-  UNIQUE (database, name)
-);
-CREATE TABLE IF NOT EXISTS indexes (
-  id INTEGER PRIMARY KEY,
-  collection INTEGER NOT NULL REFERENCES collections (id),
-  declaration BLOB NOT NULL,
-  multikey INTEGER NOT NULL DEFAULT 0
-);
-${changeSchema}`
+const schema = catalogSchema + changeSchema
+
+/** An open database. */
+export interface SqliteFile {
+  readonly filename: string
+  /** The connection that writes. */
+  readonly database: DatabaseSync
+  /** Opens another connection, which reads what is committed; not there when the database has but one. */
+  readonly openReader: (() => DatabaseSync) | undefined
+  /** Closes it, when all that was opened beside it is closed. */
+  readonly close: () => void
+}
 
 /** A database in memory, gone when closed. */
-export const openMemory = (): DatabaseSync => {
+export const openMemory = (): SqliteFile => {
   const database = new DatabaseSync(":memory:")
   database.exec(schema)
+  return { filename: ":memory:", database, openReader: undefined, close: () => database.close() }
+}
+
+// Of this process alone, with an index of the log that all its connections share in memory. Windows has no such thing.
+const ownedByProcess = process.platform === "win32" ? undefined : "unix-excl"
+
+const connect = (filename: string, options: DatabaseSyncOptions = {}): DatabaseSync => {
+  const url = pathToFileURL(filename)
+  if (ownedByProcess !== undefined) url.searchParams.set("vfs", ownedByProcess)
+  const database = new DatabaseSync(url, options)
+  // nobody is waited for: that would hold the thread
+  database.exec("PRAGMA busy_timeout = 0")
   return database
 }
 
+const identityOf = (filename: string): string => {
+  const { dev, ino } = fs.statSync(filename)
+  return `${dev}-${ino}`
+}
+
+/**
+ * What keeps this process, in whatever thread, from opening a file twice, as the lock of the operating system keeps out the
+ * others: a database in memory that is named after it, and locked.
+ */
+const claim = (filename: string): DatabaseSync => {
+  const database = new DatabaseSync(new URL(`file:///effect-realm-${identityOf(filename)}?vfs=memdb`))
+  try {
+    database.exec("PRAGMA busy_timeout = 0; BEGIN EXCLUSIVE")
+    return database
+  } catch (error) {
+    database.close()
+    throw error
+  }
+}
+
 /** Opens a file for this process alone; the lock is the operating system's and ends with the process. */
-export const openFile = (filename: string, durability: Durability): DatabaseSync => {
+export const openFile = (filename: string, durability: Durability): SqliteFile => {
+  let claimed: DatabaseSync | undefined
   let database: DatabaseSync | undefined
   try {
     const state = inspect(filename)
-    database = new DatabaseSync(path.resolve(filename))
-    // Set before the first access: no shared memory file is made and the lock is never given back. A second process
-    // that writes through caches of its own could not be told from damage.
-    database.exec("PRAGMA busy_timeout = 0; PRAGMA locking_mode = EXCLUSIVE")
+    claimed = claim(filename)
+    const own = identityOf(filename)
+    const opened = database = connect(filename)
+    // Set before the first access: the lock is never given back. A second process that writes through caches of its own
+    // could not be told from damage.
+    if (ownedByProcess === undefined) database.exec("PRAGMA locking_mode = EXCLUSIVE")
     if (state === "new") {
       database.exec(
         `BEGIN EXCLUSIVE; PRAGMA application_id = ${applicationId}; PRAGMA user_version = ${layoutVersion}; COMMIT`
@@ -128,16 +161,31 @@ export const openFile = (filename: string, durability: Durability): DatabaseSync
     database.exec(schema)
     // versions that do not know all of the tables must not write past them
     if (pragma(database, "user_version") !== layoutVersion) database.exec(`PRAGMA user_version = ${layoutVersion}`)
-    return database
+    const claimedUntilClosed = claimed
+    return {
+      filename,
+      database,
+      openReader: ownedByProcess === undefined ? undefined : () => {
+        if (identityOf(filename) !== own) throw new Error("another file was put in its place")
+        return connect(filename, { readOnly: true })
+      },
+      close: () => {
+        try {
+          close(opened)
+        } finally {
+          claimedUntilClosed.close()
+        }
+      }
+    }
   } catch (error) {
     if (database?.isOpen === true) database.close()
+    claimed?.close()
     throw toDatabaseError(filename, error)
   }
 }
 
 /** Moves the log into the file and closes it. */
-export const close = (database: DatabaseSync): void => {
-  if (!database.isOpen) return
+const close = (database: DatabaseSync): void => {
   try {
     database.exec("PRAGMA wal_checkpoint(TRUNCATE)")
   } finally {

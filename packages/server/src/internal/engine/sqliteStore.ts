@@ -1,58 +1,26 @@
 /**
- * The collections of a database in SQLite, with their indexes and the log of their changes, and the transactions on them.
+ * The collections of a database in SQLite, with their indexes and the log of their changes, and the transactions on them: what
+ * one connection writes.
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite"
 import { DatabaseError } from "../../DatabaseError.ts"
-import { decode, encode, exact, type Fields, isArray, isFields, setField } from "./bsonValue.ts"
 import type { ChangeCursor, ChangeFeed } from "./changeFeed.ts"
 import { ChangeLog, type Retention } from "./changeLog.ts"
-import { declareIndex, type IndexDeclaration } from "./indexKeys.ts"
+import type { IndexDeclaration } from "./indexKeys.ts"
+import { encodeDeclaration, fullName, indexesOf, keyOf, multikeyBits, type Namespace } from "./sqliteCatalog.ts"
 import { SqliteCollection } from "./sqliteCollection.ts"
+import type { Collections } from "./sqliteDocuments.ts"
+import type { Work } from "./work.ts"
 
-export interface Namespace {
-  readonly database: string
-  readonly collection: string
-}
-
-/** The name for people. */
-export const fullName = ({ collection, database }: Namespace): string => `${database}.${collection}`
-
-// both names may hold dots
-const keyOf = ({ collection, database }: Namespace): string => `${database}\0${collection}`
-
-const toBits = (flags: ReadonlyArray<boolean>): number =>
-  flags.reduce((bits, flag, position) => bits | (Number(flag) << position), 0)
-
-const encodeDeclaration = ({ fields, partial, sparse, unique }: IndexDeclaration): Uint8Array =>
-  encode({
-    keys: exact(fields.map(({ direction, path }) => [path.join("."), direction])),
-    unique,
-    sparse,
-    partial: partial ?? null
-  })
-
-const decodeDeclaration = (bytes: unknown): IndexDeclaration => {
-  const stored = bytes instanceof Uint8Array ? decode(bytes) : {}
-  const keys: Fields = {}
-  for (const pair of isArray(stored["keys"]) ? stored["keys"] : []) {
-    if (isArray(pair)) setField(keys, String(pair[0]), pair[1])
-  }
-  const partial = stored["partial"]
-  return declareIndex(keys, {
-    unique: stored["unique"] === true,
-    sparse: stored["sparse"] === true,
-    partial: isFields(partial) ? partial : undefined
-  })
-}
-
-export class SqliteStore {
+export class SqliteStore implements Collections {
   readonly #database: DatabaseSync
   readonly #filename: string
   readonly #log: ChangeLog
+  /** Those that are committed. */
   readonly #collections = new Map<string, SqliteCollection>()
   readonly #begin: StatementSync
   readonly #commit: StatementSync
-  readonly #saveMultikey: StatementSync
+  #revision = 0
 
   constructor(database: DatabaseSync, filename: string, retention: Retention) {
     this.#database = database
@@ -60,9 +28,9 @@ export class SqliteStore {
     this.#log = new ChangeLog(database, retention)
     this.#begin = database.prepare("BEGIN IMMEDIATE")
     this.#commit = database.prepare("COMMIT")
-    this.#saveMultikey = database.prepare("UPDATE indexes SET multikey = ? WHERE id = ?")
     for (const row of database.prepare("SELECT id, database, name FROM collections").all()) {
-      this.#register(Number(row["id"]), { database: String(row["database"]), collection: String(row["name"]) })
+      const namespace = { database: String(row["database"]), collection: String(row["name"]) }
+      this.#collections.set(keyOf(namespace), this.#open(Number(row["id"]), namespace))
     }
   }
 
@@ -70,25 +38,20 @@ export class SqliteStore {
   // Collections
   // ---------------------------------------------------------------------------
 
-  /** A collection, when it is there. */
   get(namespace: Namespace): SqliteCollection | undefined {
     return this.#collections.get(keyOf(namespace))
   }
 
-  #register(id: number, namespace: Namespace): SqliteCollection {
+  /** Another one after each commit that changed what is written down about collections and indexes. */
+  get revision(): number {
+    return this.#revision
+  }
+
+  #open(id: number, namespace: Namespace): SqliteCollection {
     const collection = new SqliteCollection(this.#database, this.#filename, id, fullName(namespace))
-    const rows = this.#database.prepare(
-      "SELECT id, declaration, multikey FROM indexes WHERE collection = ? ORDER BY id"
-    )
-    for (const row of rows.all(id)) {
-      const declaration = decodeDeclaration(row["declaration"])
-      const bits = Number(row["multikey"])
-      const multikey = declaration.fields.map((_, position) => (bits >> position & 1) === 1)
-      collection.secondary.push(collection.openIndex(Number(row["id"]), declaration, multikey))
-    }
+    for (const index of indexesOf(this.#database, id)) collection.addIndex(collection.openIndex(index))
     const feed = this.#log.reopen(keyOf(namespace), id)
     if (feed !== undefined) this.#record(collection, feed)
-    this.#collections.set(keyOf(namespace), collection)
     return collection
   }
 
@@ -97,73 +60,100 @@ export class SqliteStore {
       .run(namespace.database, namespace.collection)
     const id = Number(inserted.lastInsertRowid)
     SqliteCollection.createTable(this.#database, id)
-    const collection = this.#register(id, namespace)
+    const collection = this.#open(id, namespace)
     const key = keyOf(namespace)
     if (this.#log.isRecorded(key)) this.#record(collection, this.#log.begin(key, id, "none"))
     return collection
   }
 
   /** Makes an index, over the documents that are there too. */
-  createIndex(namespace: Namespace, declaration: IndexDeclaration, now: number): void {
-    const opened = this.transaction(namespace, now, (collection) => {
-      const inserted = this.#database.prepare("INSERT INTO indexes (collection, declaration) VALUES (?, ?)")
-        .run(collection.id, encodeDeclaration(declaration))
-      const id = Number(inserted.lastInsertRowid)
-      SqliteCollection.createIndexTable(this.#database, id, declaration.unique)
-      const index = collection.openIndex(id, declaration, declaration.fields.map(() => false))
-      for (const stored of collection.scan()) collection.addKeys(index, stored.document, stored.record)
-      index.multikey = [...index.raised]
-      index.raised.fill(false)
-      this.#saveMultikey.run(toBits(index.multikey), id)
-      return { collection, index }
-    })
-    opened.collection.secondary.push(opened.index)
+  *createIndex(namespace: Namespace, declaration: IndexDeclaration, now: number): Work<void> {
+    const add = yield* this.transaction(namespace, now, (collection) => this.#fillIndex(collection, declaration))
+    add()
+    this.#revision++
+  }
+
+  /** Makes an index, and returns what adds it to the collection. */
+  *#fillIndex(collection: SqliteCollection, declaration: IndexDeclaration): Work<() => void> {
+    const inserted = this.#database.prepare("INSERT INTO indexes (collection, declaration) VALUES (?, ?)")
+      .run(collection.id, encodeDeclaration(declaration))
+    const id = Number(inserted.lastInsertRowid)
+    SqliteCollection.createIndexTable(this.#database, id, declaration.unique)
+    const index = collection.openIndex({ id, declaration, multikey: declaration.fields.map(() => false) })
+    for (const stored of collection.scan()) {
+      collection.addKeys(index, stored.document, stored.record)
+      yield
+    }
+    this.#database.prepare("UPDATE indexes SET multikey = ? WHERE id = ?").run(multikeyBits(index.multikey), id)
+    index.committed = index.multikey
+    return () => collection.addIndex(index)
   }
 
   // ---------------------------------------------------------------------------
   // Transactions
   // ---------------------------------------------------------------------------
 
-  /** Runs `f` on a collection, which comes into being when it is not there, as one transaction. `now` is in milliseconds. */
-  transaction<A>(namespace: Namespace, now: number, f: (collection: SqliteCollection) => A): A {
-    const existing = this.get(namespace)
+  /**
+   * Runs `f` on a collection, which comes into being when it is not there, as one transaction, which stays open while the work
+   * pauses. `now` is in milliseconds.
+   */
+  *transaction<A>(namespace: Namespace, now: number, f: (collection: SqliteCollection) => Work<A>): Work<A> {
+    const key = keyOf(namespace)
+    const existing = this.#collections.get(key)
     this.#log.setTime(now)
     this.#begin.run()
     let collection = existing
+    let isCommitted = false
+    let result: A
     try {
       collection ??= this.#create(namespace)
-      const result = f(collection)
-      const raised = collection.secondary
-        .filter((index) => index.raised.includes(true))
-        .map((index) => ({
-          index,
-          multikey: index.multikey.map((isMultikey, position) => isMultikey || index.raised[position] === true)
-        }))
-      for (const { index, multikey } of raised) this.#saveMultikey.run(toBits(multikey), index.id)
+      result = yield* f(collection)
+      const isRaised = collection.saveMultikey()
       this.#log.forget()
       this.#commit.run()
+      isCommitted = true
       this.#log.publish()
-      if (!this.#log.isRecorded(keyOf(namespace))) collection.recorder = undefined
-      for (const { index, multikey } of raised) index.multikey = multikey
-      return result
-    } catch (error) {
-      // SQLite has rolled back by itself when the disk is full
-      if (this.#database.isTransaction) this.#database.exec("ROLLBACK")
-      this.#log.discard()
-      if (existing === undefined) this.#collections.delete(keyOf(namespace))
-      throw error
+      collection.keepMultikey()
+      if (!this.#log.isRecorded(key)) collection.recorder = undefined
+      if (existing === undefined) this.#collections.set(key, collection)
+      if (isRaised || existing === undefined) this.#revision++
     } finally {
-      for (const index of collection?.secondary ?? []) index.raised.fill(false)
+      // also when the work is given up
+      if (!isCommitted) this.#rollBack(collection)
     }
+    while (this.#log.isBehind) {
+      yield
+      this.#forgetMore()
+    }
+    return result
   }
 
-  /** Runs `f` within a transaction, whole or not at all; returns what the database had against it. */
-  attempt(f: () => void): DatabaseError | undefined {
+  #forgetMore(): void {
+    this.#begin.run()
+    try {
+      this.#log.forget()
+      this.#commit.run()
+    } catch (error) {
+      this.#rollBack(undefined)
+      throw error
+    }
+    this.#log.publish()
+  }
+
+  #rollBack(collection: SqliteCollection | undefined): void {
+    // SQLite has rolled back by itself when the disk is full
+    if (this.#database.isTransaction) this.#database.exec("ROLLBACK")
+    this.#log.discard()
+    collection?.restoreMultikey()
+  }
+
+  /** Does work within a transaction, whole or not at all; returns what the database had against it. */
+  *attempt(work: Work<void>): Work<DatabaseError | undefined> {
     this.#database.exec("SAVEPOINT one")
     const mark = this.#log.mark()
     let refused: DatabaseError | undefined
     try {
-      f()
+      yield* work
     } catch (error) {
       // a caller's refusal is for the whole request
       if (!(error instanceof DatabaseError) || !this.#database.isTransaction) throw error
@@ -184,11 +174,17 @@ export class SqliteStore {
   }
 
   /** Watches a collection, which need not be there yet, from now on or after a token. */
-  watch(namespace: Namespace, resumeAfter: unknown, now: number): ChangeCursor {
+  *watch(namespace: Namespace, resumeAfter: unknown, now: number): Work<ChangeCursor> {
     const key = keyOf(namespace)
     const collection = this.get(namespace)
     if (collection !== undefined && collection.recorder === undefined) {
-      this.#record(collection, this.transaction(namespace, now, () => this.#log.begin(key, collection.id, "some")))
+      const log = this.#log
+      this.#record(
+        collection,
+        yield* this.transaction(namespace, now, function*() {
+          return log.begin(key, collection.id, "some")
+        })
+      )
     }
     return this.#log.open(key, fullName(namespace), resumeAfter)
   }

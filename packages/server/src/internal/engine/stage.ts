@@ -5,8 +5,10 @@ import { wholeNumber } from "./bsonNumber.ts"
 import { type Fields, isFields } from "./bsonValue.ts"
 import type { Scope } from "./expressionScope.ts"
 import { badFilter } from "./failure.ts"
+import type { Paced } from "./work.ts"
 
-export type Documents = Iterable<Fields>
+/** Documents on their way from stage to stage, each made when it is needed. */
+export type Documents = Paced<Fields>
 
 /** What a pipeline is run with: the scope of its expressions, and other collections of its database. */
 export interface Surroundings extends Omit<Scope, "root"> {

@@ -1,0 +1,93 @@
+/**
+ * Work in slices: what takes longer than one goes on in later turns of the event loop, for one slice in each, so that
+ * everything else of the process has its turn in between.
+ */
+import * as Context from "effect/Context"
+import * as Result from "effect/Result"
+import { end, type Work } from "./work.ts"
+
+/**
+ * How long a slice is, in milliseconds. It is no setting: with 0, for tests, work pauses wherever it can.
+ */
+export const SliceLength: Context.Reference<number> = Context.Reference(
+  "@effect-realm/server/internal/engine/SliceLength",
+  { defaultValue: () => 4 }
+)
+
+// The clock is not looked at in every place, for that may cost as much as what lies between two of them; only where a look
+// shows that there is much between them.
+const mostPlaces = 16
+const muchMillis = 0.5
+
+export class Slices {
+  readonly #length: number
+  /** What goes on in later turns, in their order. */
+  readonly #waiting = new Set<(until: number) => void>()
+  #isScheduled = false
+
+  constructor(length: number) {
+    this.#length = length
+  }
+
+  /**
+   * Goes on with work until it ends, or for one slice: then it answers `undefined`.
+   *
+   * @param until when the slice is over, if it has begun
+   */
+  advance<A>(work: Work<A>, until?: number): Result.Result<A, unknown> | undefined {
+    try {
+      let over = until
+      let places = this.#length === 0 ? 1 : 4
+      let left = places
+      let looked: number | undefined
+      while (true) {
+        const place = work.next()
+        if (place.done === true) return Result.succeed(place.value)
+        if (--left > 0) continue
+        const now = performance.now()
+        // most work has ended before anybody looks at the clock
+        over ??= now + this.#length
+        if (now >= over) return undefined
+        if (looked !== undefined) places = now - looked < muchMillis ? Math.min(2 * places, mostPlaces) : 1
+        left = places
+        looked = now
+      }
+    } catch (error) {
+      return Result.fail(error)
+    }
+  }
+
+  /** Goes on with work until it ends, from the next turn on. Returns what gives it up. */
+  goOn<A>(work: Work<A>, settle: (result: Result.Result<A, unknown>) => void): () => void {
+    const slice = (until: number) => {
+      const result = this.advance(work, until)
+      if (result === undefined) this.#add(slice)
+      else settle(result)
+    }
+    this.#add(slice)
+    return () => {
+      this.#waiting.delete(slice)
+      end(work)
+    }
+  }
+
+  #add(slice: (until: number) => void): void {
+    this.#waiting.add(slice)
+    this.#schedule()
+  }
+
+  #schedule(): void {
+    if (this.#isScheduled || this.#waiting.size === 0) return
+    this.#isScheduled = true
+    setImmediate(() => {
+      const until = performance.now() + this.#length
+      for (const slice of this.#waiting) {
+        this.#waiting.delete(slice)
+        slice(until)
+        if (performance.now() >= until) break
+      }
+      this.#isScheduled = false
+      this.#schedule()
+    })
+  }
+}
