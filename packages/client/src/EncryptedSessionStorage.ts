@@ -13,6 +13,7 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import type { TokenStoreError } from "./ClientError.ts"
 import * as Identifier from "./internal/identifier.ts"
+import * as LastRead from "./internal/lastRead.ts"
 import * as Seal from "./internal/seal.ts"
 import { type Row, SessionStorage } from "./SessionStorage.ts"
 import type { SessionKey } from "./TokenStore.ts"
@@ -74,10 +75,15 @@ export const make = Effect.fnUntraced(function*(
   const sealer = yield* Seal.make(options)
   const open = (purpose: Seal.Purpose) => (text: string): Effect.Effect<string, TokenStoreError> =>
     options.readPlainText === true && !Seal.isSealed(text) ? Effect.succeed(text) : sealer.open(purpose, text)
-  const opened = (appId: string) => (row: Row): Row => ({
-    ...row,
-    record: Effect.flatMap(row.record, open(recordOf({ appId, userId: row.userId })))
-  })
+  // Every call of a user reads the record, and to decrypt it takes longer than all the rest of that.
+  const lastRead = LastRead.make<string>()
+  const opened = (appId: string) => (row: Row): Row => {
+    const purpose = recordOf({ appId, userId: row.userId })
+    return {
+      ...row,
+      record: Effect.flatMap(row.record, (text) => lastRead(purpose.name, text, () => open(purpose)(text)))
+    }
+  }
   return {
     ...storage,
     read: (key) =>

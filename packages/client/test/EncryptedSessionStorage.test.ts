@@ -3,6 +3,7 @@ import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
@@ -103,6 +104,21 @@ const firstVersion =
 const keyIdOf = (text: string): string => JSON.parse(text).keyId
 
 describe("EncryptedSessionStorage", () => {
+  it.effect("decrypts a record once, however often it is read, and one that was written anew as well", () =>
+    withPlace(({ as, storage }) =>
+      Effect.gen(function*() {
+        yield* as({ key })(changes.logIn(ann))
+        const process = yield* EncryptedSessionStorage.make(storage, { key })
+        const record = recordOf(process, ann)
+        const first = yield* record
+        // WebCrypto would answer later.
+        assert.strictEqual(Effect.runSync(record), first)
+        yield* as({ key })(changes.logOut(ann))
+        assert.isTrue(Exit.hasDies(Effect.runSyncExit(record)))
+        assert.notInclude(yield* record, "accessToken")
+      })
+    ))
+
   it.effect("leaves nothing of a session to be read where it is kept", () =>
     withPlace(({ as, storage }) =>
       Effect.gen(function*() {

@@ -12,6 +12,7 @@ import { type Session, Uncounted } from "../Session.ts"
 import type { Row } from "../SessionStorage.ts"
 import type { SessionKey } from "../TokenStore.ts"
 import * as Identifier from "./identifier.ts"
+import * as LastRead from "./lastRead.ts"
 import { unreadable } from "./unreadable.ts"
 
 /** The version of what is written here. A record of a later one is left alone. */
@@ -40,37 +41,21 @@ const read = (key: SessionKey, text: string): Effect.Effect<Written, TokenStoreE
     : Effect.fail(unreadable(nameOf(key), text, version, "it is not a record of this user"))
 }
 
-// How many texts are known beside what they say.
-const kept = 1024
-
 /**
  * Makes a decoder of records. It knows what the last texts said: every call of a user reads the record, and most find
  * the same one.
  */
 export const decoder = (): (key: SessionKey, row: Row, text: string) => Effect.Effect<Session, TokenStoreError> => {
-  const known = new Map<string, { readonly text: string; readonly session: Written }>()
-
-  const remember = (name: string, text: string, session: Written): void => {
-    known.delete(name)
-    known.set(name, { text, session })
-    if (known.size > kept) { for (const oldest of known.keys()) return void known.delete(oldest) }
-  }
-
-  return (key, row, text) => {
-    const { activation, generation } = row
-    const counted = (session: Written) =>
-      Effect.map(
-        Clock.currentTimeMillis,
-        (now): Session => moved({ ...session, generation, activation }, now - Duration.toMillis(row.age))
-      )
-    const name = JSON.stringify([key.appId, key.userId])
-    const found = known.get(name)
-    if (found?.text === text) return counted(found.session)
-    return Effect.flatMap(read(key, text), (session) => {
-      remember(name, text, session)
-      return counted(session)
-    })
-  }
+  const lastRead = LastRead.make<Written>()
+  return (key, { activation, age, generation }, text) =>
+    Effect.flatMap(
+      lastRead(JSON.stringify([key.appId, key.userId]), text, () => read(key, text)),
+      (session) =>
+        Effect.map(
+          Clock.currentTimeMillis,
+          (now): Session => moved({ ...session, generation, activation }, now - Duration.toMillis(age))
+        )
+    )
 }
 
 export const isDamaged = (error: TokenStoreError): boolean => error.reason._tag === "Damaged"
