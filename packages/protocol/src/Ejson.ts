@@ -155,9 +155,9 @@ const describe = (reason: EjsonErrorReason): string => {
     case "InvalidText":
       return "the text is not JSON: check that it is complete and comes from where you think it does"
     case "TooDeep":
-      return `more than ${reason.limit} levels of nesting: flatten the value, or raise maxDepth (up to 1000)`
+      return `more than ${reason.limit} levels of nesting: flatten the value`
     case "TooLarge":
-      return `more than ${reason.limit} values: send it in parts, or raise maxNodes`
+      return `more than ${reason.limit} values: send it in parts`
     case "Cycle":
       return "the value contains itself: replace the reference by an id"
   }

@@ -27,11 +27,16 @@ export interface WatchOptions {
  */
 export type Reader<Refusal, E> = (refused: Option.Option<Refusal>) => Effect.Effect<Access<Refusal>, E>
 
-/** How long the changes of watched collections are kept, for those who resume and those who read slowly. */
+/**
+ * How long the changes of watched collections are kept, for those who resume and those who read slowly. One of the two limits
+ * may be infinite, not both: then they would be kept for ever.
+ */
 export interface ChangeLogOptions {
-  /** 24 hours by default. */
+  /** More than 0; 24 hours by default. */
   readonly maxAge?: Duration.Input | undefined
-  /** In bytes, of the documents before and after all changes: 64 MiB by default. The oldest changes go first. */
+  /**
+   * In bytes, of the documents before and after all changes; more than 0, 64 MiB by default. The oldest changes go first.
+   */
   readonly maxBytes?: number | undefined
 }
 

@@ -8,6 +8,7 @@ import { make as makeCommand, runWith, withDescription, withSubcommands } from "
 import * as Flag from "effect/cli/Flag"
 import * as Config from "effect/Config"
 import * as Console from "effect/Console"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
@@ -81,6 +82,39 @@ const database = Flag.String("database").pipe(
   Flag.withFallbackConfig(Config.String("EFFECT_REALM_DATABASE")),
   Flag.withDefault("effect-realm.db")
 )
+
+const changesAge = Flag.String("changes-age").pipe(
+  Flag.withDescription(
+    "How long changes are kept for those who watch, such as \"7 days\" (EFFECT_REALM_CHANGES_AGE, 24 hours)"
+  ),
+  Flag.withFallbackConfig(Config.String("EFFECT_REALM_CHANGES_AGE")),
+  Flag.withDefault("24 hours")
+)
+
+const changesSize = Flag.String("changes-size").pipe(
+  Flag.withDescription("How many MiB of them at most (EFFECT_REALM_CHANGES_SIZE, 64)"),
+  Flag.withFallbackConfig(Config.String("EFFECT_REALM_CHANGES_SIZE")),
+  Flag.withDefault("64")
+)
+
+/** How long the changes of watched collections are kept. */
+const changesOf = Effect.fnUntraced(function*(options: {
+  readonly changesAge: string
+  readonly changesSize: string
+}): Effect.fn.Return<Database.ChangeLogOptions, CliFailure> {
+  // A text that is no duration decodes to none.
+  const maxAge = Duration.fromInput(options.changesAge as Duration.Input)
+  if (Option.isNone(maxAge) || !(Duration.toMillis(maxAge.value) > 0)) {
+    return yield* failure(
+      `${options.changesAge} is not how long changes can be kept. Say it as in "12 hours" or "7 days".`
+    )
+  }
+  const mebibytes = /^\d+(\.\d+)?$/.test(options.changesSize) ? Number(options.changesSize) : 0
+  if (mebibytes === 0 || mebibytes > 1024 * 1024) {
+    return yield* failure(`${options.changesSize} is not a number of MiB. Choose one of more than 0, such as 64.`)
+  }
+  return { maxAge: maxAge.value, maxBytes: Math.ceil(mebibytes * 1024 * 1024) }
+})
 
 const publicUrl = Flag.String("public-url").pipe(
   Flag.withDescription("Origin that clients use, such as https://realm.example (EFFECT_REALM_PUBLIC_URL)"),
@@ -171,7 +205,7 @@ const mailLayer = Effect.fnUntraced(function*(options: {
 
 const serve = makeCommand(
   "serve",
-  { folder, port, host, database, publicUrl, proxies, httpHosts, mailUrl, mailFrom },
+  { folder, port, host, database, changesAge, changesSize, publicUrl, proxies, httpHosts, mailUrl, mailFrom },
   Effect.fnUntraced(function*(options) {
     const loaded = yield* load(options.folder)
     yield* warn(loaded)
@@ -193,6 +227,7 @@ const serve = makeCommand(
     if (publicUrl !== undefined && !PublicUrl.isOrigin(publicUrl)) {
       return yield* failure(`${publicUrl} is not an origin. Use one such as https://realm.example, without a path.`)
     }
+    const changes = yield* changesOf(options)
     const allowedHosts = yield* hostsOf(options.httpHosts)
     const mail = yield* mailLayer(options)
     const server = Listener.layer({
@@ -212,7 +247,7 @@ const serve = makeCommand(
       yield* Console.log(`Serving ${loaded.app.appId} at ${publicUrl ?? origin}`)
       return yield* Effect.never
     }).pipe(
-      Effect.provide(Layer.provide(withControl, [Database.layerUrl(options.database), mail.layer])),
+      Effect.provide(Layer.provide(withControl, [Database.layerUrl(options.database, { changes }), mail.layer])),
       Effect.mapError((error) => failure(error.message))
     )
   })

@@ -7,7 +7,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type * as Option from "effect/Option"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { ChangeLogOptions, Reader, Watched, WatchOptions } from "./ChangeStream.ts"
@@ -329,10 +329,18 @@ export interface FileOptions {
   readonly changes?: ChangeLogOptions | undefined
 }
 
-const retentionOf = ({ maxAge = "24 hours", maxBytes = 64 * 1024 * 1024 }: ChangeLogOptions): Retention => ({
-  maxAge: Duration.toMillis(maxAge),
-  maxBytes
-})
+const badOptions = (detail: string): DatabaseError => failure({ _tag: "BadOptions", detail })
+
+/** How much is kept; throws when that is nothing, no number, or all of it for ever. */
+const retentionOf = ({ maxAge = "24 hours", maxBytes = 64 * 1024 * 1024 }: ChangeLogOptions): Retention => {
+  const age = Option.match(Duration.fromInput(maxAge), { onNone: () => Number.NaN, onSome: Duration.toMillis })
+  if (!(age > 0)) throw badOptions("changes.maxAge has to be a duration of more than 0, such as \"24 hours\"")
+  if (!(maxBytes > 0)) throw badOptions("changes.maxBytes has to be a number of more than 0, such as 67108864")
+  if (age === Infinity && maxBytes === Infinity) {
+    throw badOptions("changes.maxAge and changes.maxBytes are both infinite, and the file would grow for ever: set one")
+  }
+  return { maxAge: age, maxBytes }
+}
 
 const make = (
   filename: string,
@@ -342,12 +350,13 @@ const make = (
   const attempt = <A>(run: () => A): Effect.Effect<A, DatabaseError> =>
     Effect.try({ try: run, catch: (error) => toDatabaseError(filename, error) })
   return Effect.gen(function*() {
+    const retention = yield* attempt(() => retentionOf(options))
     const sliceLength = yield* SliceLength
     const file = yield* Effect.acquireRelease(attempt(open), (opened) =>
       // what the checkpoint could not move is still in the log, and read from there at the next start
       Effect.catch(attempt(() => opened.close()), (error) => Effect.logWarning("closing the database", error.message)))
     const connections = yield* Effect.acquireRelease(
-      attempt(() => new Connections(file, retentionOf(options), sliceLength)),
+      attempt(() => new Connections(file, retention, sliceLength)),
       (connections) => Effect.sync(() => connections.close())
     )
     return Database.of({
@@ -380,7 +389,7 @@ export const layerMemory: Layer.Layer<Database> = inMemory({})
  * until the scope closes; to copy it, do so from another process, for a process that closes a file loses its lock on it.
  *
  * Fails with `Locked` when another process has it, `Corrupt` when it is not a database of ours or damaged, `Unavailable`
- * when the folder is not there or may not be written to.
+ * when the folder is not there or may not be written to, `BadOptions` when changes would be kept for ever or not at all.
  *
  * @example
  * ```ts

@@ -11,6 +11,7 @@ import * as Schema from "effect/Schema"
  * - `Corrupt`: the file is not a database of ours, or is damaged. It was not changed.
  * - `Unavailable`: the file or its folder cannot be opened, read or written.
  * - `UnsupportedUrl`: no engine for URLs of this `scheme`.
+ * - `BadOptions`: options that no database can be opened with.
  * - `BadFilter`, `BadUpdate`: an operator that does not exist or an operand that does not fit; nothing was changed.
  * - `BadPipeline`: a stage or an expression that does not exist, or cannot be evaluated for a document.
  * - `BadDocument`: a value that cannot be stored at `path`.
@@ -26,6 +27,7 @@ export const DatabaseErrorReason = Schema.TaggedUnion({
   Corrupt: { filename: Schema.String, detail: Schema.String },
   Unavailable: { filename: Schema.String, detail: Schema.String },
   UnsupportedUrl: { scheme: Schema.String },
+  BadOptions: { detail: Schema.String },
   BadFilter: { operator: Schema.optionalKey(Schema.String), detail: Schema.String },
   BadUpdate: { operator: Schema.optionalKey(Schema.String), detail: Schema.String },
   BadPipeline: { operator: Schema.optionalKey(Schema.String), detail: Schema.String },
@@ -84,6 +86,8 @@ export class DatabaseError extends Schema.TaggedError<DatabaseError>()("Database
         return `The database ${reason.filename} is not available: ${reason.detail}. Check that the folder exists and may be written to.`
       case "UnsupportedUrl":
         return `Databases of the kind "${reason.scheme}" are not supported yet. Use "memory:", "file:<path>" or a plain path.`
+      case "BadOptions":
+        return `The database cannot be opened: ${reason.detail}.`
       case "BadFilter":
         return `The filter cannot be used: ${reason.detail}.`
       case "BadUpdate":

@@ -43,10 +43,31 @@ const app = (signingKeys: ReadonlyArray<string>) =>
       customJwt: { signingKeys }
     },
     secrets: { present: Redacted.make(present), former: Redacted.make(former) },
+    dataSources: [{ defaultRule: { roles: [{ name: "all", applyWhen: {}, insert: true, write: true }] } }],
     functions: [
       { name: "loop", source: "exports = () => { for (;;); }" },
       { name: "throwText", source: "exports = () => { throw 'just text' }" },
       { name: "throwNothing", source: "exports = () => { throw undefined }" },
+      {
+        name: "deepLists",
+        source: "exports = () => { let a = []; for (let i = 0; i < 100000; i++) a = [a]; return a }"
+      },
+      {
+        name: "deepPromises",
+        source: `exports = async () => {
+          let a = {}
+          for (let i = 0; i < 100000; i++) a = { a }
+          return { soon: Promise.resolve([a]) }
+        }`
+      },
+      {
+        name: "storesDeep",
+        source: `exports = () => {
+          let a = {}
+          for (let i = 0; i < 100000; i++) a = { a }
+          return context.services.get("mongodb-atlas").db("shop").collection("things").insertOne(a)
+        }`
+      },
       { name: "cycle", source: "exports = () => { const a = {}; a.self = a; return a }" },
       { name: "large", source: "exports = () => 'x'.repeat(20 * 1024 * 1024)" },
       { name: "nothing", source: "exports = () => {}" },
@@ -161,11 +182,30 @@ const wrong: { readonly [what: string]: Wrong } = {
   "an argument that has no Extended JSON form": {
     send: ({ token }) => Wire.call(token, "echo", { when: { $date: "soon" } }),
     status: 400,
-    code: undefined,
+    code: "InvalidParameter",
     words: /^invalid function call request: Extended JSON, arguments\[0\]\.when: "\$date" must hold/
+  },
+  "an argument in itself 10,000 times": {
+    send: ({ token }) =>
+      Wire.send("POST", `${Wire.appUrl}/functions/call`, {
+        token,
+        body: `{"name":"echo","arguments":[${"[".repeat(10_000)}${"]".repeat(10_000)}]}`
+      }),
+    status: 400,
+    code: "InvalidParameter",
+    words: /^invalid function call request: .*: more than 200 levels of nesting: flatten the value$/
   },
   "a function that throws a text": calling("throwText", /^just text$/),
   "a function that throws nothing": calling("throwNothing", /^Error: the function threw undefined$/),
+  "a function that returns 100,000 lists in each other": calling(
+    "deepLists",
+    /200 levels of nesting: flatten the value$/
+  ),
+  "a function that returns documents in each other, and promises of them": calling(
+    "deepPromises",
+    /200 levels of nesting: flatten the value$/
+  ),
+  "a function that stores 100,000 documents in each other": calling("storesDeep", /200 levels of nesting/),
   "a function that returns a cycle": calling("cycle", /contains itself/),
   "a function that returns 20 MB": calling("large", /too large: 20971522 characters/),
   "a function that returns what has no Extended JSON form": calling("noForm", /a symbol cannot be sent/)

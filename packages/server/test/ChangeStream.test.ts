@@ -181,6 +181,27 @@ describe("retention", { timeout: 60_000 }, () => {
       }
     }))
 
+  it.effect("nothing is kept by limits that make no sense: the database is not opened", () =>
+    Effect.gen(function*() {
+      const filename = yield* newFile
+      const none = [0, -1, Number.NaN]
+      const wrong: ReadonlyArray<readonly [DatabaseModule.ChangeLogOptions, RegExp]> = [
+        ...none.map((maxAge) => [{ maxAge }, /changes\.maxAge has to be a duration of more than 0/] as const),
+        ...none.map((maxBytes) => [{ maxBytes }, /changes\.maxBytes has to be a number of more than 0/] as const),
+        [{ maxAge: "Infinity", maxBytes: Infinity }, /would grow for ever/]
+      ]
+      for (const [changes, words] of wrong) {
+        const error = yield* Effect.flip(inFile(filename, changes)(Effect.void))
+        assert.strictEqual(error.reason._tag, "BadOptions")
+        assert.match(error.message, words)
+      }
+      assert.isFalse(fs.existsSync(filename))
+      for (const changes of [{ maxAge: "Infinity" }, { maxBytes: Infinity }] as const) {
+        yield* inFile(filename, changes)(insert(1))
+        fs.rmSync(filename)
+      }
+    }))
+
   it.effect("changes are kept as long as asked for, and those of a quiet collection last as long as their token", () =>
     Effect.gen(function*() {
       const run = inFile(yield* newFile, { maxAge: "1 hour" })

@@ -144,6 +144,8 @@ describe("serve", () => {
         EFFECT_REALM_PORT: "0",
         EFFECT_REALM_HOST: "127.0.0.1",
         EFFECT_REALM_DATABASE: join(directory, "app.db"),
+        EFFECT_REALM_CHANGES_AGE: "7 days",
+        EFFECT_REALM_CHANGES_SIZE: "0.5",
         EFFECT_REALM_PUBLIC_URL: "https://realm.example"
       })
       assert.strictEqual(yield* origin, "https://realm.example")
@@ -277,6 +279,16 @@ describe("serve", () => {
       assertMessage(
         yield* run(["serve", shop, "--port", "0", "--database", join(directory, "no", "folder.db")]),
         /is not available/
+      )
+    }), { timeout })
+
+  it.live("says which limits on changes make no sense", () =>
+    Effect.gen(function*() {
+      const serve = ["serve", shop, "--port", "0", "--database", "memory:"]
+      assertMessage(yield* run([...serve, "--changes-age", "soon"]), /^effect-realm: soon is not how long/)
+      assertMessage(
+        yield* run(serve, { EFFECT_REALM_CHANGES_SIZE: "0" }),
+        /^effect-realm: 0 is not a number of MiB/
       )
     }), { timeout })
 

@@ -348,7 +348,7 @@ describe("A watch", () => {
         [[], 400, "InvalidParameter"],
         [[7], 400, "InvalidParameter"],
         ["watch", 400, undefined],
-        [[{ ...orders, ids: [{ $oid: "no id" }] }], 400, undefined],
+        [[{ ...orders, ids: [{ $oid: "no id" }] }], 400, "InvalidParameter"],
         [[{ ...orders, ids: 7 }], 400, "InvalidParameter"],
         [[{ ...orders, ids: [], filter: {} }], 400, "InvalidParameter"],
         [[{ ...orders, filter: { a: { $who: 1 } } }], 400, "MongoDBError"],

@@ -82,6 +82,9 @@ const typed = (value: number, type: NumberType): unknown => {
   }
 }
 
+// The encoder refuses what is nested half as deep, and says so; what lies below need not be looked at.
+const deepest = 1000
+
 /**
  * The result with its promises replaced by their values, and its numbers given the BSON types of the arguments they came
  * from. A JavaScript number does not say whether it was an int64 or a whole double, so this remembers: a member of a
@@ -100,29 +103,33 @@ export const toBson = ({ value, values }: Settled, numbers: Numbers): unknown =>
     return onlyInt64 && Number.isSafeInteger(value) ? Long.fromNumber(value) : value
   }
 
-  const copy = (value: unknown, container: object | undefined, key: string | number): unknown => {
+  const copy = (value: unknown, container: object | undefined, key: string | number, depth: number): unknown => {
     if (typeof value === "number") {
       if (container === undefined || !numbers.members.has(container)) return free(value)
       const member = numbers.members.get(container)?.get(key)
       return member !== undefined && Object.is(member.value, value) ? typed(value, member.type) : value
     }
-    if (typeof value !== "object" || value === null) return value
-    if (values?.has(value) === true) return copy(values.get(value), undefined, 0)
+    if (typeof value !== "object" || value === null || depth > deepest) return value
+    if (values?.has(value) === true) return copy(values.get(value), undefined, 0, depth + 1)
     // Also what makes a cycle a cycle again, for the encoder to refuse.
     if (copies.has(value)) return copies.get(value)
     if (Array.isArray(value)) {
       const items: Array<unknown> = []
       copies.set(value, items)
-      for (let index = 0; index < value.length; index++) items.push(copy(value[index], value, index))
+      for (let index = 0; index < value.length; index++) {
+        items.push(copy(value[index], value, index, depth + 1))
+      }
       return items
     }
     if (!isPlain(value)) return value
     const members: Members = {}
     copies.set(value, members)
-    for (const [name, member] of Object.entries(value)) put(members, name, copy(member, value, name))
+    for (const [name, member] of Object.entries(value)) {
+      put(members, name, copy(member, value, name, depth + 1))
+    }
     return members
   }
-  return copy(value, undefined, 0)
+  return copy(value, undefined, 0, 0)
 }
 
 const maxMessage = 4096

@@ -389,12 +389,12 @@ const noHttp = RealmError.make(
 const invalidCall = new RealmError.UnknownServiceError({ detail: "invalid function call request", status: 400 })
 
 /** The words of the protocol, and after them what is wrong. */
-const invalidArguments = ({ message }: Ejson.EjsonError): Effect.Effect<never, RealmError.UnknownServiceError> =>
-  Effect.fail(new RealmError.UnknownServiceError({ detail: `${invalidCall.detail}: ${message}`, status: 400 }))
+const invalidArguments = ({ message }: Ejson.EjsonError): Effect.Effect<never, RealmError.RequestError> =>
+  Effect.fail(RealmError.make("InvalidParameter", `${invalidCall.detail}: ${message}`))
 
 const decodeArguments = (
   json: ReadonlyArray<unknown>
-): Effect.Effect<ReadonlyArray<unknown>, RealmError.UnknownServiceError> =>
+): Effect.Effect<ReadonlyArray<unknown>, RealmError.RequestError> =>
   Effect.catch(
     // A list decodes to a list.
     Effect.map(
