@@ -225,6 +225,14 @@ export const updateMany: {
 const callDeleteOne = /* @__PURE__ */ Documents.make(MongoDBService.deleteOne)
 const callDeleteMany = /* @__PURE__ */ Documents.make(MongoDBService.deleteMany)
 
+const deleting =
+  (call: typeof callDeleteOne | typeof callDeleteMany) =>
+  (self: AnyCollection, filter: Document): Effect.Effect<
+    DeleteResult,
+    DeleteError,
+    HttpClient.HttpClient | TokenStore
+  > => call(self, { filter }, Effect.succeed)
+
 /**
  * Removes the first document that matches a filter (`MongoDBCollection.deleteOne`).
  *
@@ -262,14 +270,7 @@ export const deleteOne: {
     DeleteError,
     HttpClient.HttpClient | TokenStore
   >
-} = /* @__PURE__ */ dual(
-  2,
-  (self: AnyCollection, filter: Document): Effect.Effect<
-    DeleteResult,
-    DeleteError,
-    HttpClient.HttpClient | TokenStore
-  > => callDeleteOne(self, { filter }, Effect.succeed)
-)
+} = /* @__PURE__ */ dual(2, /* @__PURE__ */ deleting(callDeleteOne))
 
 /**
  * Removes all documents that match a filter (`MongoDBCollection.deleteMany`). An empty filter removes all: it has to be said.
@@ -308,11 +309,4 @@ export const deleteMany: {
     DeleteError,
     HttpClient.HttpClient | TokenStore
   >
-} = /* @__PURE__ */ dual(
-  2,
-  (self: AnyCollection, filter: Document): Effect.Effect<
-    DeleteResult,
-    DeleteError,
-    HttpClient.HttpClient | TokenStore
-  > => callDeleteMany(self, { filter }, Effect.succeed)
-)
+} = /* @__PURE__ */ dual(2, /* @__PURE__ */ deleting(callDeleteMany))
