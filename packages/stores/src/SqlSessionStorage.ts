@@ -97,7 +97,8 @@ const inTransaction =
  * over PostgreSQL it takes another connection, over SQLite it fails with `Misconfigured` there.
  *
  * Fails with `Unavailable` when the database cannot be reached or is neither SQLite nor PostgreSQL, with `NewerVersion`
- * when its tables were made by a newer version of this library.
+ * when its tables were made by a newer version of this library. Over PostgreSQL a session of more than 15 MiB fails with
+ * `TooLarge`.
  *
  * @param options.news how to notice what others wrote
  *
@@ -203,7 +204,20 @@ export const make = Effect.fnUntraced(function*(
     yield* sql`UPDATE effect_realm_apps SET forgotten = ${number - kept} WHERE app_id = ${Identifier.written(appId)}`
   })
 
-  const write = Effect.fnUntraced(
+  // The client of PostgreSQL writes rows of any size, and reads of none more than 16 MiB: one would fail whoever lists users.
+  const limit = sql.onDialectOrElse({ pg: () => 15 * 1024 * 1024, orElse: () => Infinity })
+
+  /** Fails when a row could not be read any more. */
+  const fits = ({ event, record }: Write): Effect.Effect<void, TokenStoreError> => {
+    const texts = [event, ...Option.toArray(record)]
+    if (texts.every((text) => text.length * 3 <= limit)) return Effect.void
+    const size = Math.max(...texts.map((text) => new TextEncoder().encode(text).length))
+    return size <= limit
+      ? Effect.void
+      : Effect.fail(new TokenStoreError({ reason: { _tag: "TooLarge", size, limit } }))
+  }
+
+  const committed = Effect.fnUntraced(
     function*(key: SessionKey, write: Write): Effect.fn.Return<Outcome, SqlError | Refused> {
       const anonymousUser = write.isAnonymous ? Option.some(Identifier.written(key.userId)) : Option.none()
       const number = yield* next(key.appId, anonymousUser, write.deviceId)
@@ -325,7 +339,17 @@ export const make = Effect.fnUntraced(function*(
       available
     )
 
-  return { read, app, rows, write, depart, acquire, release, log, news: options.news }
+  return {
+    read,
+    app,
+    rows,
+    write: (key, write) => Effect.andThen(fits(write), committed(key, write)),
+    depart,
+    acquire,
+    release,
+    log,
+    news: options.news
+  }
 })
 
 // -----------------------------------------------------------------------------

@@ -114,8 +114,9 @@ describe.skipIf(!Postgres.isInstalled)("PgSessionStorage", () => {
       yield* logIn(ann)
       const generation = TokenStoreContract.generation(ann)
       const before = yield* generation
-      // Random, for PostgreSQL compresses what it can, and in a record five times.
-      const large = randomBytes(mostBytes / 5).toString("base64")
+      // Random, for PostgreSQL compresses what it can, and in a record five times: there is room for one of them.
+      const large = randomBytes(mostBytes / 12).toString("base64")
+      yield* logIn({ ...ann, appId: "another" }, large)
       for (const commit of [refresh(ann, large), logIn(bob, large)]) {
         const error = yield* Effect.flip(commit)
         assert.strictEqual(error.reason._tag, "Unavailable")
@@ -124,6 +125,21 @@ describe.skipIf(!Postgres.isInstalled)("PgSessionStorage", () => {
       assert.deepStrictEqual(yield* users("shop-abcde"), ["ann"])
       assert.strictEqual(yield* generation, before)
       assert.isTrue(Option.isSome(yield* refresh(ann)))
+      assert.isTrue(Option.isSome(yield* logIn(bob)))
+    }).pipe(Effect.provide(Layer.provide(TokenStore.layerStorage, Layer.provide(PgSessionStorage.layer, newDatabase)))))
+
+  it.live("writes no session that it could not read any more: it fails typed, and all others go on", () =>
+    Effect.gen(function*() {
+      const { get, users } = yield* TokenStore.TokenStore
+      const { logIn } = TokenStoreContract.changes
+      const ann = { appId: "shop-abcde", userId: "ann" }
+      const bob = { appId: "shop-abcde", userId: "bob" }
+      // In a record it is there five times.
+      yield* logIn(ann, "x".repeat(3_100_000))
+      const error = yield* Effect.flip(logIn(bob, "x".repeat(3_400_000)))
+      assert.strictEqual(error.reason._tag, "TooLarge")
+      assert.deepStrictEqual(yield* users("shop-abcde"), ["ann"])
+      assert.isTrue(Option.isSome(yield* get(ann)))
       assert.isTrue(Option.isSome(yield* logIn(bob)))
     }).pipe(Effect.provide(Layer.provide(TokenStore.layerStorage, Layer.provide(PgSessionStorage.layer, newDatabase)))))
 
