@@ -41,7 +41,7 @@ import type { AppDefinition, AppFunction } from "./AppDefinition.ts"
 import { DuplicateFunctionError } from "./FunctionGroup.ts"
 import * as AppIds from "./internal/appIds.ts"
 import * as Expression from "./internal/documents/ruleExpression.ts"
-import { maxNodes } from "./internal/functions/argumentLimit.ts"
+import { argumentOptions } from "./internal/functions/argumentLimit.ts"
 import { requestDocument, userDocument, valuesOf } from "./internal/functions/callScope.ts"
 import * as Executor from "./internal/functions/executor.ts"
 import * as FunctionCalls from "./internal/functions/functionCalls.ts"
@@ -260,8 +260,6 @@ const thrown = ({ reason: { _tag: code, message: text } }: RealmError.FunctionEr
   const [, errorName = "Error", message = text] = /^([A-Z]\w*Error|Error): ([^]*)$/.exec(text) ?? []
   return new FunctionServices.FunctionServiceError({ errorName, message, code })
 }
-
-const argumentOptions: Ejson.DecodeOptions = { numbers: "exact", maxNodes, root: "arguments" }
 
 /** What the script that says as whom a function runs is called in the workers: no function has such a name. */
 const scriptOf = (name: string): string => `${name} (run_as_user_id_script_source)`
