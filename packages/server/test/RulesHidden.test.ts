@@ -1,10 +1,15 @@
 /**
  * The ways round: what is hidden is not told by the order of what is found, nor by what an update does or says.
  */
-import { Database, type DataSource, Documents, type Functions } from "@effect-realm/server"
+import { Database, type DataSource, Documents, Functions } from "@effect-realm/server"
 import { assert, describe, it } from "@effect/vitest"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
+import * as TestClock from "effect/testing/TestClock"
+import { Unanswered } from "../src/internal/documents/documentAccess.ts"
+import * as RuleFunctions from "../src/internal/documents/ruleFunctions.ts"
 import { caller, layer, newNamespace, plain, withRules } from "./support/ruledCollection.ts"
 
 const everything = { name: "all", applyWhen: {}, read: true, write: true, insert: true, delete: true } as const
@@ -167,4 +172,38 @@ describe("a field whose parts have rules of their own", () => {
         )
       }))
   }
+})
+
+describe("functions that rules ask", () => {
+  /** Asks so many questions, each of which takes a while to answer, and is asked for another document. */
+  const asking = (questions: number, patience: Duration.Input) => {
+    let asked = 0
+    const next = (ask: RuleFunctions.Ask) =>
+      Effect.try({
+        try: () => {
+          for (; asked < questions; asked++) ask("isOpen", [asked])
+          return asked
+        },
+        catch: (error) => error instanceof Unanswered ? error : assert.fail(String(error))
+      })
+    const answering = Functions.Functions.of({
+      call: () => Effect.delay(Effect.succeed(false), patience),
+      callJson: () => Effect.die("no client calls"),
+      streamJson: () => Effect.die("no client calls")
+    })
+    return Effect.provideService(RuleFunctions.settle(caller, next), Functions.Functions, answering)
+  }
+
+  it.effect("are asked however often: a limit would tell how many documents are hidden", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* asking(5000, 0), 5000)
+    }))
+
+  it.effect("are waited for no longer than a minute in all", () =>
+    Effect.gen(function*() {
+      const fiber = yield* Effect.forkChild(Effect.flip(asking(100, "1 second")), { startImmediately: true })
+      yield* TestClock.adjust("90 seconds")
+      const { reason } = yield* Fiber.join(fiber)
+      assert.match(reason.message, /functions for more than 60 seconds: narrow the query/)
+    }))
 })

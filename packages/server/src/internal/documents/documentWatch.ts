@@ -107,6 +107,9 @@ const parse = (filter: Document): Effect.Effect<Query, DatabaseError> =>
 /** For so many milliseconds the answer of a function holds, when there is nothing to tell meanwhile. */
 const lifeOfAnswers = 1000
 
+/** A watch remembers so many answers at most; no document asks as many questions. */
+const maxAnswers = 1000
+
 /**
  * The changes that are wanted, and places in between: one at once, and one with each beat, whatever goes on.
  *
@@ -134,9 +137,13 @@ export const changes = <E>(wanted: Wanted, { access, caller, collection, sight }
       return answers.ask(name, args)
     }
     const learn = (caller: Caller, question: Unanswered) =>
-      Effect.map(Effect.provideService(answers.learn(caller, question), Functions, functions), () => {
+      Effect.suspend(() => {
+        // What was judged with them is behind, however far there is to go.
+        if (answers.size() >= maxAnswers) answers = RuleFunctions.makeAnswers()
+        return Effect.provideService(answers.learn(caller, question), Functions, functions)
+      }).pipe(Effect.andThen(Effect.sync(() => {
         answeredAt = clock.currentTimeMillisUnsafe()
-      })
+      })))
 
     const selfOf = (caller: Caller) => ({ caller, key: sight.key(caller), access: access(caller, ask) })
     let self = selfOf(yield* caller)

@@ -4,6 +4,7 @@
  */
 import * as Ejson from "@effect-realm/protocol/Ejson"
 import * as RealmError from "@effect-realm/protocol/RealmError"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { type Caller, Functions } from "../../Functions.ts"
@@ -13,19 +14,23 @@ import { FunctionFailed, type Scope } from "./ruleExpression.ts"
 /** Answers a question of a rule, or throws what is lacking. */
 export type Ask = NonNullable<Scope["ask"]>
 
-/** How many different questions one operation may ask; each is a call. */
-const maxQuestions = 1000
+/**
+ * For so many milliseconds one operation may ask. How often it asks is not counted: that would tell how many documents there
+ * are that are not seen, where the time tells no more than its caller sees by his own watch.
+ */
+const patience = 60_000
 
-const tooMany = RealmError.make(
+const tooLong = RealmError.make(
   "MongoDBError",
-  `the rules of the collection ask functions more than ${maxQuestions} times: narrow the query`
+  `the rules of the collection ask functions for more than ${patience / 1000} seconds: narrow the query`
 )
 
 /** What functions have answered. */
 export interface Answers {
   readonly ask: Ask
-  /** Asks a function. Fails when that was too many. */
-  readonly learn: (caller: Caller, question: Unanswered) => Effect.Effect<void, RealmError.DataError, Functions>
+  /** Asks a function. */
+  readonly learn: (caller: Caller, question: Unanswered) => Effect.Effect<void, never, Functions>
+  readonly size: () => number
 }
 
 /**
@@ -42,16 +47,15 @@ export const makeAnswers = (): Answers => {
       return answer.success
     },
     learn: (caller, question) =>
-      answers.size === maxQuestions
-        ? Effect.fail(tooMany)
-        : Effect.map(answerOf(caller, question), (answer) => {
-          answers.set(keyOf(question.name, question.args), answer)
-        })
+      Effect.map(answerOf(caller, question), (answer) => {
+        answers.set(keyOf(question.name, question.args), answer)
+      }),
+    size: () => answers.size
   }
 }
 
 /**
- * Does what `attempt` makes of the answers that are known, until it lacks none.
+ * Does what `attempt` makes of the answers that are known, until it lacks none. Fails when functions take too long.
  *
  * @param caller whose rules are judged; the functions see him, and run without the limits on clients
  */
@@ -60,14 +64,15 @@ export const settle = <A, E, R>(
   attempt: (ask: Ask) => Effect.Effect<A, E | Unanswered, R>
 ): Effect.Effect<A, Exclude<E, Unanswered> | RealmError.DataError, R | Functions> => {
   const { ask, learn } = makeAnswers()
-  const loop: Effect.Effect<A, Exclude<E, Unanswered> | RealmError.DataError, R | Functions> = Effect.catch(
-    attempt(ask),
-    (error) =>
-      error instanceof Unanswered
-        ? Effect.andThen(learn(caller, error), loop)
-        : Effect.fail(error as Exclude<E, Unanswered>)
-  )
-  return loop
+  const loop = (until: number): Effect.Effect<A, Exclude<E, Unanswered> | RealmError.DataError, R | Functions> =>
+    Effect.catch(attempt(ask), (error) => {
+      if (!(error instanceof Unanswered)) return Effect.fail(error as Exclude<E, Unanswered>)
+      return Effect.flatMap(
+        Clock.currentTimeMillis,
+        (now) => now > until ? Effect.fail(tooLong) : Effect.andThen(learn(caller, error), loop(until))
+      )
+    })
+  return Effect.flatMap(Clock.currentTimeMillis, (now) => loop(now + patience))
 }
 
 const keyOf = (name: string, args: ReadonlyArray<unknown>): string =>
