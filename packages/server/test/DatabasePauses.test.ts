@@ -339,6 +339,29 @@ describe("file: pauses", { timeout: 60_000 }, () => {
       yield* collection.createIndex({ other: 1 }, { sparse: true })
     }).pipe(Effect.provide(file)))
 
+  it.effect("an index is there, and is kept, when its making is interrupted after the commit", () =>
+    Effect.gen(function*() {
+      const filename = path.join(yield* folder, "app.db")
+      yield* Effect.gen(function*() {
+        const collection = yield* things
+        const others = (yield* Database).collection({ database: "app", collection: "others" })
+        yield* others.insertOne({ _id: 1, n: 1 })
+        yield* yield* Stream.toPull(collection.watch())
+        // old changes are left to be forgotten, by those who write next
+        const insert = yield* begin(collection.insertMany(numbered(6000)))
+        while ((yield* collection.count({})) === 0) yield* turn
+        yield* Fiber.interrupt(insert)
+        const index = yield* begin(others.createIndex({ n: 1 }))
+        yield* turns(3)
+        assert.isUndefined(index.pollUnsafe())
+        yield* Fiber.interrupt(index)
+        yield* others.insertOne({ _id: 2, n: 2 })
+        const { index: planned } = yield* others.explain({ n: 2 })
+        assert.deepStrictEqual(planned, Option.some("n_1"))
+        assert.deepStrictEqual(yield* others.find({ n: 2 }), [{ _id: 2, n: 2 }])
+      }).pipe(Effect.provide(pausing(layerFile({ filename, changes: { maxBytes: 1000 } }))))
+    }))
+
   it.effect("more long reads than there are connections wait for each other, and short ones do not", () =>
     Effect.gen(function*() {
       const collection = yield* things

@@ -52,12 +52,18 @@ export class SqliteReader implements Collections {
   /** From now on sees the database as it is now, and as it was for what is being read, until it is released. */
   hold(): void {
     this.#begin.run()
-    // a transaction begins to see with its first look
-    this.#look.get()
+    try {
+      // a transaction begins to see with its first look
+      this.#look.get()
+    } catch (error) {
+      this.release()
+      throw error
+    }
   }
 
   release(): void {
-    this.#commit.run()
+    // SQLite has ended it by itself when the file could not be read
+    if (this.#database.isTransaction) this.#commit.run()
   }
 
   close(): void {

@@ -68,9 +68,10 @@ export class SqliteStore implements Collections {
 
   /** Makes an index, over the documents that are there too. */
   *createIndex(namespace: Namespace, declaration: IndexDeclaration, now: number): Work<void> {
-    const add = yield* this.transaction(namespace, now, (collection) => this.#fillIndex(collection, declaration))
-    add()
-    this.#revision++
+    yield* this.transaction(namespace, now, (collection) => this.#fillIndex(collection, declaration), (add) => {
+      add()
+      this.#revision++
+    })
   }
 
   /** Makes an index, and returns what adds it to the collection. */
@@ -96,8 +97,15 @@ export class SqliteStore implements Collections {
   /**
    * Runs `f` on a collection, which comes into being when it is not there, as one transaction, which stays open while the work
    * pauses. `now` is in milliseconds.
+   *
+   * @param committed changes here what was changed there, in the moment of the commit: the work may be given up after it
    */
-  *transaction<A>(namespace: Namespace, now: number, f: (collection: SqliteCollection) => Work<A>): Work<A> {
+  *transaction<A>(
+    namespace: Namespace,
+    now: number,
+    f: (collection: SqliteCollection) => Work<A>,
+    committed: (result: A) => void = () => {}
+  ): Work<A> {
     const key = keyOf(namespace)
     const existing = this.#collections.get(key)
     this.#log.setTime(now)
@@ -114,6 +122,7 @@ export class SqliteStore implements Collections {
       isCommitted = true
       this.#log.publish()
       collection.keepMultikey()
+      committed(result)
       if (!this.#log.isRecorded(key)) collection.recorder = undefined
       if (existing === undefined) this.#collections.set(key, collection)
       if (isRaised || existing === undefined) this.#revision++
@@ -179,11 +188,13 @@ export class SqliteStore implements Collections {
     const collection = this.get(namespace)
     if (collection !== undefined && collection.recorder === undefined) {
       const log = this.#log
-      this.#record(
-        collection,
-        yield* this.transaction(namespace, now, function*() {
+      yield* this.transaction(
+        namespace,
+        now,
+        function*() {
           return log.begin(key, collection.id, "some")
-        })
+        },
+        (feed) => this.#record(collection, feed)
       )
     }
     return this.#log.open(key, fullName(namespace), resumeAfter)
