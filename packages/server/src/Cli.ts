@@ -16,6 +16,7 @@ import * as Option from "effect/Option"
 import type * as Path from "effect/Path"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import { readFileSync } from "node:fs"
 import * as Accounts from "./Accounts.ts"
 import * as ApiKeys from "./ApiKeys.ts"
 import * as AppFolder from "./AppFolder.ts"
@@ -354,6 +355,12 @@ const command = makeCommand("effect-realm").pipe(
 // Running
 // -----------------------------------------------------------------------------
 
+const Manifest = Schema.fromJsonString(Schema.Struct({ version: Schema.String }))
+
+// A release changes the manifest, and nothing else has to be changed with it.
+const version = (): string =>
+  Schema.decodeSync(Manifest)(readFileSync(new URL("../package.json", import.meta.url), "utf8")).version
+
 /**
  * Runs the program with these arguments. Whatever goes wrong is printed as one message, and then the effect fails.
  *
@@ -366,7 +373,7 @@ const command = makeCommand("effect-realm").pipe(
  * ```
  */
 export const run = (args: ReadonlyArray<string>): Effect.Effect<void, CliFailure> =>
-  runWith(command, { version: "0.0.0" })(args).pipe(
+  Effect.suspend(() => runWith(command, { version: version() })(args)).pipe(
     Effect.catch((error) =>
       // The command line explains itself.
       CliError.isCliError(error)

@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import { execFile, spawn } from "node:child_process"
 import { copyFile, mkdir, mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises"
 import { createServer, type Server } from "node:http"
+import { createRequire } from "node:module"
 import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
@@ -11,6 +12,7 @@ import { fileURLToPath } from "node:url"
 import { SMTPServer } from "smtp-server"
 
 const bin = fileURLToPath(new URL("../src/bin.ts", import.meta.url))
+const manifest: { readonly version: string } = createRequire(import.meta.url)("../package.json")
 const shop = fileURLToPath(new URL("../../examples/apps/shop", import.meta.url))
 
 interface Ended {
@@ -119,6 +121,12 @@ describe("the installed command", () => {
       const copy = join(yield* folder, "effect-realm.mjs")
       yield* Effect.promise(() => copyFile(launcher, copy))
       assertMessage(yield* launch(copy), /^effect-realm: it is not built yet/)
+    }), { timeout })
+
+  it.live("says which version the package has", () =>
+    Effect.gen(function*() {
+      const { code, out } = yield* run(["--version"])
+      assert.deepStrictEqual([code, out], [0, `effect-realm v${manifest.version}\n`])
     }), { timeout })
 })
 
