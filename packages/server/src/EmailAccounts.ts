@@ -5,20 +5,19 @@
  * Addresses are compared as they are, upper and lower case apart, as clients of this protocol expect.
  */
 import * as RealmError from "@effect-realm/protocol/RealmError"
-import { ObjectId } from "bson"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import { createHash, randomBytes, timingSafeEqual } from "node:crypto"
 import * as Accounts from "./Accounts.ts"
 import { Database } from "./Database.ts"
 import type { DatabaseError } from "./DatabaseError.ts"
+import * as LinkTokens from "./internal/linkTokens.ts"
 import { isAddress, type MailError } from "./Mail.ts"
 import * as Password from "./Password.ts"
 
@@ -86,21 +85,6 @@ const Stored = Schema.Struct({
   createdAt: Schema.Date
 })
 
-const StoredToken = Schema.Struct({
-  _id: Schema.String,
-  purpose: Schema.Literals(["confirm", "reset"]),
-  email: Schema.String,
-  identityId: Schema.String,
-  hash: Schema.String,
-  expiresAt: Schema.Date,
-  /** Why it is not good any more, before its time. It stays until then, so that the log can tell. */
-  ended: Schema.optionalKey(Schema.Literals(["used", "replaced", "not sent"]))
-})
-
-type StoredToken = typeof StoredToken.Type
-
-type Purpose = StoredToken["purpose"]
-
 type Refusal = RealmError.AuthError | RealmError.RequestError | RealmError.UnknownServiceError
 
 // -----------------------------------------------------------------------------
@@ -151,12 +135,9 @@ export class EmailAccounts extends Context.Service<EmailAccounts, {
 export const providerType = "local-userpass"
 
 /** How long the link of a mail, or the token given to a function, is good: 30 minutes (protocol section 6). */
-export const linkTokenLifetime: Duration.Duration = Duration.minutes(30)
+export const linkTokenLifetime: Duration.Duration = LinkTokens.lifetime
 
 const badRequest = (message: string): RealmError.RequestError => RealmError.make("BadRequest", message)
-
-const invalidToken = (): RealmError.AuthError =>
-  RealmError.make("UserpassTokenInvalid", "userpass token is expired or invalid")
 
 /** Longest address, in UTF-16 code units. */
 const maxLength = 320
@@ -164,8 +145,6 @@ const maxLength = 320
 // Where no mail is sent an address can be any name, but one that stays what it is in every database, log and header.
 const isName = (email: string): boolean =>
   email !== "" && email.length <= maxLength && email.isWellFormed() && !/\p{Cc}/u.test(email)
-
-const sha256 = (token: Redacted.Redacted): Buffer => createHash("sha256").update(Redacted.value(token)).digest()
 
 const checkPassword = (password: Redacted.Redacted): Effect.Effect<void, RealmError.RequestError> => {
   const { length } = Redacted.value(password)
@@ -193,8 +172,6 @@ const undelivered = (error: MailError): RealmError.RequestError | RealmError.Unk
 }
 
 const decode = Schema.decodeUnknownEffect(Schema.toType(Stored))
-const decodeToken = Schema.decodeUnknownEffect(Schema.toType(StoredToken))
-
 /**
  * The addresses in the collections `email_accounts` and `email_tokens` of a database.
  *
@@ -229,9 +206,8 @@ export const layer = (options: {
       const passwords = yield* Password.Password
       const database = yield* Database
       const accounts = database.collection({ database: options.database, collection: "email_accounts" })
-      const tokens = database.collection({ database: options.database, collection: "email_tokens" })
+      const tokens = yield* LinkTokens.make(options.database)
       yield* accounts.createIndex({ identityId: 1 }, { unique: true })
-      yield* tokens.createIndex({ identityId: 1 })
 
       // For what would be left half done when its client goes: a mail is sent or not, whoever still waits for the answer.
       const scope = yield* Effect.scope
@@ -253,53 +229,6 @@ export const layer = (options: {
         return account.confirmed ? yield* RealmError.make("UserAlreadyConfirmed", "already confirmed") : account
       })
 
-      const issue = Effect.fnUntraced(function*(purpose: Purpose, { _id: email, identityId }: typeof Stored.Type) {
-        const millis = yield* Clock.currentTimeMillis
-        yield* tokens.deleteMany({ identityId, expiresAt: { $lte: new Date(millis) } })
-        const token = Redacted.make(randomBytes(64).toString("hex"))
-        const tokenId = new ObjectId().toHexString()
-        yield* tokens.insertOne({
-          _id: tokenId,
-          purpose,
-          email,
-          identityId,
-          hash: sha256(token).toString("base64"),
-          expiresAt: new Date(millis + Duration.toMillis(linkTokenLifetime))
-        })
-        return { token, tokenId }
-      })
-
-      // Why is for the log alone: whoever guesses learns nothing of the links there are.
-      const refuse = Effect.fnUntraced(function*(purpose: Purpose, tokenId: string, why: string) {
-        yield* Effect.annotateLogs(Effect.logInfo(`link refused: ${why}`), { purpose, tokenId })
-        return yield* invalidToken()
-      })
-
-      // Of two requests with one token, one has marked it as used.
-      const spend = Effect.fnUntraced(function*(purpose: Purpose, { token, tokenId }: LinkToken) {
-        if (!/^[0-9a-f]{24}$/.test(tokenId) || !/^([0-9a-f]{2})+$/.test(Redacted.value(token))) {
-          return yield* badRequest("invalid token data")
-        }
-        const found = yield* tokens.findOne({ _id: tokenId })
-        if (Option.isNone(found)) return yield* refuse(purpose, tokenId, "unknown")
-        const stored = yield* Effect.orDie(decodeToken(found.value))
-        const now = yield* Clock.currentTimeMillis
-        if (!timingSafeEqual(Buffer.from(stored.hash, "base64"), sha256(token))) {
-          return yield* refuse(purpose, tokenId, "wrong token")
-        }
-        if (stored.purpose !== purpose) return yield* refuse(purpose, tokenId, `made to ${stored.purpose}`)
-        if (stored.ended !== undefined) return yield* refuse(purpose, tokenId, stored.ended)
-        if (stored.expiresAt.getTime() <= now) return yield* refuse(purpose, tokenId, "expired")
-        const { matchedCount } = yield* tokens.updateOne(
-          { _id: tokenId, ended: { $exists: false } },
-          { $set: { ended: "used" } }
-        )
-        return matchedCount === 1 ? stored : yield* refuse(purpose, tokenId, "used")
-      })
-
-      const end = (filter: { readonly [field: string]: unknown }, ended: StoredToken["ended"]) =>
-        tokens.updateMany({ ...filter, ended: { $exists: false } }, { $set: { ended } })
-
       // The identity is named too: an address that was freed and registered anew is another account.
       const settle = (
         account: { readonly email: string; readonly identityId: string },
@@ -314,20 +243,20 @@ export const layer = (options: {
         function*(account: { readonly email: string; readonly identityId: string }, password: Redacted.Redacted) {
           const isSet = yield* settle(account, { passwordHash: yield* passwords.hash(password) })
           // Older links lead to an older wish.
-          yield* end({ identityId: account.identityId, purpose: "reset" }, "replaced")
+          yield* tokens.end({ identityId: account.identityId, purpose: "reset" }, "replaced")
           return isSet
         }
       )
 
       const drop = Effect.fnUntraced(function*(filter: { readonly identityId: string; readonly confirmed?: boolean }) {
         const { deletedCount } = yield* accounts.deleteOne(filter)
-        if (deletedCount === 1) yield* tokens.deleteMany({ identityId: filter.identityId })
+        if (deletedCount === 1) yield* tokens.forget(filter.identityId)
       })
 
       const runConfirmation = Effect.fnUntraced(
         function*(account: typeof Stored.Type, run: Extract<Confirmation, { _tag: "Function" }>["run"]) {
           const { _id: email, identityId } = account
-          const verdict = yield* run({ email, ...yield* issue("confirm", account) })
+          const verdict = yield* run({ email, ...yield* tokens.issue("confirm", { email, identityId }) })
           if (verdict === "success") {
             yield* settle({ email, identityId }, { confirmed: true })
           } else if (verdict === "fail") {
@@ -339,19 +268,20 @@ export const layer = (options: {
       )
 
       const deliver = Effect.fnUntraced(function*(
-        purpose: Purpose,
+        purpose: LinkTokens.Purpose,
         account: typeof Stored.Type,
         send: Extract<Confirmation, { _tag: "Mail" }>["send"]
       ) {
-        const token = yield* issue(purpose, account)
-        yield* send({ email: account._id, ...token }).pipe(
+        const { _id: email, identityId } = account
+        const token = yield* tokens.issue(purpose, { email, identityId })
+        yield* send({ email, ...token }).pipe(
           Effect.catchTag("MailError", (error) =>
             Effect.andThen(
               Effect.logWarning(`mail not sent: ${error.message}`),
               Effect.fail(undelivered(error))
             )),
           // It may have been taken all the same: a mail that nobody was told of does not get a link that works.
-          Effect.onError(() => Effect.orDie(end({ _id: token.tokenId }, "not sent")))
+          Effect.onError(() => Effect.orDie(tokens.end({ _id: token.tokenId }, "not sent")))
         )
       })
 
@@ -389,8 +319,10 @@ export const layer = (options: {
       })
 
       const confirm: EmailAccounts["Service"]["confirm"] = Effect.fnUntraced(function*(token) {
-        const spent = yield* spend("confirm", token)
-        if (!(yield* settle(spent, { confirmed: true }))) return yield* refuse("confirm", token.tokenId, "no account")
+        const spent = yield* tokens.spend("confirm", token)
+        if (!(yield* settle(spent, { confirmed: true }))) {
+          return yield* tokens.refuse("confirm", token.tokenId, "no account")
+        }
       })
 
       const sendConfirmation: EmailAccounts["Service"]["sendConfirmation"] = Effect.fnUntraced(function*(email) {
@@ -415,8 +347,8 @@ export const layer = (options: {
 
       const reset: EmailAccounts["Service"]["reset"] = Effect.fnUntraced(function*({ password, ...token }) {
         yield* checkPassword(password)
-        const spent = yield* spend("reset", token)
-        if (!(yield* setPassword(spent, password))) return yield* refuse("reset", token.tokenId, "no account")
+        const spent = yield* tokens.spend("reset", token)
+        if (!(yield* setPassword(spent, password))) return yield* tokens.refuse("reset", token.tokenId, "no account")
       })
 
       const sendReset: EmailAccounts["Service"]["sendReset"] = Effect.fnUntraced(function*(email) {
@@ -433,10 +365,10 @@ export const layer = (options: {
         const account = yield* existing(email)
         const { identityId } = account
         const currentPasswordValid = yield* passwords.verify(password, account.passwordHash)
-        const token = yield* issue("reset", account)
+        const token = yield* tokens.issue("reset", { email, identityId })
         const verdict = yield* options.reset.run({ email, password, currentPasswordValid, ...token }, request.arguments)
         if (verdict === "pending") return
-        yield* end({ _id: token.tokenId }, "used")
+        yield* tokens.end({ _id: token.tokenId }, "used")
         if (verdict === "fail") {
           // This refusal alone never had a code (protocol section 6).
           return yield* new RealmError.UnknownServiceError({
