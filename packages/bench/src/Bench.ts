@@ -27,12 +27,12 @@ export const parts: {
   readonly [name: string]: (sizes: Sizes) => Effect.Effect<ReadonlyArray<Row>, never, Scope.Scope>
 } = {
   bundle: BundleSize.rows,
-  heap: SessionHeap.rows,
-  start: ServerStart.rows,
   ejson: ExtendedJson.rows,
+  functions: FunctionRuns.rows,
+  start: ServerStart.rows,
   expired: ExpiredToken.rows,
   overhead: CallOverhead.rows,
-  functions: FunctionRuns.rows,
+  heap: SessionHeap.rows,
   calls: FunctionCalls.rows,
   server: ServerLoad.rows,
   watch: Watching.rows,
