@@ -239,8 +239,8 @@ const make = (tables: Tables): Primitives => {
     return generation
   })
 
-  const commit: Primitives["commit"] = (key, commit) => {
-    const write = Effect.gen(function*(): Effect.fn.Return<Outcome, TokenStoreError> {
+  const write = Effect.fnUntraced(
+    function*(key: SessionKey, commit: Commit): Effect.fn.Return<Outcome, TokenStoreError> {
       if (commit.since !== undefined && departures.hasLeft(sessionKey(key), commit.since)) return { _tag: "Left" }
       const before = yield* replaceable(key)
       const generation = Option.match(before, { onNone: () => 0, onSome: (stored) => stored.session.generation })
@@ -250,9 +250,13 @@ const make = (tables: Tables): Primitives => {
         : yield* remove(key, before)
       yield* publish(key, { ...commit.event, userId: key.userId, generation: committed })
       return { _tag: "Committed", generation: committed }
-    })
+    },
     // Once begun, a commit ends: record and event belong together (law 9).
-    const whole = Effect.uninterruptible(write)
+    Effect.uninterruptible
+  )
+
+  const commit: Primitives["commit"] = (key, commit) => {
+    const whole = write(key, commit)
     const touchesApp = commit.makeCurrent || commit.expected === 0 || Option.isNone(commit.session)
     return withUser(sessionKey(key))(touchesApp ? withApp(key.appId)(whole) : whole)
   }
