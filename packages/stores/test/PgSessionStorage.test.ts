@@ -143,6 +143,15 @@ describe.skipIf(!Postgres.isInstalled)("PgSessionStorage", () => {
       assert.isTrue(Option.isSome(yield* logIn(bob)))
     }).pipe(Effect.provide(Layer.provide(TokenStore.layerStorage, Layer.provide(PgSessionStorage.layer, newDatabase)))))
 
+  it.live("is made by processes that start together, once", () =>
+    Effect.gen(function*() {
+      yield* Effect.provide(SqlClient.use((sql) => sql`CREATE DATABASE together`), client)
+      const layer = at({ ...instance.config, database: "together", maxConnections: 2 })
+      yield* Effect.forEach(Array.from({ length: 8 }), () => Layer.build(Layer.fresh(layer)), {
+        concurrency: "unbounded"
+      })
+    }).pipe(Effect.scoped))
+
   it.live("reads its columns also for a program that calls those of its own otherwise", () =>
     Effect.gen(function*() {
       const ann = { appId: "shop-abcde", userId: "ann" }

@@ -3,7 +3,9 @@ import type { TokenStoreError } from "@effect-realm/client/ClientError"
 import type { SessionStorage } from "@effect-realm/client/SessionStorage"
 import { afterAll, assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
@@ -12,6 +14,7 @@ import type { SqlError } from "effect/sql/SqlError"
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { DatabaseSync } from "node:sqlite"
 import * as SessionStorageContract from "../../client/test/SessionStorage.contract.ts"
 import * as TokenStoreContract from "../../client/test/TokenStore.contract.ts"
 import * as SqliteClient from "../src/SqliteClient.ts"
@@ -77,6 +80,39 @@ describe("SqlSessionStorage over SQLite", () => {
         SqliteClient.layer({ filename: file() })
       )
     )))
+
+  it.live("waits for another program that writes, fails typed when that takes too long, and goes on after it", () =>
+    Effect.gen(function*() {
+      const filename = file()
+      const open = (busyTimeout: Duration.Input) =>
+        Effect.map(
+          Layer.build(Layer.fresh(TokenStore.layerStorage.pipe(
+            Layer.provide(SqlSessionStorage.layer),
+            Layer.provide(SqliteClient.layer({ filename, busyTimeout }))
+          ))),
+          (context) => <A, E>(effect: Effect.Effect<A, E, TokenStore.TokenStore>) =>
+            Effect.provideContext(effect, context)
+        )
+      const [patient, impatient] = [yield* open("1 minute"), yield* open("20 millis")]
+      const ann = { appId: "shop", userId: "ann" }
+      yield* patient(TokenStoreContract.changes.logIn(ann))
+      const other = yield* Effect.acquireRelease(
+        Effect.sync(() => new DatabaseSync(filename)),
+        (other) => Effect.sync(() => other.close())
+      )
+      other.exec("BEGIN IMMEDIATE")
+      const refused = yield* Effect.flip(impatient(TokenStoreContract.changes.logOut(ann)))
+      assert.strictEqual(refused.reason._tag, "Unavailable")
+      assert.include(refused.message, "database is locked")
+      const logOut = yield* Effect.forkChild(patient(TokenStoreContract.changes.logOut(ann)))
+      // Who reads waits for nobody.
+      const found = yield* impatient(TokenStore.TokenStore.use((store) => store.get(ann)))
+      assert.isTrue(Option.exists(found, (session) => session.tokens !== undefined))
+      assert.isUndefined(logOut.pollUnsafe())
+      other.exec("ROLLBACK")
+      assert.isTrue(Option.isSome(yield* Fiber.join(logOut)))
+      assert.strictEqual(yield* impatient(TokenStoreContract.generation(ann)), 2)
+    }).pipe(Effect.scoped))
 
   it.live("is made by processes that start together, once", () =>
     Effect.gen(function*() {
