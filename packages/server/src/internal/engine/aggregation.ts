@@ -24,7 +24,8 @@ import { bind, type Names, type Scope } from "./expressionScope.ts"
 import { badFilter, badPipeline } from "./failure.ts"
 import { bucket, count, group, sortByCount } from "./groupStages.ts"
 import { withValueAt } from "./projection.ts"
-import { type Documents, objectOf, type Run, type Stage, type Surroundings } from "./stage.ts"
+import { type Documents, objectOf, ofDocument, type Run, type Stage, type Surroundings } from "./stage.ts"
+import { stepsOfDocument } from "./steps.ts"
 import { unsupportedStages } from "./unsupported.ts"
 import { collected, type Work } from "./work.ts"
 
@@ -59,9 +60,10 @@ const lookup = (operand: unknown, names: Names): Run => {
         const value = valueAt(document, local)
         filter = { [String(foreignField)]: { $in: isArray(value) ? value : [value ?? null] } }
       }
+      const own = ofDocument(surroundings)
       const scope = variables.reduce<Scope>(
-        (scope, [name, expression]) => bind(scope, name, expression({ ...surroundings, root: document })),
-        { ...surroundings, root: document }
+        (scope, [name, expression]) => bind(scope, name, expression({ ...own, root: document })),
+        { ...own, root: document }
       )
       const found = runStages(stages, surroundings.others(from, filter), { ...surroundings, bindings: scope.bindings })
       const list: Array<Fields> = []
@@ -71,7 +73,7 @@ const lookup = (operand: unknown, names: Names): Run => {
         surroundings.spend(1)
         list.push(one)
       }
-      const joined = withValueAt(document, parsePath(as), list)
+      const joined = withValueAt(document, parsePath(as), list, stepsOfDocument())
       yield boundedDocument(isFields(joined) ? joined : document)
     }
   }

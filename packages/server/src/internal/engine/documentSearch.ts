@@ -4,11 +4,9 @@
 import { type Fields, isArray, isFields } from "./bsonValue.ts"
 import { parsePath, type Path, someValue } from "./documentPath.ts"
 import { parseSort, type Sort, sortDocuments } from "./documentSort.ts"
-import { limitedSteps } from "./expressionScope.ts"
 import { badFilter } from "./failure.ts"
 import { encodeKey, keyText } from "./keyEncoding.ts"
 import { compileFilter, exactFilter } from "./query.ts"
-import type { Predicate } from "./queryCondition.ts"
 import { type Plan, planQuery } from "./queryPlan.ts"
 import type { SqliteDocuments, StoredDocument, StoredIndex } from "./sqliteDocuments.ts"
 import { collected, type Paced, sorted, type Work } from "./work.ts"
@@ -16,7 +14,7 @@ import { collected, type Paced, sorted, type Work } from "./work.ts"
 /** A filter in exact form, and what it means. */
 export interface Query {
   readonly filter: Fields
-  readonly predicate: Predicate
+  readonly predicate: (document: Fields) => boolean
 }
 
 export const parseQuery = (filter: unknown): Query => {
@@ -121,9 +119,6 @@ export const widthOf = (value: unknown): number =>
     ? Object.keys(value).reduce((width, name) => width + 1 + (isList(name) ? 0 : widthOf(value[name])), 0)
     : 0
 
-// a filter that somebody wrote has fewer conditions
-const maxFreeWidth = 100
-
 /** All that the filter finds, one by one, in the order of the plan. */
 function* matching(
   collection: SqliteDocuments,
@@ -132,8 +127,6 @@ function* matching(
   chosen: Choice | undefined,
   examine: () => void = () => {}
 ): Generator<Found | undefined> {
-  const width = widthOf(query.filter)
-  const spend = limitedSteps()
   for (const stored of candidates(collection, chosen)) {
     if (stored === undefined) {
       yield
@@ -141,8 +134,6 @@ function* matching(
     }
     examine()
     const document = view(access, stored.document)
-    // not before: it would tell how many documents there are that are not seen
-    if (document !== undefined && width > maxFreeWidth) spend(width)
     yield document !== undefined && query.predicate(document) ? { stored, document } : undefined
   }
 }

@@ -11,12 +11,15 @@ import type { Names } from "./expressionScope.ts"
 import { badFilter } from "./failure.ts"
 import { compileComputed, compileProjection, withComputed, withValueAt } from "./projection.ts"
 import { compileFilter, exactFilter } from "./query.ts"
-import { countOf, objectOf, type Run, type Surroundings } from "./stage.ts"
+import { countOf, objectOf, ofDocument, type Run, type Surroundings } from "./stage.ts"
+import { stepsOfDocument } from "./steps.ts"
 import { collected } from "./work.ts"
 
 const each = (apply: (document: Fields, surroundings: Surroundings) => Fields): Run =>
   function*(documents, surroundings) {
-    for (const document of documents) yield document && boundedDocument(apply(document, surroundings))
+    for (const document of documents) {
+      yield document && boundedDocument(apply(document, ofDocument(surroundings)))
+    }
   }
 
 export const match = (operand: unknown): Run => {
@@ -109,8 +112,10 @@ export const unwind = (operand: unknown): Run => {
   return function*(documents, { spend }) {
     const made = (document: Fields, value: unknown, position: Long | null): Fields => {
       spend(1)
-      const unwound = withValueAt(document, path, value)
-      const result = index === undefined ? unwound : withValueAt(unwound, parsePath(String(index)), position)
+      const unwound = withValueAt(document, path, value, stepsOfDocument())
+      const result = index === undefined
+        ? unwound
+        : withValueAt(unwound, parsePath(String(index)), position, stepsOfDocument())
       return isFields(result) ? result : document
     }
     for (const document of documents) {

@@ -9,11 +9,12 @@ import { compare } from "./bsonOrder.ts"
 import { assignFields, type Fields, getField, isArray, isFields, setField } from "./bsonValue.ts"
 import { convert, isTrue, typeName } from "./conversion.ts"
 import { elementOrder } from "./elementOrder.ts"
-import { isNothing, type Spend } from "./expressionOperators.ts"
+import { isNothing } from "./expressionOperators.ts"
 import { bind, type Expression } from "./expressionScope.ts"
 import { badFilter } from "./failure.ts"
 import { checkNames } from "./namedOperator.ts"
 import { compileRegex, type Match, type Regex } from "./regex.ts"
+import type { Spend } from "./steps.ts"
 
 /** Compiles an operand, which may name the variables around it and `variables` too. */
 export type Compile = (operand: unknown, variables?: ReadonlyArray<string>) => Expression

@@ -11,9 +11,7 @@ import { assignFields, type Fields, getField, isArray, isFields, isNumeric, setF
 import { convert, isTrue, typeName } from "./conversion.ts"
 import { badFilter } from "./failure.ts"
 import { encodeKey, keyText } from "./keyEncoding.ts"
-
-/** Counts what an evaluation costs beyond looking at its operands, and stops it when it is too much. */
-export type Spend = (steps: number) => void
+import type { Spend } from "./steps.ts"
 
 export interface Operator {
   /** How many operands it takes. */

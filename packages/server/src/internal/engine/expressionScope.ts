@@ -3,8 +3,7 @@
  */
 import { type Fields, getField, isArray, isFields } from "./bsonValue.ts"
 import type { Path } from "./documentPath.ts"
-import type { Spend } from "./expressionOperators.ts"
-import { badFilter } from "./failure.ts"
+import type { Spend } from "./steps.ts"
 
 interface Binding {
   readonly name: string
@@ -25,17 +24,6 @@ export type Expression = (scope: Scope) => unknown
 
 /** The variables that an expression may name. */
 export type Names = ReadonlySet<string>
-
-const maxSteps = 10_000_000
-
-/** Stops an evaluation that multiplies its own work. */
-export const limitedSteps = (): Spend => {
-  let left = maxSteps
-  return (steps) => {
-    left -= steps
-    if (left < 0) throw badFilter(`the evaluation takes more than ${maxSteps} steps`)
-  }
-}
 
 /** The scope in which a variable has a value. */
 export const bind = (scope: Scope, name: string, value: unknown): Scope => ({

@@ -10,7 +10,7 @@ import { sort } from "./documentStages.ts"
 import { compileExpression } from "./expression.ts"
 import type { Expression, Names } from "./expressionScope.ts"
 import { badFilter } from "./failure.ts"
-import { objectOf, type Run } from "./stage.ts"
+import { objectOf, ofDocument, type Run } from "./stage.ts"
 
 const groupBy = (key: Expression, fields: Fields, names: Names): Run => {
   const accumulators = Object.keys(fields).map((name) => {
@@ -26,7 +26,7 @@ const groupBy = (key: Expression, fields: Fields, names: Names): Run => {
     for (const document of documents) {
       yield
       if (document === undefined) continue
-      const scope = { ...surroundings, root: document }
+      const scope = { ...ofDocument(surroundings), root: document }
       const id = key(scope)
       const text = groupKey(id)
       let group = groups.get(text)

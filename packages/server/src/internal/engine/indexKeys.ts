@@ -8,7 +8,6 @@ import { parseDirection } from "./documentSort.ts"
 import { badDocument, failure } from "./failure.ts"
 import { encodeKey, keyText } from "./keyEncoding.ts"
 import { compileFilter } from "./query.ts"
-import type { Predicate } from "./queryCondition.ts"
 
 export interface IndexField {
   readonly path: Path
@@ -22,7 +21,7 @@ export interface IndexDeclaration {
   readonly sparse: boolean
   /** In exact form. */
   readonly partial: Fields | undefined
-  readonly covers: Predicate
+  readonly covers: (document: Fields) => boolean
 }
 
 export interface IndexKeys {

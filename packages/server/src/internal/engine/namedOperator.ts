@@ -1,8 +1,8 @@
 /**
  * Operators of aggregation expressions whose operands have names, and which look at their values alone.
  */
-import type { Spend } from "./expressionOperators.ts"
 import { badFilter } from "./failure.ts"
+import type { Spend } from "./steps.ts"
 
 /** The operands that were given, by name; `null` for one whose value is not there. */
 export interface NamedOperands {

@@ -10,6 +10,7 @@ import { badFilter, refusing } from "./failure.ts"
 import { compileElementMatch } from "./query.ts"
 import type { Test } from "./queryCondition.ts"
 import { foundPosition } from "./queryPosition.ts"
+import { type Spend, stepsOfDocument } from "./steps.ts"
 
 /** `filter` is what has found the document. */
 export type Projection = (document: Fields, scope: Omit<Scope, "root">, filter: Fields) => Fields
@@ -65,19 +66,24 @@ const projectValue = (value: unknown, tree: Tree, keep: boolean): unknown => {
 }
 
 /** A copy of a value with another one at a path, in every element of the arrays on the way; without it when `undefined`. */
-export const withValueAt = (value: unknown, path: Path, next: unknown, from = 0): unknown => {
+export const withValueAt = (value: unknown, path: Path, next: unknown, spend: Spend, from = 0): unknown => {
   if (from === path.length) return next
-  if (isArray(value)) return value.map((element) => withValueAt(element, path, next, from))
+  if (isArray(value)) {
+    spend(value.length)
+    return value.map((element) => withValueAt(element, path, next, spend, from))
+  }
   if (!isFields(value) && next === undefined) return value
   const segment = path[from] ?? ""
   const fields: Fields = {}
   let isThere = false
-  for (const [name, field] of isFields(value) ? Object.entries(value) : []) {
+  const entries = isFields(value) ? Object.entries(value) : []
+  spend(entries.length)
+  for (const [name, field] of entries) {
     isThere ||= name === segment
-    const changed = name === segment ? withValueAt(field, path, next, from + 1) : field
+    const changed = name === segment ? withValueAt(field, path, next, spend, from + 1) : field
     if (changed !== undefined) setField(fields, name, changed)
   }
-  const made = isThere ? undefined : withValueAt(undefined, path, next, from + 1)
+  const made = isThere ? undefined : withValueAt(undefined, path, next, spend, from + 1)
   if (made !== undefined) setField(fields, segment, made)
   return fields
 }
@@ -90,13 +96,14 @@ interface Computed {
 /** Fields computed from a document, each at its path. */
 export const withComputed = (document: Fields, computed: ReadonlyArray<Computed>, scope: Scope): Fields => {
   let next: unknown = document
+  const spend = stepsOfDocument()
   // all are computed from the document as it was
   for (const [index, value] of computed.map(({ expression }) => expression(scope)).entries()) {
     const { path = [] } = computed[index] ?? {}
     // without a value, what is on the way to the field is made all the same
     next = value === undefined
-      ? withValueAt(withValueAt(next, path, null), path, undefined)
-      : withValueAt(next, path, value)
+      ? withValueAt(withValueAt(next, path, null, spend), path, undefined, spend)
+      : withValueAt(next, path, value, spend)
   }
   return isFields(next) ? next : document
 }
@@ -121,7 +128,12 @@ export const compileComputed = (fields: Fields, names: Names, prefix = ""): Read
   })
 
 /** What only a find projects: a part of an array, by place or by the element that is asked for. */
-type ArrayPart = (array: ReadonlyArray<unknown>, document: Fields, filter: Fields) => ReadonlyArray<unknown> | undefined
+type ArrayPart = (
+  array: ReadonlyArray<unknown>,
+  document: Fields,
+  filter: Fields,
+  spend: Spend
+) => ReadonlyArray<unknown> | undefined
 
 const slicePart = (operand: unknown): ArrayPart => {
   const [first, count] = isArray(operand) ? operand.map(wholeNumber) : [wholeNumber(operand)]
@@ -135,13 +147,13 @@ const slicePart = (operand: unknown): ArrayPart => {
   }
 }
 
-const elementPart = (match: Test): ArrayPart => (array) => {
-  const element = array.find(match)
+const elementPart = (match: Test): ArrayPart => (array, _document, _filter, spend) => {
+  const element = array.find((one) => match(one, spend))
   return element === undefined ? undefined : [element]
 }
 
-const positionPart = (path: Path): ArrayPart => (array, document, filter) => {
-  const position = foundPosition(path, document, filter)
+const positionPart = (path: Path): ArrayPart => (array, document, filter, spend) => {
+  const position = foundPosition(path, document, filter, spend)
   if (position === undefined) throw badFilter("the positional $ of the projection found no match in the filter")
   return [array[position]]
 }
@@ -152,10 +164,16 @@ interface Part {
   readonly orNothing: boolean
 }
 
-const withPart = (document: Fields, result: Fields, { orNothing, part, path }: Part, filter: Fields): Fields => {
+const withPart = (
+  document: Fields,
+  result: Fields,
+  { orNothing, part, path }: Part,
+  filter: Fields,
+  spend: Spend
+): Fields => {
   const value = valueAt(document, path)
-  const taken = isArray(value) ? part(value, document, filter) : orNothing ? undefined : value
-  const next = withValueAt(result, path, taken)
+  const taken = isArray(value) ? part(value, document, filter, spend) : orNothing ? undefined : value
+  const next = withValueAt(result, path, taken, spend)
   return isFields(next) ? next : result
 }
 
@@ -264,7 +282,7 @@ class Compiling {
     return (document, scope, filter) => {
       let result = stored(document)
       if (computed.length > 0) result = withComputed(result, computed, { ...scope, root: document })
-      return parts.reduce((partial, part) => withPart(document, partial, part, filter), result)
+      return parts.reduce((partial, part) => withPart(document, partial, part, filter, scope.spend), result)
     }
   }
 }

@@ -27,6 +27,7 @@ import {
   type Test
 } from "./queryCondition.ts"
 import { compileCondition } from "./queryExpression.ts"
+import { type Spend, stepsOfDocument } from "./steps.ts"
 import { unsupportedFilters } from "./unsupported.ts"
 
 const logical = new Set(["$and", "$or", "$nor", "$expr", "$where"])
@@ -36,10 +37,10 @@ const compileElement = (operand: Fields): Test => {
   const first = Object.keys(operand)[0]
   if (isOperators(operand) && first !== undefined && !logical.has(first)) {
     const conditions = compileOperators(operand)
-    return (element) => conditions.every((condition) => holdsFor(element, condition))
+    return (element, spend) => conditions.every((condition) => holdsFor(element, condition, spend))
   }
   const predicate = compileFields(operand)
-  return (element) => isFields(element) && predicate(element)
+  return (element, spend) => isFields(element) && predicate(element, spend)
 }
 
 /** Whether one element of an array is what `$elemMatch` asks for. */
@@ -50,7 +51,12 @@ export const compileElementMatch = (operand: unknown): Test => {
 
 const someElementMatches = (operand: unknown): Condition => {
   const test = compileElementMatch(operand)
-  return some((value) => isArray(value) && value.some(test), true)
+  const matches = (value: unknown, spend: Spend): boolean =>
+    isArray(value) && value.some((element) => {
+      spend(1)
+      return test(element, spend)
+    })
+  return some(matches, true)
 }
 
 const hasAll = (operand: unknown): ReadonlyArray<Condition> => {
@@ -167,15 +173,15 @@ const compileTop = (name: string, operand: unknown): Predicate | undefined => {
   switch (name) {
     case "$and": {
       const predicates = compileList(name, operand)
-      return (document) => predicates.every((predicate) => predicate(document))
+      return (document, spend) => predicates.every((predicate) => predicate(document, spend))
     }
     case "$or": {
       const predicates = compileList(name, operand)
-      return (document) => predicates.some((predicate) => predicate(document))
+      return (document, spend) => predicates.some((predicate) => predicate(document, spend))
     }
     case "$nor": {
       const predicates = compileList(name, operand)
-      return (document) => !predicates.some((predicate) => predicate(document))
+      return (document, spend) => !predicates.some((predicate) => predicate(document, spend))
     }
     case "$expr":
       return compileCondition(operand)
@@ -193,8 +199,8 @@ const compileField = (name: string, operand: unknown): Predicate => {
   const conditions = isOperators(operand) ? compileOperators(operand) : [some(equalsOrMatches(operand))]
   const [only] = conditions
   return conditions.length === 1 && only !== undefined
-    ? (document) => holdsAt(document, path, only)
-    : (document) => conditions.every((condition) => holdsAt(document, path, condition))
+    ? (document, spend) => holdsAt(document, path, only, spend)
+    : (document, spend) => conditions.every((condition) => holdsAt(document, path, condition, spend))
 }
 
 const compileFields = (filter: Fields): Predicate => {
@@ -204,8 +210,15 @@ const compileFields = (filter: Fields): Predicate => {
     if (predicate !== undefined) predicates.push(predicate)
   }
   const [only] = predicates
-  if (only === undefined) return () => true
-  return predicates.length === 1 ? only : (document) => predicates.every((predicate) => predicate(document))
+  if (only === undefined) {
+    return (_, spend) => {
+      spend(1)
+      return true
+    }
+  }
+  return predicates.length === 1
+    ? only
+    : (document, spend) => predicates.every((predicate) => predicate(document, spend))
 }
 
 const undefinedPath = (value: unknown, path: string, depth: number): string | undefined => {
@@ -233,8 +246,14 @@ export const exactFilter = (filter: unknown): Fields => {
   return fields
 }
 
-/** The predicate of a filter in exact form. */
-export const compileFilter = (filter: Fields): Predicate => compileFields(filter)
+/** The predicate of a filter in exact form, for one whole document at a time. */
+export const compileFilter = (filter: Fields): (document: Fields) => boolean => {
+  const predicate = compileFields(filter)
+  return (document) => predicate(document, stepsOfDocument())
+}
+
+/** The predicate of a filter in exact form, as a part of what is done with a document. */
+export const compileClauses = (filter: Fields): Predicate => compileFields(filter)
 
 /** What `$pull` removes: elements that match a filter, operators, or are equal. */
 export const compilePull = (operand: unknown): Test =>
@@ -244,5 +263,5 @@ export const compilePull = (operand: unknown): Test =>
 export const compileElementFilter = (identifier: string, filter: Fields): Test => {
   const predicate = compileFields(filter)
   // the element stands under its identifier; wrapping its arrays keeps them whole
-  return (element) => predicate({ [identifier]: element })
+  return (element, spend) => predicate({ [identifier]: element }, spend)
 }

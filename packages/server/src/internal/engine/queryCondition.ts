@@ -9,28 +9,36 @@ import { missing, type Path, someValue } from "./documentPath.ts"
 import { badFilter } from "./failure.ts"
 import { encodeKey, keyText } from "./keyEncoding.ts"
 import { compileRegex } from "./regex.ts"
+import type { Spend } from "./steps.ts"
 
-export type Test = (value: unknown) => boolean
+export type Test = (value: unknown, spend: Spend) => boolean
 
 /** A condition on one value. Which values of a path it sees is decided where it is used. */
 export type Condition =
   | { readonly _tag: "Some"; readonly test: Test; readonly wholeArrays: boolean }
   | { readonly _tag: "None"; readonly conditions: ReadonlyArray<Condition> }
 
-export type Predicate = (document: Fields) => boolean
+export type Predicate = (document: Fields, spend: Spend) => boolean
 
 export const some = (test: Test, wholeArrays = false): Condition => ({ _tag: "Some", test, wholeArrays })
 export const none = (...conditions: ReadonlyArray<Condition>): Condition => ({ _tag: "None", conditions })
 
-export const holdsAt = (document: Fields, path: Path, condition: Condition): boolean =>
-  condition._tag === "Some"
-    ? someValue(document, path, condition.test, condition.wholeArrays)
-    : !condition.conditions.every((inner) => holdsAt(document, path, inner))
+export const holdsAt = (document: Fields, path: Path, condition: Condition, spend: Spend): boolean => {
+  if (condition._tag === "None") return !condition.conditions.every((inner) => holdsAt(document, path, inner, spend))
+  const { test, wholeArrays } = condition
+  const visit = (value: unknown): boolean => {
+    spend(1)
+    return test(value, spend)
+  }
+  return someValue(document, path, visit, wholeArrays)
+}
 
-export const holdsFor = (value: unknown, condition: Condition): boolean =>
-  condition._tag === "Some"
-    ? condition.test(value)
-    : !condition.conditions.every((inner) => holdsFor(value, inner))
+export const holdsFor = (value: unknown, condition: Condition, spend: Spend): boolean => {
+  spend(1)
+  return condition._tag === "Some"
+    ? condition.test(value, spend)
+    : !condition.conditions.every((inner) => holdsFor(value, inner, spend))
+}
 
 const orNull = (value: unknown): unknown => value === missing ? null : value
 
@@ -54,10 +62,14 @@ export const compares = (operand: unknown, accept: (order: number) => boolean): 
 
 export const matchesRegex = (regex: BSONRegExp): Test => {
   const compiled = compileRegex(regex.pattern, regex.options)
-  return (value) =>
-    typeof value === "string"
-      ? compiled.test(value)
-      : value instanceof BSONRegExp && value.pattern === regex.pattern && value.options === regex.options
+  return (value, spend) => {
+    if (typeof value === "string") {
+      const found = compiled.test(value)
+      spend(compiled.steps(value))
+      return found
+    }
+    return value instanceof BSONRegExp && value.pattern === regex.pattern && value.options === regex.options
+  }
 }
 
 export const equalsOrMatches = (operand: unknown): Test =>
@@ -80,10 +92,15 @@ export const isIn = (operator: string, operand: unknown): Condition => {
       keys.add(keyText(encodeKey([element])))
     }
   }
-  return some((value) =>
+  const isKey = (value: unknown, spend: Spend): boolean => {
+    const key = encodeKey([value])
+    spend(key.length >> 5)
+    return keys.has(keyText(key))
+  }
+  return some((value, spend) =>
     value === missing
       ? orMissing
-      : (keys.size > 0 && keys.has(keyText(encodeKey([value])))) || tests.some((test) => test(value))
+      : (keys.size > 0 && isKey(value, spend)) || tests.some((test) => test(value, spend))
   )
 }
 
@@ -163,8 +180,9 @@ export const hasBits = (operator: string, operand: unknown): Condition => {
     throw badFilter(`${operator} needs a mask or positions of bits`, operator)
   }
   const test = bitTests[operator]
-  return some((value) => {
+  return some((value, spend) => {
     const isSet = bitsOf(value)
+    spend(bits.length)
     return isSet !== undefined && test !== undefined && test(isSet, bits)
   })
 }

@@ -1,13 +1,12 @@
 /**
  * `$expr`: a filter that is an aggregation expression.
  */
-import type { Fields } from "./bsonValue.ts"
 import { isTrue } from "./conversion.ts"
 import { compileExpression } from "./expression.ts"
-import { limitedSteps } from "./expressionScope.ts"
+import type { Predicate } from "./queryCondition.ts"
 
 /** The truth of an expression for a document in exact form. */
-export const compileCondition = (expression: unknown): (document: Fields) => boolean => {
+export const compileCondition = (expression: unknown): Predicate => {
   const compiled = compileExpression(expression)
-  return (root) => isTrue(compiled({ root, spend: limitedSteps() }))
+  return (root, spend) => isTrue(compiled({ root, spend }))
 }

@@ -3,8 +3,9 @@
  */
 import { assignFields, type Fields, isArray, isFields, setField } from "./bsonValue.ts"
 import { type Path, valueAt } from "./documentPath.ts"
-import { compileFilter } from "./query.ts"
+import { compileClauses } from "./query.ts"
 import { isOperators } from "./queryCondition.ts"
+import type { Spend } from "./steps.ts"
 
 /** What a condition finds elements by: not by what it rules out. */
 const affirmed = (condition: unknown): unknown => {
@@ -33,15 +34,15 @@ const clausesUnder = (filter: Fields, prefix: string): Fields => {
 }
 
 /** The place of the first element of the array at `head` that the filter asks for; `undefined` when it asks for none. */
-export const foundPosition = (head: Path, document: Fields, filter: Fields): number | undefined => {
+export const foundPosition = (head: Path, document: Fields, filter: Fields, spend: Spend): number | undefined => {
   const array = valueAt(document, head)
   const clauses = clausesUnder(filter, head.join("."))
   if (!isArray(array) || Object.keys(clauses).length === 0) return undefined
-  const matches = compileFilter(clauses)
+  const matches = compileClauses(clauses)
   const index = array.findIndex((element) => {
     let wrapped: unknown = [element]
     for (const segment of head.toReversed()) wrapped = { [segment]: wrapped }
-    return isFields(wrapped) && matches(wrapped)
+    return isFields(wrapped) && matches(wrapped, spend)
   })
   return index === -1 ? undefined : index
 }

@@ -16,12 +16,12 @@ import {
   type Selection,
   view
 } from "./documentSearch.ts"
-import { limitedSteps } from "./expressionScope.ts"
 import { badFilter } from "./failure.ts"
 import { compileProjection } from "./projection.ts"
 import type { Namespace } from "./sqliteCatalog.ts"
 import type { Collections } from "./sqliteDocuments.ts"
 import type { Surroundings } from "./stage.ts"
+import { stepsOfDocument, stepsOfPipeline } from "./steps.ts"
 import { mapped, type Work } from "./work.ts"
 
 export interface FindOptions {
@@ -48,8 +48,7 @@ export const parseProjection = (
 ): ((document: Fields) => Fields) | undefined => {
   if (projection === undefined || Object.keys(projection).length === 0) return undefined
   const compiled = compileProjection(projection, "find")
-  const scope = { now, spend: limitedSteps() }
-  return (document) => compiled(document, scope, filter)
+  return (document) => compiled(document, { now, spend: stepsOfDocument() }, filter)
 }
 
 /** The document of a filter that is one identifier and nothing else. */
@@ -128,7 +127,7 @@ export function* aggregate(
   const found = collection === undefined ? [] : yield* search(collection, selection, access)
   return yield* runPipeline(stages, found.map(({ document }) => document), {
     ...surroundings,
-    spend: limitedSteps(),
+    spend: stepsOfPipeline(),
     others: (name, filter) => {
       if (access.scope !== undefined || access.see !== undefined) {
         throw badFilter("a caller of limited access cannot look into another collection")

@@ -5,6 +5,7 @@ import { wholeNumber } from "./bsonNumber.ts"
 import { type Fields, isFields } from "./bsonValue.ts"
 import type { Scope } from "./expressionScope.ts"
 import { badFilter } from "./failure.ts"
+import { stepsWithin } from "./steps.ts"
 import type { Paced } from "./work.ts"
 
 /** Documents on their way from stage to stage, each made when it is needed. */
@@ -17,6 +18,12 @@ export interface Surroundings extends Omit<Scope, "root"> {
   /** A number from 0 up to, not including, 1. */
   readonly random: () => number
 }
+
+/** The surroundings of one document: what is done with it has an end of its own. */
+export const ofDocument = (surroundings: Surroundings): Surroundings => ({
+  ...surroundings,
+  spend: stepsWithin(surroundings.spend)
+})
 
 /** A stage at work: it takes documents as it needs them, and makes others. */
 export type Run = (documents: Documents, surroundings: Surroundings) => Documents

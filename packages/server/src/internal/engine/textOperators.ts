@@ -5,9 +5,10 @@ import { Int32 } from "bson"
 import { wholeNumber } from "./bsonNumber.ts"
 import { isArray, isNumeric } from "./bsonValue.ts"
 import { convert, typeName } from "./conversion.ts"
-import type { Operator, Spend } from "./expressionOperators.ts"
+import type { Operator } from "./expressionOperators.ts"
 import { badFilter } from "./failure.ts"
 import type { NamedOperator } from "./namedOperator.ts"
+import type { Spend } from "./steps.ts"
 
 const isNothing = (value: unknown): value is null | undefined => value === null || value === undefined
 

@@ -9,6 +9,7 @@ import { badUpdate, refusing } from "./failure.ts"
 import { compileElementFilter } from "./query.ts"
 import { isOperators, type Test } from "./queryCondition.ts"
 import { foundPosition } from "./queryPosition.ts"
+import { type Spend, stepsOfDocument } from "./steps.ts"
 import { type FieldUpdate, fieldUpdate, keep, remove } from "./updateOperators.ts"
 
 /** What an update is applied for. `found` is the document as the filter saw it. */
@@ -190,11 +191,11 @@ const checkArrayFilters = (steps: ReadonlyArray<Step>, filters: ElementFilters):
 }
 
 /** The path with `$` replaced by the place of the first element that the filter found. A new document was not found. */
-const resolvePosition = (path: Path, { filter, found, inserting }: UpdateContext): Path => {
+const resolvePosition = (path: Path, { filter, found, inserting }: UpdateContext, spend: Spend): Path => {
   const at = path.indexOf("$")
   if (at === -1) return path
   const head = path.slice(0, at)
-  const position = inserting ? undefined : foundPosition(head, found, filter)
+  const position = inserting ? undefined : foundPosition(head, found, filter, spend)
   if (position === undefined) {
     throw badUpdate("The positional operator did not find the match needed from the query")
   }
@@ -202,27 +203,30 @@ const resolvePosition = (path: Path, { filter, found, inserting }: UpdateContext
 }
 
 /** The paths that one with `$[]` or array filters in it stands for: one for each element they reach. */
-const reachedPaths = (path: Path, document: Fields, filters: ElementFilters): ReadonlyArray<Path> => {
+const reachedPaths = (path: Path, document: Fields, filters: ElementFilters, spend: Spend): ReadonlyArray<Path> => {
   const at = path.findIndex(isFiltered)
   if (at === -1) return [path]
   const head = path.slice(0, at)
   const array = valueAt(document, head)
   if (!isArray(array)) throw badUpdate(`"${path.join(".")}" needs an array at "${head.join(".")}"`)
   const test = filters.get((path[at] ?? "").slice(2, -1))
-  return array.flatMap((element, position) =>
-    test === undefined || test(element)
-      ? reachedPaths([...head, String(position), ...path.slice(at + 1)], document, filters)
+  return array.flatMap((element, position) => {
+    spend(path.length)
+    return test === undefined || test(element, spend)
+      ? reachedPaths([...head, String(position), ...path.slice(at + 1)], document, filters, spend)
       : []
-  )
+  })
 }
 
 class Applying {
   readonly step: Step
   readonly path: Path
+  readonly spend: Spend
 
-  constructor(step: Step, path: Path) {
+  constructor(step: Step, path: Path, spend: Spend) {
     this.step = step
     this.path = path
+    this.spend = spend
   }
 
   #refuse(index: number, why: string): Error {
@@ -259,7 +263,7 @@ class Applying {
 
   // the next value of a container's slot: by the operator at the end of the path, by descent before it
   #next(current: unknown, index: number): unknown {
-    if (index === this.path.length - 1) return this.step.update.next(current)
+    if (index === this.path.length - 1) return this.step.update.next(current, this.spend)
     if (isFields(current)) {
       this.inFields(current, index + 1)
       return keep
@@ -286,13 +290,13 @@ const valueOutsideArrays = (document: Fields, path: Path): unknown => {
   return value
 }
 
-const applyRename = (document: Fields, step: Step, from: Path): void => {
+const applyRename = (document: Fields, step: Step, from: Path, spend: Spend): void => {
   const moved = valueOutsideArrays(document, from)
   if (moved === undefined) return
   valueOutsideArrays(document, step.path)
   const unset: FieldUpdate = { next: () => remove, creates: false }
-  new Applying({ ...step, update: unset }, from).inFields(document, 0)
-  new Applying({ ...step, update: { next: () => moved, creates: true } }, step.path).inFields(document, 0)
+  new Applying({ ...step, update: unset }, from, spend).inFields(document, 0)
+  new Applying({ ...step, update: { next: () => moved, creates: true } }, step.path, spend).inFields(document, 0)
 }
 
 /** An update in the operators of MongoDB. `now` is in milliseconds, for `$currentDate`. */
@@ -320,20 +324,25 @@ export const compileUpdate = (
   const meet = mayMeet(named)
   const filters = refusing(badUpdate, () => parseArrayFilters(options.arrayFilters ?? []))
   checkArrayFilters(steps, filters)
-  const apply: Update["apply"] = (document, context) => {
+  const applyWithin = (document: Fields, context: UpdateContext, spend: Spend): void => {
     const id = document["_id"]
     // before any is applied: what was found may be the very document that changes, and filters look at elements as they were
     const applied = steps.filter(({ operator }) => context.inserting || operator !== "$setOnInsert")
-      .map((step) => ({ step, paths: reachedPaths(resolvePosition(step.path, context), document, filters) }))
+      .map((step) => ({
+        step,
+        paths: reachedPaths(resolvePosition(step.path, context, spend), document, filters, spend)
+      }))
     if (meet) checkConflicts(applied.flatMap(({ paths }) => paths))
     for (const { paths, step } of applied) {
-      if (step.from !== undefined) applyRename(document, step, step.from)
-      else for (const path of paths) new Applying(step, path).inFields(document, 0)
+      if (step.from !== undefined) applyRename(document, step, step.from, spend)
+      else for (const path of paths) new Applying(step, path, spend).inFields(document, 0)
     }
     if (id !== undefined && compare(id, document["_id"]) !== 0) {
       throw badUpdate("the field _id of a document never changes")
     }
   }
+  const apply: Update["apply"] = (document, context) =>
+    refusing(badUpdate, () => applyWithin(document, context, stepsOfDocument()))
   return { kind: "update", apply }
 }
 
@@ -374,6 +383,7 @@ export const upsertSeed = (filter: Fields): Fields => {
   }))
   checkConflicts(steps.map(({ path }) => path))
   const document: Fields = {}
-  for (const step of steps) new Applying(step, step.path).inFields(document, 0)
+  const spend = stepsOfDocument()
+  for (const step of steps) new Applying(step, step.path, spend).inFields(document, 0)
   return document
 }

@@ -10,20 +10,22 @@ import { elementOrder } from "./elementOrder.ts"
 import { badUpdate } from "./failure.ts"
 import { encodeKey, keyText } from "./keyEncoding.ts"
 import { compilePull } from "./query.ts"
+import type { Test } from "./queryCondition.ts"
+import type { Spend } from "./steps.ts"
 
 export const keep: unique symbol = Symbol("keep")
 export const remove: unique symbol = Symbol("remove")
 
 export interface FieldUpdate {
   /** The next value of a field (`missing` when there is none yet), or `keep`, or `remove`. */
-  readonly next: (current: unknown) => unknown
+  readonly next: (current: unknown, spend: Spend) => unknown
   /** Whether documents on the way to the field are made when missing. */
   readonly creates: boolean
 }
 
-const creating = (next: (current: unknown) => unknown): FieldUpdate => ({ next, creates: true })
-const existing = (next: (current: unknown) => unknown): FieldUpdate => ({
-  next: (current) => current === missing ? keep : next(current),
+const creating = (next: FieldUpdate["next"]): FieldUpdate => ({ next, creates: true })
+const existing = (next: FieldUpdate["next"]): FieldUpdate => ({
+  next: (current, spend) => current === missing ? keep : next(current, spend),
   creates: false
 })
 
@@ -121,10 +123,13 @@ const push = (operand: unknown): FieldUpdate => {
 }
 
 /** @param goes which elements go */
-const without = (operator: string, goes: (element: unknown) => boolean): FieldUpdate =>
-  existing((current) => {
+const without = (operator: string, goes: Test): FieldUpdate =>
+  existing((current, spend) => {
     const elements = arrayOf(operator, current)
-    const next = elements.filter((element) => !goes(element))
+    const next = elements.filter((element) => {
+      spend(1)
+      return !goes(element, spend)
+    })
     return next.length === elements.length ? keep : next
   })
 
