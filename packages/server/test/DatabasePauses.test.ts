@@ -374,6 +374,19 @@ describe("file: pauses", { timeout: 60_000 }, () => {
       for (const read of reads.slice(1)) assert.deepStrictEqual(yield* Fiber.join(read), numbered(50))
     }).pipe(Effect.provide(file)))
 
+  it.effect("writes that wait for each other do not wait for long reads", () =>
+    Effect.gen(function*() {
+      const collection = yield* things
+      yield* collection.insertMany(numbered(100))
+      const reads = yield* Effect.forEach(Array.from({ length: 8 }), () => begin(collection.find({ none: 1 })))
+      const writes = yield* Effect.forEach(
+        Array.from({ length: 100 }, (_, id) => id),
+        (_id) => begin(collection.updateMany({ _id }, { $set: { n: 1 } }))
+      )
+      for (const write of writes) yield* Fiber.join(write)
+      for (const read of reads) assert.isUndefined(read.pollUnsafe())
+    }).pipe(Effect.provide(file)))
+
   it.live("nothing is left of a write that kill -9 ends in a pause", () =>
     Effect.gen(function*() {
       const filename = path.join(yield* folder, "app.db")

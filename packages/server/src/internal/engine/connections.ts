@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { Retention } from "./changeLog.ts"
 import { Pool } from "./pool.ts"
-import { Slices } from "./slices.ts"
+import { type Kind, Slices } from "./slices.ts"
 import type { Collections } from "./sqliteDocuments.ts"
 import type { SqliteFile } from "./sqliteFile.ts"
 import { SqliteReader } from "./sqliteReader.ts"
@@ -24,6 +24,7 @@ type Stop = () => void
 /** Connections of one kind, each for one operation at a time. */
 interface Line<Connection> {
   readonly pool: Pool<Connection>
+  readonly kind: Kind
   /** Lets what the operation sees stay as it is over its pauses. */
   readonly hold: (connection: Connection) => void
   readonly release: (connection: Connection) => void
@@ -52,7 +53,7 @@ export class Connections {
     this.#slices = new Slices(sliceLength)
     this.#store = store
     // nobody else changes what it sees
-    this.#main = { pool: new Pool(() => store, 1), hold: () => {}, release: () => {} }
+    this.#main = { pool: new Pool(() => store, 1), kind: "alone", hold: () => {}, release: () => {} }
     if (openReader === undefined) return
     const make = () => {
       const reader = new SqliteReader(openReader(), filename, store)
@@ -62,6 +63,7 @@ export class Connections {
     let spare: SqliteReader | undefined
     this.#readers = {
       pool: new Pool(make, maxReaders),
+      kind: "beside",
       hold: (reader) => reader.hold(),
       release: (reader) => reader.release(),
       spare: () => spare ??= make()
@@ -159,7 +161,7 @@ export class Connections {
   }
 
   #goOn<Connection, A>(
-    { hold, pool, release }: Line<Connection>,
+    { hold, kind, pool, release }: Line<Connection>,
     connection: Connection,
     work: Work<A>,
     settle: Settle<A>
@@ -179,7 +181,7 @@ export class Connections {
       settle(Result.fail(error))
       return () => {}
     }
-    const stop = this.#slices.goOn(work, (result) => {
+    const stop = this.#slices.goOn(work, kind, (result) => {
       leave()
       settle(result)
     })

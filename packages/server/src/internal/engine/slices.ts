@@ -19,11 +19,21 @@ export const SliceLength: Context.Reference<number> = Context.Reference(
 const mostPlaces = 16
 const muchMillis = 0.5
 
+/**
+ * What is done one after another, so that all others of its kind wait for the end of one, and what is done beside others. In each
+ * turn both have a slice: else many of the latter would keep all of the former waiting.
+ */
+export type Kind = "alone" | "beside"
+
+type Slice = (until: number) => void
+
 export class Slices {
   readonly #length: number
   /** What goes on in later turns, in their order. */
-  readonly #waiting = new Set<(until: number) => void>()
+  readonly #waiting: Readonly<Record<Kind, Set<Slice>>> = { alone: new Set(), beside: new Set() }
   #isScheduled = false
+  /** When the first slices of all work are over that begins in this turn. */
+  #firstOver: number | undefined
 
   constructor(length: number) {
     this.#length = length
@@ -32,7 +42,7 @@ export class Slices {
   /**
    * Goes on with work until it ends, or for one slice: then it answers `undefined`.
    *
-   * @param until when the slice is over, if it has begun
+   * @param until when the slice is over, if it is not the first of the work
    */
   advance<A>(work: Work<A>, until?: number): Result.Result<A, unknown> | undefined {
     try {
@@ -46,7 +56,7 @@ export class Slices {
         if (--left > 0) continue
         const now = performance.now()
         // most work has ended before anybody looks at the clock
-        over ??= now + this.#length
+        over ??= this.#firstOver ?? this.#beginTurn(now)
         if (now >= over) return undefined
         if (looked !== undefined) places = now - looked < muchMillis ? Math.min(2 * places, mostPlaces) : 1
         left = places
@@ -57,37 +67,53 @@ export class Slices {
     }
   }
 
+  /** Much may begin in one turn, as when many requests have come in: all of it has one slice together. */
+  #beginTurn(now: number): number {
+    setImmediate(() => {
+      this.#firstOver = undefined
+    })
+    return this.#firstOver = now + this.#length
+  }
+
   /** Goes on with work until it ends, from the next turn on. Returns what gives it up. */
-  goOn<A>(work: Work<A>, settle: (result: Result.Result<A, unknown>) => void): () => void {
+  goOn<A>(work: Work<A>, kind: Kind, settle: (result: Result.Result<A, unknown>) => void): () => void {
+    const waiting = this.#waiting[kind]
     const slice = (until: number) => {
       const result = this.advance(work, until)
-      if (result === undefined) this.#add(slice)
+      if (result === undefined) this.#add(waiting, slice)
       else settle(result)
     }
-    this.#add(slice)
+    this.#add(waiting, slice)
     return () => {
-      this.#waiting.delete(slice)
+      waiting.delete(slice)
       end(work)
     }
   }
 
-  #add(slice: (until: number) => void): void {
-    this.#waiting.add(slice)
+  #add(waiting: Set<Slice>, slice: Slice): void {
+    waiting.add(slice)
     this.#schedule()
   }
 
   #schedule(): void {
-    if (this.#isScheduled || this.#waiting.size === 0) return
+    const { alone, beside } = this.#waiting
+    if (this.#isScheduled || alone.size + beside.size === 0) return
     this.#isScheduled = true
     setImmediate(() => {
-      const until = performance.now() + this.#length
-      for (const slice of this.#waiting) {
-        this.#waiting.delete(slice)
-        slice(until)
-        if (performance.now() >= until) break
-      }
+      this.#run(alone)
+      this.#run(beside)
       this.#isScheduled = false
       this.#schedule()
     })
+  }
+
+  #run(waiting: Set<Slice>): void {
+    if (waiting.size === 0) return
+    const until = performance.now() + this.#length
+    for (const slice of waiting) {
+      waiting.delete(slice)
+      slice(until)
+      if (performance.now() >= until) break
+    }
   }
 }
