@@ -184,7 +184,8 @@ export const idempotent = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effe
  */
 export const layer = (options: Options): Layer.Layer<never> => {
   const own = named(options)
-  return Layer.effect(Policy, Effect.map(Policy, (policy) => ({ ...policy, ...own })))
+  // Shared by name alone, one within the reach of itself would be over the policy that was in force there.
+  return Layer.fresh(Layer.effect(Policy, Effect.map(Policy, (policy) => ({ ...policy, ...own }))))
 }
 
 /**

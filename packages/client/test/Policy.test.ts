@@ -43,6 +43,17 @@ describe("layers", () => {
       assert.strictEqual(Duration.toSeconds(policy.deadline), 7)
       assert.strictEqual(policy.reads, Policy.never)
     }))
+
+  it.effect("lie over the policy in force, also within their own reach", () =>
+    Effect.gen(function*() {
+      const hasty = Policy.layer({ deadline: "1 second" })
+      const policy = yield* Policy.Policy.pipe(
+        Effect.provide(hasty),
+        Policy.provide({ reads: Policy.never }),
+        Effect.provide(hasty)
+      )
+      assert.strictEqual(policy.reads, Policy.never)
+    }))
 })
 
 describe("options", () => {
