@@ -145,6 +145,9 @@ export const see = (rules: Rules, user: Document, document: Document): Document 
 const without = (document: Document, [name = "", ...rest]: ReadonlyArray<string>): Document => {
   const { [name]: value, ...others } = document
   if (rest.length === 0) return others
+  if (Array.isArray(value)) {
+    return { ...document, [name]: value.map((item: Json) => isDocument(item) ? without(item, rest) : item) }
+  }
   return isDocument(value) ? { ...document, [name]: without(value, rest) } : document
 }
 
