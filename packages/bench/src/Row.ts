@@ -76,15 +76,19 @@ export const measure = Effect.fnUntraced(function*<E, R>(
   return { measured: row.measured, unit: row.unit, ours: ours!, peers }
 })
 
-/** Calls an operation for a while, so many at a time, and answers how often it ran in a second. */
+/**
+ * Calls an operation for a while, so many at a time, and answers how often it ran in a second. After `most` calls it has
+ * run often enough.
+ */
 export const rate = Effect.fnUntraced(function*<A, E, R>(
   operation: Effect.Effect<A, E, R>,
-  options: { readonly millis: number; readonly inFlight: number }
+  options: { readonly millis: number; readonly inFlight: number; readonly most?: number }
 ): Effect.fn.Return<number, E, R> {
+  const { millis, most = Infinity } = options
   let calls = 0
   const begin = performance.now()
   const worker = Effect.whileLoop({
-    while: () => performance.now() - begin < options.millis,
+    while: () => calls < most && performance.now() - begin < millis,
     body: () => operation,
     step: () => {
       calls++

@@ -138,7 +138,8 @@ const methods = {
     const read = Effect.orDie(TokenStore.TokenStore.use((store) => store.get({ appId, userId })))
     const times = sizes.repetitions
     const alone = (use: () => Promise<unknown>) => cost(bare.name, Effect.promise(use), times)
-    const load = { millis: sizes.millis, inFlight: sizes.inFlight.logIns }
+    // No more than the browser can keep up with: what it has still to write would be waited for by who comes next.
+    const load = { millis: sizes.millis, inFlight: sizes.inFlight.logIns, most: times }
     const writing = <R>(name: string, use: (userId: string) => Effect.Effect<unknown, never, R>) => ({
       name,
       sample: Row.rate(inTurn(users(load.inFlight), use), load)
