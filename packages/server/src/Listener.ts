@@ -205,6 +205,10 @@ const hiddenParameters = Layer.effect(
   Effect.map(UrlParams.CurrentRedactedNames, (names) => [...names, ...Endpoint.hiddenParameters])
 )
 
+// How many connections may wait to be accepted. Of a thousand clients that come at once to a server that is busy, the 511 of
+// Node.js leave some with a reset connection, seconds later; the system takes as many of these as it allows.
+const backlog = 4096
+
 const listen = (
   routes: ReturnType<typeof RealmServer.layer<never, never>>,
   { gracePeriod = 20_000, host = "127.0.0.1", port = 0 }: Pick<Options, "gracePeriod" | "host" | "port">
@@ -215,6 +219,7 @@ const listen = (
   const listening = NodeHttpServer.layerServer(() => endIdleConnections(server), {
     port,
     host,
+    backlog,
     gracefulShutdownTimeout: gracePeriod
   }).pipe(
     Layer.catch((error) => Layer.effect(HttpServer.HttpServer, Effect.fail(listenError(port, host, error))))
