@@ -12,6 +12,7 @@ import * as ManagedRuntime from "effect/ManagedRuntime"
 import type * as Scope from "effect/Scope"
 import { MongoClient } from "mongodb"
 import { join } from "node:path"
+import * as Bystander from "./Bystander.ts"
 import * as Orders from "./Orders.ts"
 import * as OrderServer from "./OrderServer.ts"
 import * as Row from "./Row.ts"
@@ -120,7 +121,8 @@ export const rows = Effect.fnUntraced(function*(
   sizes: Sizes
 ): Effect.fn.Return<ReadonlyArray<Row.Row>, never, Scope.Scope> {
   const { few, many } = sizes.documents
-  const worker = yield* throughServer(yield* OrderServer.start(sizes))
+  const origin = yield* OrderServer.start(sizes)
+  const worker = yield* throughServer(origin)
   const { open, ruled } = Orders.collections
   const large = worker(`client and server, ${many.toLocaleString("en")} documents`, "large", open, many)
   const small = worker(`client and server, ${few.toLocaleString("en")} documents`, "small", open, few)
@@ -159,6 +161,7 @@ export const rows = Effect.fnUntraced(function*(
     ...(yield* Effect.forEach(measured, (one) =>
       row("documents under rules", one, underRules, [
         [withoutRules, one.operation === "findOne" ? cheapRules : undefined]
-      ])))
+      ]))),
+    ...(yield* Bystander.rows(origin, sizes))
   ]
 })

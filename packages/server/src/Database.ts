@@ -1,7 +1,8 @@
 /**
  * Documents with MongoDB's own semantics: what accounts, sessions, keys and custom user data are kept in.
  *
- * One service, whatever the engine. The embedded engine is a file, or memory, on `node:sqlite`.
+ * One service, whatever the engine. The embedded engine is a file, or memory, on `node:sqlite`, in the thread of the process.
+ * An operation that takes longer than some milliseconds is done in slices, between which everything else has its turn.
  */
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -286,8 +287,13 @@ export interface Collection<Refusal = never> {
 }
 
 /**
- * The database of a server. Operations are atomic each; a document, once its write has been answered, survives the end
- * of the process by whatever means.
+ * The database of a server. Operations are atomic each: a read sees the database as it was at one time, whatever is written
+ * while it goes on, and a write is whole or not at all, and in line after those that began before it. One that is interrupted
+ * has changed nothing, unless it was over. A document, once its write has been answered, survives the end of the process by
+ * whatever means.
+ *
+ * What an operation does with one document is bounded: beyond some millions of steps, as of thousands of conditions on an array of
+ * thousands of elements, it fails with `BadFilter`, `BadUpdate` or `BadPipeline`.
  *
  * @example
  * ```ts
@@ -370,7 +376,8 @@ const inMemory = (changes: ChangeLogOptions): Layer.Layer<Database> =>
   Layer.effect(Database, Effect.orDie(make(":memory:", changes, openMemory)))
 
 /**
- * A database in memory, gone when the scope closes. For tests, and for servers whose data need not last.
+ * A database in memory, gone when the scope closes. For tests, and for servers whose data need not last: its operations are
+ * done one after another, so that a long one keeps others on documents waiting, though nothing else.
  *
  * @example
  * ```ts
