@@ -82,7 +82,14 @@ export const makeWith = Effect.fnUntraced(function*(
     : ["bash", "-c", `ulimit -f ${options.mostBytes / 1024}; exec "$@"`, "bash", join(bin!, "postgres")]
   let server: ReturnType<typeof spawn> | undefined
   const start = Effect.promise(async () => {
-    const settings = ["fsync=off", "listen_addresses=", `unix_socket_directories=${directory}`, "max_connections=100"]
+    // What it shares is in its directory, and goes with it: one that has crashed would leave it in memory.
+    const settings = [
+      "fsync=off",
+      "dynamic_shared_memory_type=mmap",
+      "listen_addresses=",
+      `unix_socket_directories=${directory}`,
+      "max_connections=100"
+    ]
     server = spawn(program!, [...before, "-D", data, ...settings.flatMap((setting) => ["-c", setting])], {
       ...rights,
       stdio: ["ignore", "ignore", "pipe"],
