@@ -320,6 +320,58 @@ export const aggregationContract = (name: string, layer: Layer.Layer<Database, D
         )
       }).pipe(Effect.provide(layer)))
 
+    it.effect("documents are joined by each value at a path, and by variables in a filter", () =>
+      Effect.gen(function*() {
+        const database = yield* Database
+        const [left, right] = ["left", "right"].map((collection) =>
+          database.collection({ database: "app", collection })
+        )
+        yield* left!.insertMany([
+          { _id: 1, k: 1 },
+          { _id: 2, k: null },
+          { _id: 3 },
+          { _id: 4, k: [1, 2] },
+          { _id: 5, k: [] },
+          { _id: 6, k: { a: 1 } },
+          { _id: 7, k: /a/ },
+          { _id: 8, of: [{ k: 1 }, {}, { k: [2] }] }
+        ])
+        yield* right!.insertMany([
+          { _id: "one", k: 1 },
+          { _id: "null", k: null },
+          { _id: "none" },
+          { _id: "two", k: [2, 9] },
+          { _id: "inner", k: { a: 1 } },
+          { _id: "empty", k: [] },
+          { _id: "text", k: "a" }
+        ])
+        const joined = (lookup: object) =>
+          Effect.map(
+            left!.aggregate([{ $lookup: { from: "right", as: "found", ...lookup } }, { $sort: { _id: 1 } }]),
+            (all) => all.map(({ found }) => (found as ReadonlyArray<{ readonly _id: string }>).map(({ _id }) => _id))
+          )
+        const nothing = ["null", "none"]
+        assert.deepStrictEqual(
+          yield* joined({ localField: "k", foreignField: "k" }),
+          [["one"], nothing, nothing, ["one", "two"], nothing, ["inner"], [], nothing]
+        )
+        assert.deepStrictEqual((yield* joined({ localField: "of.k", foreignField: "k" })).at(-1), ["one", "two"])
+        assert.deepStrictEqual(
+          (yield* joined({ let: { k: "$k" }, pipeline: [{ $match: { $expr: { $eq: ["$k", "$$k"] } } }] })).slice(0, 3),
+          [["one"], ["null"], ["none"]]
+        )
+        const refused: ReadonlyArray<object> = [
+          { localField: "$k", foreignField: "k" },
+          { localField: "k" },
+          { let: { K: 1 }, pipeline: [] },
+          { as: "$found", pipeline: [] },
+          {}
+        ]
+        for (const lookup of refused) {
+          assert.strictEqual((yield* Effect.flip(joined(lookup))).reason._tag, "BadPipeline", JSON.stringify(lookup))
+        }
+      }).pipe(Effect.provide(layer)))
+
     it.effect("a caller of limited access aggregates what he sees, in no other collection", () =>
       Effect.gen(function*() {
         const database = yield* Database

@@ -62,10 +62,10 @@ const check = (
             )
             return true
           }),
-        { runs: 150 }
+        { runs: 250 }
       )
       assert.isUndefined(Arbitrary.formatCheckFailure(result))
-      assert.isAbove(differing, 15)
+      assert.isAbove(differing, 25)
     }).pipe(Effect.provide(layer)))
 }
 

@@ -1,9 +1,10 @@
 /**
  * Aggregation pipelines, compiled into steps over documents in exact form.
  */
+import { BSONRegExp } from "bson"
 import { wholeNumber } from "./bsonNumber.ts"
 import { exact, type Fields, isArray, isFields, setField } from "./bsonValue.ts"
-import { parsePath, valueAt } from "./documentPath.ts"
+import { missing, parsePath, type Path, someValue } from "./documentPath.ts"
 import { parseSelection, type Selection } from "./documentSearch.ts"
 import { boundedDocument } from "./documentSize.ts"
 import {
@@ -20,10 +21,12 @@ import {
   unwind
 } from "./documentStages.ts"
 import { compileExpression } from "./expression.ts"
+import { variableName } from "./expressionForms.ts"
 import { bind, type Names, type Scope } from "./expressionScope.ts"
 import { badFilter, badPipeline } from "./failure.ts"
 import { bucket, count, group, sortByCount } from "./groupStages.ts"
 import { withValueAt } from "./projection.ts"
+import { isOperators } from "./queryCondition.ts"
 import { type Documents, objectOf, ofDocument, type Run, type Stage, type Surroundings } from "./stage.ts"
 import { stepsOfDocument } from "./steps.ts"
 import { unsupportedStages } from "./unsupported.ts"
@@ -32,35 +35,52 @@ import { collected, type Work } from "./work.ts"
 // MongoDB's own limit
 const maxStages = 1000
 
+const fieldOf = (name: string, value: unknown): string => {
+  if (typeof value !== "string" || value.startsWith("$") || parsePath(value).includes("")) {
+    throw badFilter(`$lookup needs the path of a field for ${name}`, "$lookup")
+  }
+  return value
+}
+
+/** What a document is joined by: each value at the path, of an array its elements, and null where there is none. */
+const joiningValues = (document: Fields, path: Path): ReadonlyArray<unknown> => {
+  const values: Array<unknown> = []
+  const collect = (value: unknown): false => {
+    for (const one of isArray(value) ? value : [value]) if (one !== missing) values.push(one)
+    return false
+  }
+  someValue(document, path, collect, true)
+  return values.length === 0 ? [null] : values
+}
+
+/** The filter of documents that have one of these values. None of them is asked as a filter, whatever it looks like. */
+const equalsOne = (field: string, values: ReadonlyArray<unknown>): Fields =>
+  values.some((value) => value instanceof BSONRegExp || isOperators(value))
+    ? { $or: values.map((value) => ({ [field]: { $eq: value } })) }
+    : { [field]: { $in: values } }
+
 const lookup = (operand: unknown, names: Names): Run => {
   const options = objectOf("$lookup", operand)
   const { as, foreignField, from, localField, pipeline } = options
-  if (typeof from !== "string" || typeof as !== "string" || as === "") {
-    throw badFilter("$lookup needs from and as, the names of a collection and a field", "$lookup")
-  }
+  if (typeof from !== "string") throw badFilter("$lookup needs the name of a collection for from", "$lookup")
+  const target = parsePath(fieldOf("as", as))
   const isByField = localField !== undefined || foreignField !== undefined
-  if (isByField && !(typeof localField === "string" && typeof foreignField === "string")) {
-    throw badFilter("$lookup needs localField and foreignField together", "$lookup")
-  }
+  const local = isByField ? parsePath(fieldOf("localField", localField)) : []
+  const foreign = isByField ? fieldOf("foreignField", foreignField) : ""
   if (!isByField && pipeline === undefined) throw badFilter("$lookup needs fields or a pipeline", "$lookup")
   const variables = Object.entries(objectOf("$lookup", options["let"] ?? {})).map(
-    ([name, value]) => [name, compileExpression(value, names)] as const
+    ([name, value]) => [variableName("$lookup", name), compileExpression(value, names)] as const
   )
   const inner = new Set([...names, ...variables.map(([name]) => name)])
   const stages = pipeline === undefined ? [] : compileStages(pipeline, inner)
-  const local = parsePath(String(localField))
   return function*(documents, surroundings) {
     for (const document of documents) {
       if (document === undefined) {
         yield
         continue
       }
-      let filter: Fields = {}
-      if (isByField) {
-        const value = valueAt(document, local)
-        filter = { [String(foreignField)]: { $in: isArray(value) ? value : [value ?? null] } }
-      }
       const own = ofDocument(surroundings)
+      const filter = isByField ? equalsOne(foreign, joiningValues(document, local)) : {}
       const scope = variables.reduce<Scope>(
         (scope, [name, expression]) => bind(scope, name, expression({ ...own, root: document })),
         { ...own, root: document }
@@ -73,7 +93,7 @@ const lookup = (operand: unknown, names: Names): Run => {
         surroundings.spend(1)
         list.push(one)
       }
-      const joined = withValueAt(document, parsePath(as), list, stepsOfDocument())
+      const joined = withValueAt(document, target, list, stepsOfDocument())
       yield boundedDocument(isFields(joined) ? joined : document)
     }
   }
@@ -110,7 +130,7 @@ const facet = (operand: unknown, names: Names): Run => {
 const compileRun = (name: string, operand: unknown, names: Names): Run => {
   switch (name) {
     case "$match":
-      return match(operand)
+      return match(operand, names)
     case "$project":
       return project(operand, names)
     case "$addFields":

@@ -35,6 +35,9 @@ export const wallTime = (
   return wall.getTime()
 }
 
+// of all dates, in milliseconds
+const farthest = 8.64e15
+
 // each takes some memory, and there are hundreds
 const maxZones = 32
 const zones = new Map<string, TimeZone>()
@@ -55,6 +58,8 @@ const namedZone = (name: string): TimeZone => {
   return {
     isUtc: false,
     offset: (instant) => {
+      // past these there is no date, and no clock
+      if (!(Math.abs(instant) <= farthest)) return 0
       const parts = new Map(format.formatToParts(instant).map(({ type, value }) => [type, value]))
       const part = (type: Intl.DateTimeFormatPartTypes): number => Number(parts.get(type))
       const year = parts.get("era") === "BC" ? 1 - part("year") : part("year")

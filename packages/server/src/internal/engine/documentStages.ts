@@ -3,6 +3,7 @@
  */
 import { Long } from "bson"
 import { type Fields, isArray, isFields } from "./bsonValue.ts"
+import { isTrue } from "./conversion.ts"
 import { parsePath, valueAt } from "./documentPath.ts"
 import { boundedDocument } from "./documentSize.ts"
 import { parseSort, sortDocuments } from "./documentSort.ts"
@@ -10,7 +11,7 @@ import { compileExpression } from "./expression.ts"
 import type { Names } from "./expressionScope.ts"
 import { badFilter } from "./failure.ts"
 import { compileComputed, compileProjection, withComputed, withValueAt } from "./projection.ts"
-import { compileFilter, exactFilter } from "./query.ts"
+import { compileClauses, exactFilter } from "./query.ts"
 import { countOf, objectOf, ofDocument, type Run, type Surroundings } from "./stage.ts"
 import { stepsOfDocument } from "./steps.ts"
 import { collected } from "./work.ts"
@@ -22,10 +23,18 @@ const each = (apply: (document: Fields, surroundings: Surroundings) => Fields): 
     }
   }
 
-export const match = (operand: unknown): Run => {
-  const matches = compileFilter(exactFilter(operand))
-  return function*(documents) {
-    for (const document of documents) yield document !== undefined && matches(document) ? document : undefined
+export const match = (operand: unknown, names: Names): Run => {
+  // what `$expr` sees beside the document: set before each is looked at, for others may be looked at in between
+  let around: Surroundings | undefined
+  const matches = compileClauses(exactFilter(operand), (expression) => {
+    const compiled = compileExpression(expression, names)
+    return (root, spend) => isTrue(compiled({ ...around, root, spend }))
+  })
+  return function*(documents, surroundings) {
+    for (const document of documents) {
+      around = surroundings
+      yield document !== undefined && matches(document, stepsOfDocument()) ? document : undefined
+    }
   }
 }
 

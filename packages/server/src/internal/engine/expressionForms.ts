@@ -44,7 +44,8 @@ const listOf = (operator: string, value: unknown, spend: Spend): ReadonlyArray<u
   return value
 }
 
-const variableName = (operator: string, value: unknown): string => {
+/** The name of a variable that a user declares. */
+export const variableName = (operator: string, value: unknown): string => {
   if (typeof value !== "string" || !/^[a-z]\w*$/.test(value)) {
     throw badFilter(`${operator} needs names of variables that begin with a small letter`, operator)
   }

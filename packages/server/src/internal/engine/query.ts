@@ -160,31 +160,38 @@ const compileOperator = (operator: string, operand: unknown, operators: Fields):
 const compileOperators = (operators: Fields): ReadonlyArray<Condition> =>
   Object.keys(operators).flatMap((operator) => compileOperator(operator, operators[operator], operators))
 
-const compileList = (operator: string, operand: unknown): ReadonlyArray<Predicate> => {
+/** Compiles the expression of `$expr`. */
+export type CompileExpression = (expression: unknown) => Predicate
+
+const compileList = (
+  operator: string,
+  operand: unknown,
+  ofExpression: CompileExpression
+): ReadonlyArray<Predicate> => {
   const clauses = arrayOf(operator, operand)
   if (clauses.length === 0) throw badFilter(`${operator} needs at least one clause`, operator)
   return clauses.map((clause) => {
     if (!isFields(clause)) throw badFilter(`${operator} needs objects`, operator)
-    return compileFields(clause)
+    return compileFields(clause, ofExpression)
   })
 }
 
-const compileTop = (name: string, operand: unknown): Predicate | undefined => {
+const compileTop = (name: string, operand: unknown, ofExpression: CompileExpression): Predicate | undefined => {
   switch (name) {
     case "$and": {
-      const predicates = compileList(name, operand)
+      const predicates = compileList(name, operand, ofExpression)
       return (document, spend) => predicates.every((predicate) => predicate(document, spend))
     }
     case "$or": {
-      const predicates = compileList(name, operand)
+      const predicates = compileList(name, operand, ofExpression)
       return (document, spend) => predicates.some((predicate) => predicate(document, spend))
     }
     case "$nor": {
-      const predicates = compileList(name, operand)
+      const predicates = compileList(name, operand, ofExpression)
       return (document, spend) => !predicates.some((predicate) => predicate(document, spend))
     }
     case "$expr":
-      return compileCondition(operand)
+      return ofExpression(operand)
     case "$comment":
       return undefined
     case "$where":
@@ -203,10 +210,12 @@ const compileField = (name: string, operand: unknown): Predicate => {
     : (document, spend) => conditions.every((condition) => holdsAt(document, path, condition, spend))
 }
 
-const compileFields = (filter: Fields): Predicate => {
+const compileFields = (filter: Fields, ofExpression: CompileExpression = compileCondition): Predicate => {
   const predicates: Array<Predicate> = []
   for (const name of Object.keys(filter)) {
-    const predicate = name.startsWith("$") ? compileTop(name, filter[name]) : compileField(name, filter[name])
+    const predicate = name.startsWith("$")
+      ? compileTop(name, filter[name], ofExpression)
+      : compileField(name, filter[name])
     if (predicate !== undefined) predicates.push(predicate)
   }
   const [only] = predicates
@@ -253,7 +262,8 @@ export const compileFilter = (filter: Fields): (document: Fields) => boolean => 
 }
 
 /** The predicate of a filter in exact form, as a part of what is done with a document. */
-export const compileClauses = (filter: Fields): Predicate => compileFields(filter)
+export const compileClauses = (filter: Fields, ofExpression?: CompileExpression): Predicate =>
+  compileFields(filter, ofExpression)
 
 /** What `$pull` removes: elements that match a filter, operators, or are equal. */
 export const compilePull = (operand: unknown): Test =>

@@ -162,6 +162,7 @@ export const refusedDates: ReadonlyArray<unknown> = [
   { $dateAdd: { startDate: january, unit: "fortnight", amount: 1 } },
   { $dateAdd: { startDate: january, unit: "day", amount: 1.5 } },
   { $dateAdd: { startDate: january, unit: "year", amount: 1_000_000 } },
+  { $dateAdd: { startDate: january, unit: "day", amount: 1e15, timezone: "Europe/Paris" } },
   { $dateAdd: { startDate: january, unit: "day" } },
   { $dateDiff: { startDate: january, endDate: january, unit: "week", startOfWeek: "someday" } },
   { $dateTrunc: { date: january, unit: "day", binSize: 0 } },
