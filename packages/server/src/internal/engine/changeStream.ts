@@ -3,6 +3,7 @@
  */
 import { Timestamp } from "bson"
 import * as Arr from "effect/Array"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
@@ -118,7 +119,9 @@ export const changeStream = <E>(
     let isOpen = false
     let isDue = false
     let wake = (): void => {}
-    yield* Effect.sleep(beat).pipe(
+    const begun = yield* Clock.currentTimeMillis
+    // Counted from the beginning, so that what keeps the process busy does not show in later beats.
+    yield* Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.sleep(beat - (now - begun) % beat)).pipe(
       Effect.andThen(Effect.sync(() => {
         isDue = true
         wake()
