@@ -181,6 +181,25 @@ describe("retention", { timeout: 60_000 }, () => {
       }
     }))
 
+  it.effect("a write of thousands of documents keeps no more of their changes than a write of one", () =>
+    Effect.gen(function*() {
+      const filename = yield* newFile
+      yield* inFile(filename, { maxBytes: 20_000 })(Effect.gen(function*() {
+        const notes = yield* collection("notes")
+        yield* here
+        yield* notes.insertMany(Array.from({ length: 4000 }, (_, _id) => ({ _id })))
+        yield* notes.updateMany({}, { $set: { text: "text" } })
+        // the last change of a watch that goes on from here is the next one
+        const token = yield* here
+        yield* notes.insertOne({ _id: "next" })
+        assert.deepStrictEqual(yield* after(token, 1), ["next"])
+      }))
+      const file = new DatabaseSync(filename, { readOnly: true })
+      const { count } = file.prepare("SELECT count(*) AS count FROM changes").get() ?? {}
+      file.close()
+      assert.ok(Number(count) < 200, `${count} changes are kept`)
+    }))
+
   it.effect("nothing is kept by limits that make no sense: the database is not opened", () =>
     Effect.gen(function*() {
       const filename = yield* newFile

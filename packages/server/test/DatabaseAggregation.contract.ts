@@ -266,6 +266,23 @@ export const aggregationContract = (name: string, layer: Layer.Layer<Database, D
         assert.notDeepEqual(yield* sample("a"), yield* sample("b"))
       }))
 
+    test("looks into a collection while it is looked into already", (things) =>
+      Effect.gen(function*() {
+        yield* things.insertMany(Array.from({ length: 4 }, (_, _id) => ({ _id, group: 1 })))
+        yield* things.createIndex({ group: 1 })
+        const lookup = (fields: object, pipeline: ReadonlyArray<Stage>): Stage => ({
+          $lookup: { from: "things", as: "all", ...fields, pipeline }
+        })
+        for (const fields of [{}, { localField: "group", foreignField: "group" }]) {
+          const found = yield* things.aggregate([
+            lookup(fields, [lookup(fields, [])]),
+            { $unwind: "$all" },
+            { $project: { count: { $size: "$all.all" } } }
+          ])
+          assert.deepStrictEqual(found.map(({ count }) => count), Array.from({ length: 16 }, () => 4))
+        }
+      }))
+
     it.effect("looks into other collections of the database, by field, by pipeline, and beside itself", () =>
       Effect.gen(function*() {
         const database = yield* Database

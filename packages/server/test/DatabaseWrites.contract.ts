@@ -187,6 +187,16 @@ export const writesContract = (name: string, layer: Layer.Layer<Database, Databa
         assert.strictEqual(yield* things.count({}), 4)
       }))
 
+    test("an array that a bulk has inserted is met once by what follows in it", (things) =>
+      Effect.gen(function*() {
+        yield* things.createIndex({ list: 1 })
+        const { matchedCount } = yield* things.bulkWrite([
+          { insertOne: { document: { _id: 1, list: [1, 2] } } },
+          { updateMany: { filter: { list: { $in: [1, 2] } }, update: { $set: { n: 1 } } } }
+        ])
+        assert.strictEqual(matchedCount, 1)
+      }))
+
     test("deleteOne deletes one, deleteMany all that match", (things) =>
       Effect.gen(function*() {
         yield* things.insertMany([{ _id: 1, a: 1 }, { _id: 2, a: 1 }, { _id: 3, a: 1 }, { _id: 4 }])
