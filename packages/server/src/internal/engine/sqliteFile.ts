@@ -13,6 +13,9 @@ import { catalogSchema } from "./sqliteCatalog.ts"
 const applicationId = 0x726c6d64
 const layoutVersion = 2
 
+/** So much of SQLite's log stays on the disk when what is in it has been moved into the file. */
+const keptLogBytes = 16 * 1024 * 1024
+
 export type Durability = "process" | "power"
 
 const primaryCode = (error: unknown): number | undefined =>
@@ -158,6 +161,8 @@ export const openFile = (filename: string, durability: Durability): SqliteFile =
     // can take back the last of them, and never damages the file. FULL waits for the disk at each commit (30 times the
     // cost here), and all else waits with it: the engine runs on the event loop.
     database.exec(`PRAGMA synchronous = ${durability === "power" ? "FULL" : "NORMAL"}`)
+    // a large write makes the log as long as itself; without a limit it would stay so until the end
+    database.exec(`PRAGMA journal_size_limit = ${keptLogBytes}`)
     database.exec(schema)
     // versions that do not know all of the tables must not write past them
     if (pragma(database, "user_version") !== layoutVersion) database.exec(`PRAGMA user_version = ${layoutVersion}`)
