@@ -166,6 +166,7 @@ describe("an expression", () => {
   it("that cannot be evaluated grants nothing, and says what and where", () => {
     const wrong: ReadonlyArray<readonly [expression: Schema.Json, subject: Expression.Subject, path: string]> = [
       [{ owner: { "%who": 1 } }, "document", "owner.%who"],
+      [{ owner: { "%toString": 1 } }, "document", "owner.%toString"],
       [{ "%or": { owner: 1 } }, "document", "%or"],
       [{ "%and": ["x"] }, "document", "%and.0"],
       [{ "%exists": true }, "document", "%exists"],

@@ -146,6 +146,10 @@ const conversions: Record<string, (value: unknown) => unknown> = {
   uuidToString: (value) => isUuid(value) ? value.toUUID().toHexString() : undefined
 }
 
+/** The operator of a name; what every object has, such as `toString`, is none. */
+const ownOf = <A>(operators: Record<string, A>, name: string): A | undefined =>
+  Object.hasOwn(operators, name) ? operators[name] : undefined
+
 const follow = (start: unknown, keys: ReadonlyArray<string>): unknown => {
   let value = start
   for (const key of keys) {
@@ -233,7 +237,7 @@ const compiler = (subject: Subject, adjust: (value: unknown) => unknown = (value
     const operator = operatorName(name)
     if (others.length === 0 && operator !== undefined) {
       if (operator === "function") return readFunction(inner, [...path, name])
-      const convert = conversions[operator]
+      const convert = ownOf(conversions, operator)
       if (convert !== undefined) {
         const read = operand(inner, [...path, name])
         return (scope) => convert(read(scope))
@@ -256,12 +260,12 @@ const compiler = (subject: Subject, adjust: (value: unknown) => unknown = (value
   }
 
   const matchOperator = (name: string, value: unknown, node: unknown, path: Path): Match => {
-    const holds = comparisons[name]
+    const holds = ownOf(comparisons, name)
     if (holds !== undefined) {
       const right = operand(value, path)
       return (left, scope) => holds(left, right(scope))
     }
-    if (name === "function" || conversions[name] !== undefined) {
+    if (name === "function" || ownOf(conversions, name) !== undefined) {
       const right = operand(node, path.slice(0, -1))
       return (left, scope) => equal(left, right(scope))
     }
