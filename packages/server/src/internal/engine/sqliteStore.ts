@@ -132,21 +132,23 @@ export class SqliteStore implements Collections {
     }
     while (this.#log.isBehind) {
       yield
-      this.#forgetMore()
+      if (!this.#forgetMore()) break
     }
     return result
   }
 
-  #forgetMore(): void {
-    this.#begin.run()
+  /** Returns whether it could: else it is left to the next write, for this one is done and does not fail any more. */
+  #forgetMore(): boolean {
     try {
+      this.#begin.run()
       this.#log.forget()
       this.#commit.run()
-    } catch (error) {
+    } catch {
       this.#rollBack(undefined)
-      throw error
+      return false
     }
     this.#log.publish()
+    return true
   }
 
   #rollBack(collection: SqliteCollection | undefined): void {
