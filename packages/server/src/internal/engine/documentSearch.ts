@@ -161,6 +161,25 @@ export function* search(
   return skip === 0 && limit === 0 ? inOrder : inOrder.slice(skip, limit === 0 ? undefined : skip + limit)
 }
 
+/** The documents of a selection, one by one: each is found when it is needed, unless they have to be sorted. */
+export function* eachSelected(
+  collection: SqliteDocuments,
+  selection: Selection,
+  access: Access
+): Generator<Fields | undefined> {
+  const { limit, skip, sort } = selection
+  const chosen = plan(collection, selection, sort, access)
+  if (sort.length > 0 && (chosen === undefined || chosen.sorted === 0)) {
+    for (const { document } of yield* search(collection, selection, access)) yield document
+    return
+  }
+  let count = 0
+  for (const found of matching(collection, selection, access, chosen)) {
+    yield found !== undefined && ++count > skip ? found.document : undefined
+    if (limit > 0 && count === skip + limit) return
+  }
+}
+
 /** The documents that a filter in exact form finds, one by one. */
 export function* eachFound(
   collection: SqliteDocuments,

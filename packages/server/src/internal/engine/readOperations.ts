@@ -9,6 +9,7 @@ import {
   countFound,
   distinctValues,
   eachFound,
+  eachSelected,
   parseQuery,
   parseSelection,
   plannedIndex,
@@ -124,8 +125,8 @@ export function* aggregate(
 ): Work<Array<Fields>> {
   const { selection, stages } = splitSelection(compilePipeline(pipeline))
   const collection = collections.get(namespace)
-  const found = collection === undefined ? [] : yield* search(collection, selection, access)
-  return yield* runPipeline(stages, found.map(({ document }) => document), {
+  const found = collection === undefined ? [] : eachSelected(collection, selection, access)
+  return yield* runPipeline(stages, found, {
     ...surroundings,
     spend: stepsOfPipeline(),
     others: (name, filter) => {
