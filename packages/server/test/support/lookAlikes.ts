@@ -165,36 +165,57 @@ export const write: Arbitrary.Arbitrary<Operation> = oneOf([
 // What is not seen
 // -----------------------------------------------------------------------------
 
-/** A value that a document gets at a path, if the path is there and the user does not see the difference. */
-export type Change = readonly [place: number, path: string, value: Slow.Document[string]]
+/** The value, or none, that a document gets at a path. */
+export type Change = readonly [place: number, path: string, value: Slow.Document[string] | undefined]
 
-export const changes: Arbitrary.Arbitrary<ReadonlyArray<Change>> = Arbitrary.array(
-  Arbitrary.all([
-    among([0, 1, 2, 3]),
-    among(["owner", "team", "level", "level", "secret", "secret", "inner.a", "inner.b", "tags"]),
-    among<Slow.Document[string]>([0, 1, 2, "ann", "bob", "red", ["ann"], ["bob", "ann"]])
-  ]),
-  { minLength: 6, maxLength: 20 }
+/** Changes in places that users may not see. */
+export const changesOf = (
+  paths: ReadonlyArray<string>,
+  values: ReadonlyArray<Change[2]>
+): Arbitrary.Arbitrary<ReadonlyArray<Change>> =>
+  Arbitrary.array(Arbitrary.all([among([0, 1, 2, 3, 4]), among(paths), among(values)]), {
+    minLength: 6,
+    maxLength: 20
+  })
+
+export const changes = changesOf(
+  ["owner", "team", "level", "level", "secret", "secret", "inner.a", "inner.b", "tags"],
+  [0, 1, 2, "ann", "bob", "red", ["ann"], ["bob", "ann"]]
 )
 
-const at = (document: Slow.Document, path: string): unknown =>
-  path.split(".").reduce<unknown>((value, name) => Slow.lookUp(value, [name]), document)
+const isObject = (value: unknown): value is Fields => typeof value === "object" && value !== null
 
-/** The documents, changed where it makes no difference for the user. */
+const at = (value: unknown, path: ReadonlyArray<string>): unknown =>
+  path.reduce<unknown>((value, name) => isObject(value) ? value[name] : undefined, value)
+
+/** The value with another one at a path, as far as there is something on the way; fields keep their order, for it is seen. */
+const changed = (value: unknown, [name = "", ...rest]: ReadonlyArray<string>, to: unknown): unknown => {
+  if (!isObject(value)) return value
+  const next = rest.length === 0 ? to : changed(value[name], rest, to)
+  if (Array.isArray(value)) return value.map((item, index) => String(index) === name ? next : item)
+  const { [name]: _, ...others } = value
+  return next === undefined ? others : { ...value, [name]: next }
+}
+
+/** What may be written, and what an index can hold, hangs on which fields there are, and on which of them are lists. */
+export const keepsShape = (before: unknown, after: unknown): boolean =>
+  before !== undefined && after !== undefined && Array.isArray(before) === Array.isArray(after)
+
+/** The documents, changed where it makes no difference for the user, and as far as `allowed`. */
 export const lookAlike = (
   rules: Rules,
   documents: ReadonlyArray<Slow.Document>,
-  changes: ReadonlyArray<Change>
+  changes: ReadonlyArray<Change>,
+  allowed: (before: unknown, after: unknown) => boolean = () => true
 ): ReadonlyArray<Slow.Document> =>
   changes.reduce(
     (documents, [place, path, value]) =>
       documents.map((document, index) => {
-        const present = at(document, path)
-        // a list stays a list, for a rule may ask whether all of a document may be written
-        if (index !== place || present === undefined || Array.isArray(present) !== Array.isArray(value)) return document
-        const changed = Slow.set(document, path.split("."), value)
-        const [before, after] = [document, changed].map((one) => JSON.stringify(Slow.see(rules, user, one)))
-        return before === after ? changed : document
+        const names = path.split(".")
+        if (index !== place || !allowed(at(document, names), value)) return document
+        const other = changed(document, names, value) as Slow.Document
+        const [before, after] = [document, other].map((one) => JSON.stringify(Slow.see(rules, user, one)))
+        return before === after ? other : document
       }),
     documents
   )
