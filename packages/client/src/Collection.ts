@@ -21,9 +21,9 @@ import type * as Stream from "effect/Stream"
 import type { ChangeEvent } from "./ChangeEvent.ts"
 import type { DocumentMismatchError } from "./ClientError.ts"
 import type { Document, Projection, Sort } from "./Filter.ts"
-import { type AnyCollection, isDataFirst } from "./internal/collection/arguments.ts"
-import type * as Documents from "./internal/documents.ts"
-import * as Watch from "./internal/watch.ts"
+import { type AnyCollection, isDataFirst } from "./internal/documents/arguments.ts"
+import type * as DocumentCalls from "./internal/documents/documentCalls.ts"
+import * as Watch from "./internal/documents/watch.ts"
 import type { TokenStore } from "./TokenStore.ts"
 import type { User } from "./User.ts"
 
@@ -188,7 +188,7 @@ export type WatchOptions<Id> = WatchSelection<Id> & {
  * source, `DataError` when the database or the rules refuse, `FunctionError` when a function in a rule fails, and
  * `EjsonError`, before anything is sent, for a value that cannot be sent.
  */
-export type CollectionError = Documents.CallError
+export type CollectionError = DocumentCalls.CallError
 
 /** What {@link find}, {@link stream} and {@link findOne} can fail with. */
 export type FindError = CollectionError | DocumentMismatchError
@@ -218,19 +218,19 @@ export type WatchError = CollectionError
 // Reads
 // -----------------------------------------------------------------------------
 
-export { aggregate, count, find, findOne, findResults, stream } from "./internal/collection/reads.ts"
+export { aggregate, count, find, findOne, findResults, stream } from "./internal/documents/reads.ts"
 
 // -----------------------------------------------------------------------------
 // Writes
 // -----------------------------------------------------------------------------
 
-export { deleteMany, deleteOne, insertMany, insertOne, updateMany, updateOne } from "./internal/collection/writes.ts"
+export { deleteMany, deleteOne, insertMany, insertOne, updateMany, updateOne } from "./internal/documents/writes.ts"
 
 // -----------------------------------------------------------------------------
 // Find one and change it
 // -----------------------------------------------------------------------------
 
-export { findOneAndDelete, findOneAndReplace, findOneAndUpdate } from "./internal/collection/findOneAnd.ts"
+export { findOneAndDelete, findOneAndReplace, findOneAndUpdate } from "./internal/documents/findOneAnd.ts"
 
 // -----------------------------------------------------------------------------
 // Watch

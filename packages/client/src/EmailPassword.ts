@@ -13,10 +13,10 @@ import * as Result from "effect/Result"
 import type { App } from "./App.ts"
 import type { ServerFailure } from "./ClientError.ts"
 import { given } from "./internal/checked.ts"
-import * as Operation from "./internal/operation.ts"
-import type * as Request from "./internal/request.ts"
+import * as Operation from "./internal/requests/operation.ts"
+import type * as Request from "./internal/requests/request.ts"
+import * as Transport from "./internal/requests/transport.ts"
 import * as Subject from "./internal/subject.ts"
-import * as Transport from "./internal/transport.ts"
 
 // -----------------------------------------------------------------------------
 // Model

@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as KeyValueStore from "effect/persistence/KeyValueStore"
 import type { TokenStoreError } from "./ClientError.ts"
-import * as Seal from "./internal/seal.ts"
+import * as Seal from "./internal/stores/seal.ts"
 
 // -----------------------------------------------------------------------------
 // Model

@@ -24,7 +24,7 @@
  * ```
  */
 import type * as Metric from "effect/Metric"
-import * as Series from "./internal/series.ts"
+import * as Series from "./internal/requests/series.ts"
 
 /** Requests that were sent, repeated ones too. Attributes: `method`, and `route`, the template of the path. */
 export const requests: Metric.Counter<number> = Series.requests()

@@ -17,10 +17,10 @@ import * as Option from "effect/Option"
 import * as CircuitBreaker from "effect/persistence/CircuitBreaker"
 import * as RateLimiter from "effect/persistence/RateLimiter"
 import * as Schedule from "effect/Schedule"
-import * as Breaker from "./internal/breaker.ts"
 import { given } from "./internal/checked.ts"
-import * as Guards from "./internal/guards.ts"
-import * as RateLimit from "./internal/rateLimit.ts"
+import * as Breaker from "./internal/requests/breaker.ts"
+import * as Guards from "./internal/requests/guards.ts"
+import * as RateLimit from "./internal/requests/rateLimit.ts"
 
 // -----------------------------------------------------------------------------
 // Model

@@ -15,7 +15,7 @@ import * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
 import type * as Stream from "effect/Stream"
 import type { TokenStoreError } from "./ClientError.ts"
-import * as Memory from "./internal/memoryStorage.ts"
+import * as Memory from "./internal/stores/memoryStorage.ts"
 import type { Outcome, SessionKey } from "./TokenStore.ts"
 
 // -----------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber } from "effect"
-import * as SingleFlight from "../src/internal/singleFlight.ts"
+import * as SingleFlight from "../src/internal/stores/singleFlight.ts"
 
 const immediately = { startImmediately: true } as const
 

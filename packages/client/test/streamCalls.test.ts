@@ -4,7 +4,7 @@ import { Effect, Exit, Fiber, Layer, Option, Queue, Schema, Stream } from "effec
 import { HttpClient, HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
 import { App, Credentials, Policy, TokenStore } from "../src/index.ts"
-import * as StreamCalls from "../src/internal/streamCalls.ts"
+import * as StreamCalls from "../src/internal/functions/streamCalls.ts"
 import * as Scripted from "./scripted.ts"
 
 const app = App.make({ id: "shop-abcde", baseUrl: "http://localhost:9090" })

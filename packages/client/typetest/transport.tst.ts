@@ -3,8 +3,8 @@ import { type Effect, type Redacted, Schema } from "effect"
 import { HttpApiEndpoint } from "effect/http-api"
 import { describe, expect, test } from "tstyche"
 // The one module that turns an endpoint into a request; everything the client sends goes through it.
-import type * as Request from "../src/internal/request.ts"
-import type * as Transport from "../src/internal/transport.ts"
+import type * as Request from "../src/internal/requests/request.ts"
+import type * as Transport from "../src/internal/requests/transport.ts"
 
 describe("a field renamed in protocol breaks the client when it is compiled", () => {
   const endpoint = Endpoint.register
