@@ -398,27 +398,28 @@ describe("Law 4, no accidental log-out", () => {
     Schema.Struct({ status: Schema.Literals([401, 403]), kind: Schema.Literals(["html", "empty", "garbage"]) })
   ])
 
+  const answerOf = ({ kind, status }: typeof notDefinitive.Type): ModelServer.Answer => ({
+    status,
+    ...({
+      json: { body: { error: "not now" } },
+      html: { contentType: "text/html", text: "<html>not now</html>" },
+      empty: {},
+      garbage: { contentType: "application/json", text: "{\"access_token\":" },
+      code: { body: { error: "not now", error_code: "InternalServerError" } }
+    }[kind])
+  })
+
   it.effect.prop(
     "an exchange that fails without a definitive refusal keeps the session as it was, and is not remembered",
     {
       answer: notDefinitive,
       operation: Schema.Literals(["callFunction", "refresh", "refreshCustomData", "refreshProfile"])
     },
-    ({ answer: { kind, status }, operation }) => {
+    ({ answer, operation }) => {
       let refused = false
-      const answer: ModelServer.Answer = {
-        status,
-        ...({
-          json: { body: { error: "not now" } },
-          html: { contentType: "text/html", text: "<html>not now</html>" },
-          empty: {},
-          garbage: { contentType: "application/json", text: "{\"access_token\":" },
-          code: { body: { error: "not now", error_code: "InternalServerError" } }
-        }[kind])
-      }
       return inWorld({
         store: "text",
-        script: ({ endpoint }) => refused && endpoint === "refreshSession" ? answer : undefined
+        script: ({ endpoint }) => refused && endpoint === "refreshSession" ? answerOf(answer) : undefined
       }, ({ rows, server }) =>
         Effect.gen(function*() {
           const user = yield* World.logIn(server)
@@ -465,20 +466,46 @@ describe("Law 4, no accidental log-out", () => {
     World.runs(60)
   )
 
-  it.effect("a session that cannot be exchanged for now goes on with the token that still lives", () => {
-    let offline = false
-    return inWorld({
-      script: ({ endpoint }) =>
-        offline && endpoint === "refreshSession" ? { status: 502, text: "no", contentType: "text/plain" } : undefined
-    }, ({ server }) =>
+  it.effect.prop(
+    "a session that cannot be exchanged for now goes on with the token that still lives, and with no other",
+    {
+      answer: notDefinitive,
+      left: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 30 })),
+      stall: Schema.Literals([0, 1, 20, 50])
+    },
+    ({ answer, left, stall }) => {
+      let offline = false
+      return inWorld({
+        latency: ({ endpoint }) => [0, offline && endpoint === "refreshSession" ? stall * 1000 : 0],
+        script: ({ endpoint }) => offline && endpoint === "refreshSession" ? answerOf(answer) : undefined
+      }, ({ server }) =>
+        Effect.gen(function*() {
+          const user = yield* World.logIn(server)
+          yield* User.refresh(user)
+          yield* TestClock.adjust((1800 - left) * 1000)
+          offline = true
+          server.forget()
+          const exit = yield* settled(User.callFunction(user, "echo"))
+          const lives = stall < left
+          assert.strictEqual(Exit.isSuccess(exit), lives, String(exit))
+          assert.strictEqual(server.count("refreshSession"), 1)
+          assert.strictEqual(server.count("callFunction"), lives ? 1 : 0)
+        }))
+    },
+    World.runs(100)
+  )
+
+  it.effect("a store that cannot be written to does not keep a token that still lives from being used", () => {
+    const rows = new World.FailingRows()
+    return inWorld({ store: "text", rows }, ({ server }) =>
       Effect.gen(function*() {
         const user = yield* World.logIn(server)
         yield* User.refresh(user)
         yield* TestClock.adjust("1780 seconds")
-        offline = true
+        rows.isFull = true
         yield* User.callFunction(user, "echo")
         yield* TestClock.adjust("1 minute")
-        assert.strictEqual((yield* Effect.flip(User.callFunction(user, "echo")))._tag, "InvalidResponseError")
+        assert.strictEqual((yield* Effect.flip(User.callFunction(user, "echo")))._tag, "TokenStoreError")
       }))
   })
 })

@@ -37,15 +37,6 @@ const neverDies = (exits: ReadonlyArray<Exit.Exit<unknown, unknown>>, where: str
   for (const exit of exits) assert.isFalse(Exit.hasDies(exit) || Exit.hasInterrupts(exit), `${where}: ${String(exit)}`)
 }
 
-/** Rows that take no more text while they are full. */
-class FailingRows extends Map<string, string> {
-  isFull = false
-  override set(key: string, value: string): this {
-    if (this.isFull) throw new Error("the disk is full")
-    return super.set(key, value)
-  }
-}
-
 describe("Law 5, log-out wins", () => {
   for (const store of World.stores) {
     for (const name of inFlight) {
@@ -160,7 +151,7 @@ describe("Law 5, log-out wins", () => {
     "in a store that cannot forget: the failure is told, and the tokens are good for nothing",
     { leave: Schema.Literals(["logOut", "removeUser"]) },
     ({ leave }) => {
-      const rows = new FailingRows()
+      const rows = new World.FailingRows()
       return inWorld({ store: "text", rows }, ({ server }) =>
         Effect.gen(function*() {
           const user = yield* World.logIn(server)

@@ -25,6 +25,15 @@ export interface World {
   readonly rows: Map<string, string>
 }
 
+/** Rows that take no more text while they are full. */
+export class FailingRows extends Map<string, string> {
+  isFull = false
+  override set(key: string, value: string): this {
+    if (this.isFull) throw new Error("the disk is full")
+    return super.set(key, value)
+  }
+}
+
 /** Text in rows, slow on the test clock when it is told to, so that everything may happen between two accesses. */
 export const rowStore = (rows: Map<string, string>, latency = 0): KeyValueStore.KeyValueStore => {
   const slow = <A>(access: () => A): Effect.Effect<A, KeyValueStore.KeyValueStoreError> => {

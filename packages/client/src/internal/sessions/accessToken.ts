@@ -182,7 +182,7 @@ export const authorized = <A, E, R>(
     Effect.flatMap(Clock.currentTimeMillis, (now) => {
       const { accessToken, lifetime } = session.tokens
       if (isExpiring(session.tokens, now, Math.min(margin, lifetime / 10))) {
-        return Effect.flatMap(beforeExpiry(user, session, now), send)
+        return Effect.flatMap(beforeExpiry(user, session), send)
       }
       return Effect.catchIf(
         send(session),
@@ -192,15 +192,18 @@ export const authorized = <A, E, R>(
       )
     }))
 
-/** Exchanges ahead of time; when that fails for now, a token that still lives is good enough. */
+/** Exchanges ahead of time; when that fails and the session has not ended, a token that still lives is good enough. */
 const beforeExpiry = (
   user: Sessions.UserRef,
-  session: LoggedInSession,
-  now: number
+  session: LoggedInSession
 ): Effect.Effect<LoggedInSession, ExchangeError, HttpClient.HttpClient | TokenStore> =>
   Effect.catchIf(
     exchange(user, session.tokens.accessToken),
+    (error) => !isRefusal(error) && error._tag !== "NotLoggedInError",
     (error) =>
-      (error._tag === "TransportError" || error._tag === "InvalidResponseError") && !isExpiring(session.tokens, now, 0),
-    () => Effect.succeed(session)
+      // The attempt may have taken longer than the token had left.
+      Effect.flatMap(
+        Clock.currentTimeMillis,
+        (now) => isExpiring(session.tokens, now, 0) ? Effect.fail(error) : Effect.succeed(session)
+      )
   )
