@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Int32 } from "bson"
+import { planQuery, type Wanted } from "../src/internal/engine/queryPlan.ts"
 import { openMemory } from "../src/internal/engine/sqliteFile.ts"
 import { SqliteStore } from "../src/internal/engine/sqliteStore.ts"
 import type { Work } from "../src/internal/engine/work.ts"
@@ -33,6 +34,29 @@ describe("the store", () => {
     insert(4000, 1)
     assert.isBelow(Number(kept()), 100)
     assert.strictEqual(done(store.get(namespace)?.count() ?? assert.fail("none")), 4001)
+    close()
+  })
+
+  it("a range of a unique index is read on the way, and not before", () => {
+    const { close, database, filename } = openMemory()
+    const store = new SqliteStore(database, filename, { maxAge: Infinity, maxBytes: Infinity })
+    const ranges: ReadonlyArray<Partial<Wanted>> = [
+      { sort: [{ path: "_id", direction: 1 }] },
+      { filters: [{ _id: { $gte: "a", $lte: "d" } }] }
+    ]
+    for (const range of ranges) {
+      done(store.transaction(namespace, 0, function*(collection) {
+        for (const _id of ["a", "b", "c"]) collection.insert({ _id })
+        const plan = planQuery(collection.indexes, { filters: [], seen: {}, shows: () => true, sort: [], ...range })
+        const found: Array<unknown> = []
+        for (const stored of collection.lookUp(plan ?? assert.fail("no plan"))) {
+          if (stored === undefined) continue
+          found.push(stored.document["_id"])
+          for (const other of collection.scan()) collection.delete(other)
+        }
+        assert.deepStrictEqual(found, ["a"])
+      }))
+    }
     close()
   })
 })

@@ -25,6 +25,8 @@ export interface PlannedIndex {
 export interface Plan<Index extends PlannedIndex> {
   readonly index: Index
   readonly intervals: ReadonlyArray<Interval>
+  /** Whether each interval is one key of a unique index, which one document has at most. */
+  readonly isSingle: boolean
   /** The direction in which the intervals give the documents in the order asked for; 0 when they must be sorted. */
   readonly sorted: 1 | -1 | 0
   /** The paths by whose values the documents are ordered in which the intervals give them. */
@@ -182,10 +184,10 @@ const planIndex = <Index extends PlannedIndex>(
     .map(({ path }) => path.join("."))
   const sorted = sortDirection(index, used, prefixes.length, sort)
   if (used === 0 && first === undefined && sorted === 0) return undefined
-  // nothing beats a whole unique key: it finds one document at most
-  const single = index.declaration.unique && used === fields.length ? 100 : 0
-  const score = single + used * 4 + (first === undefined ? 0 : 2) + (sorted === 0 ? 0 : 1)
-  return { index, intervals: unique(intervals), sorted, orderedBy, score }
+  const isSingle = index.declaration.unique && used === fields.length
+  // nothing beats a single document
+  const score = (isSingle ? 100 : 0) + used * 4 + (first === undefined ? 0 : 2) + (sorted === 0 ? 0 : 1)
+  return { index, intervals: unique(intervals), isSingle, sorted, orderedBy, score }
 }
 
 /** `$in` may name one key twice; a document must not be found twice. */

@@ -7,7 +7,7 @@ import { decode, type Fields } from "./bsonValue.ts"
 import { failure } from "./failure.ts"
 import { declareIndex, type IndexDeclaration } from "./indexKeys.ts"
 import { encodeKey } from "./keyEncoding.ts"
-import type { Interval, Plan, PlannedIndex } from "./queryPlan.ts"
+import type { Plan, PlannedIndex } from "./queryPlan.ts"
 import type { CatalogIndex, Namespace } from "./sqliteCatalog.ts"
 import type { Work } from "./work.ts"
 
@@ -146,9 +146,8 @@ export class SqliteDocuments {
   *lookUp(plan: Plan<StoredIndex>): Generator<StoredDocument | undefined> {
     const statement = plan.sorted === -1 ? plan.index.descending : plan.index.ascending
     const seen = plan.index.multikey.includes(true) ? new Set<number>() : undefined
-    for (const interval of plan.intervals) {
-      const { high, low } = interval
-      for (const stored of this.#read(statement, [low, high], isOneKey(plan.index.declaration, interval))) {
+    for (const { high, low } of plan.intervals) {
+      for (const stored of this.#read(statement, [low, high], plan.isSingle)) {
         const isKnown = seen?.has(stored.record) === true
         seen?.add(stored.record)
         yield isKnown ? undefined : stored
@@ -178,6 +177,3 @@ export class SqliteDocuments {
 }
 
 const primaryDeclaration: IndexDeclaration = { ...declareIndex({ _id: 1 }, { unique: true }), name: "_id_" }
-
-const isOneKey = ({ fields, unique }: IndexDeclaration, { high, low }: Interval): boolean =>
-  unique && fields.length === 1 && high.length === low.length + 1
