@@ -25,7 +25,7 @@ import { variableName } from "./expressionForms.ts"
 import { bind, type Names, type Scope } from "./expressionScope.ts"
 import { badFilter, badPipeline } from "./failure.ts"
 import { bucket, count, group, sortByCount } from "./groupStages.ts"
-import { withValueAt } from "./projection.ts"
+import { withFieldAt } from "./projection.ts"
 import { isOperators } from "./queryCondition.ts"
 import { type Documents, objectOf, ofDocument, type Run, type Stage, type Surroundings } from "./stage.ts"
 import { stepsOfDocument } from "./steps.ts"
@@ -93,8 +93,7 @@ const lookup = (operand: unknown, names: Names): Run => {
         surroundings.spend(1)
         list.push(one)
       }
-      const joined = withValueAt(document, target, list, stepsOfDocument())
-      yield boundedDocument(isFields(joined) ? joined : document)
+      yield boundedDocument(withFieldAt(document, target, list, stepsOfDocument()))
     }
   }
 }

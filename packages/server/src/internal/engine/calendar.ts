@@ -38,6 +38,12 @@ export const wallTime = (
 // of all dates, in milliseconds
 const farthest = 8.64e15
 
+/** The date of an instant that an operator has come to. */
+export const dateOf = (operator: string, instant: number): Date => {
+  if (!(Math.abs(instant) <= farthest)) throw badFilter(`${operator} leaves the range of dates`, operator)
+  return new Date(instant)
+}
+
 // each takes some memory, and there are hundreds
 const maxZones = 32
 const zones = new Map<string, TimeZone>()

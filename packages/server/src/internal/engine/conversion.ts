@@ -5,6 +5,8 @@ import { Binary, Decimal128, Double, Int32, Long, ObjectId, Timestamp } from "bs
 import { integer, round } from "./arithmetic.ts"
 import { toBigInt, toDecimal, toNumber } from "./bsonNumber.ts"
 import { isLong, isNumeric, typeNumber } from "./bsonValue.ts"
+import * as Calendar from "./calendar.ts"
+import * as DateFormat from "./dateFormat.ts"
 import { badFilter } from "./failure.ts"
 
 const names: { readonly [number: number]: string } = {
@@ -105,19 +107,21 @@ const toObjectId = (value: unknown): unknown => {
   return new ObjectId(value)
 }
 
+const millisOf = (text: string): number => {
+  try {
+    return DateFormat.parse(text, undefined, undefined)
+  } catch (error) {
+    throw error instanceof DateFormat.Unreadable ? badFilter(error.message, "$convert") : error
+  }
+}
+
 const toDate = (value: unknown): unknown => {
   if (value instanceof Date) return value
   if (value instanceof ObjectId) return value.getTimestamp()
   if (value instanceof Timestamp) return new Date(value.t * 1000)
-  const millis = isNumeric(value) && !(value instanceof Int32)
-    ? Math.trunc(toNumber(value))
-    : typeof value === "string" && /^\d{4}-/.test(value)
-    ? Date.parse(value)
-    : undefined
-  if (millis === undefined) throw typeof value === "string" ? unreadable("date") : refuse(value, "date")
-  const date = new Date(millis)
-  if (Number.isNaN(date.getTime())) throw unreadable("date")
-  return date
+  if (typeof value === "string") return new Date(millisOf(value))
+  if (!isNumeric(value) || value instanceof Int32) throw refuse(value, "date")
+  return Calendar.dateOf("$convert", Math.trunc(toNumber(value)))
 }
 
 const conversions: { readonly [to: string]: (value: unknown) => unknown } = {

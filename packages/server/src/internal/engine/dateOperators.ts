@@ -17,12 +17,6 @@ const instantOf = (operator: string, value: unknown): number => {
   throw badFilter(`${operator} needs a date, not ${typeName(value)}`, operator)
 }
 
-const dateOf = (operator: string, instant: number): Date => {
-  const date = new Date(instant)
-  if (Number.isNaN(date.getTime())) throw badFilter(`${operator} leaves the range of dates`, operator)
-  return date
-}
-
 const wholeOf = (operator: string, name: string, value: unknown): number => {
   const number = wholeNumber(value)
   if (number === undefined) throw badFilter(`${operator} needs a whole number for ${name}`, operator)
@@ -132,7 +126,7 @@ const fromParts = unlessNull((operands) => {
     ? Calendar.isoWallTime(year, part("isoWeek", 1), part("isoDayOfWeek", 1))
     : Calendar.wallTime(year, part("month", 1) - 1, part("day", 1))
   const time = ((part("hour", 0) * 60 + part("minute", 0)) * 60 + part("second", 0)) * 1000
-  return dateOf(operator, Calendar.toInstant(date + time + part("millisecond", 0), zoneOf(operator, operands)))
+  return Calendar.dateOf(operator, Calendar.toInstant(date + time + part("millisecond", 0), zoneOf(operator, operands)))
 })
 
 // -----------------------------------------------------------------------------
@@ -158,7 +152,7 @@ const fromText: NamedOperator["apply"] = (operands) => {
   const zone = timezone === undefined ? undefined : zoneOf(operator, operands)
   if (onError !== undefined && typeof dateString !== "string") return onError
   try {
-    return dateOf(operator, DateFormat.parse(textOf(operator, "dateString", dateString), pattern, zone))
+    return Calendar.dateOf(operator, DateFormat.parse(textOf(operator, "dateString", dateString), pattern, zone))
   } catch (error) {
     if (!(error instanceof DateFormat.Unreadable)) throw error
     if (onError !== undefined) return onError
@@ -176,7 +170,10 @@ const adding = (operator: string, sign: 1 | -1): NamedOperator => ({
   apply: unlessNull((operands) => {
     const amount = wholeOf(operator, "amount", operands["amount"]) * sign
     const start = instantOf(operator, operands["startDate"])
-    return dateOf(operator, Calendar.add(start, unitOf(operator, operands), amount, zoneOf(operator, operands)))
+    return Calendar.dateOf(
+      operator,
+      Calendar.add(start, unitOf(operator, operands), amount, zoneOf(operator, operands))
+    )
   })
 })
 
@@ -194,7 +191,7 @@ const truncate = unlessNull((operands) => {
   const size = operands["binSize"] === undefined ? 1 : wholeOf(operator, "binSize", operands["binSize"])
   if (size < 1) throw badFilter(`${operator} needs a positive binSize`, operator)
   const [date, unit] = [instantOf(operator, operands["date"]), unitOf(operator, operands)]
-  return dateOf(
+  return Calendar.dateOf(
     operator,
     Calendar.truncate(date, unit, size, zoneOf(operator, operands), firstDayOf(operator, operands))
   )

@@ -8,9 +8,10 @@ import { parsePath, valueAt } from "./documentPath.ts"
 import { boundedDocument } from "./documentSize.ts"
 import { parseSort, sortDocuments } from "./documentSort.ts"
 import { compileExpression } from "./expression.ts"
+import { isNothing } from "./expressionOperators.ts"
 import type { Names } from "./expressionScope.ts"
 import { badFilter } from "./failure.ts"
-import { compileComputed, compileProjection, withComputed, withValueAt } from "./projection.ts"
+import { compileComputed, compileProjection, withComputed, withFieldAt } from "./projection.ts"
 import { compileClauses, exactFilter } from "./query.ts"
 import { countOf, objectOf, ofDocument, type Run, type Surroundings } from "./stage.ts"
 import { stepsOfDocument } from "./steps.ts"
@@ -119,25 +120,21 @@ export const unwind = (operand: unknown): Run => {
   }
   const isPreserving = options["preserveNullAndEmptyArrays"] === true
   return function*(documents, { spend }) {
-    const made = (document: Fields, value: unknown, position: Long | null): Fields => {
+    const at = (document: Fields, position: Long | null): Fields => {
       spend(1)
-      const unwound = withValueAt(document, path, value, stepsOfDocument())
-      const result = index === undefined
-        ? unwound
-        : withValueAt(unwound, parsePath(String(index)), position, stepsOfDocument())
-      return isFields(result) ? result : document
+      return index === undefined ? document : withFieldAt(document, parsePath(index), position, stepsOfDocument())
     }
+    const holding = (document: Fields, value: unknown): Fields => withFieldAt(document, path, value, stepsOfDocument())
     for (const document of documents) {
-      if (document === undefined) {
-        yield
-        continue
+      const value = document && valueAt(document, path)
+      if (document === undefined) yield
+      else if (!isArray(value)) yield isPreserving || !isNothing(value) ? at(document, null) : undefined
+      else if (value.length === 0) yield isPreserving ? at(holding(document, undefined), null) : undefined
+      else {
+        for (const [position, element] of value.entries()) {
+          yield at(holding(document, element), Long.fromNumber(position))
+        }
       }
-      const value = valueAt(document, path)
-      if (isArray(value) && value.length > 0) {
-        for (const [position, element] of value.entries()) yield made(document, element, Long.fromNumber(position))
-      } else if (value !== undefined && value !== null && !isArray(value)) yield made(document, value, null)
-      else if (isPreserving) yield made(document, isArray(value) ? undefined : value, null)
-      else yield
     }
   }
 }

@@ -198,7 +198,7 @@ export const countOf = (operator: string, value: unknown): number => {
 }
 
 const convertForm: Form = (operand, compile) => {
-  const operands = named("$convert", operand, ["input", "to"], ["onError", "onNull", "format"])
+  const operands = named("$convert", operand, ["input", "to"], ["onError", "onNull"])
   const input = compile(operands["input"])
   const to = compile(operands["to"])
   const onError = optional(operands["onError"], compile)
@@ -206,8 +206,10 @@ const convertForm: Form = (operand, compile) => {
   return (scope) => {
     const value = input(scope)
     if (isNothing(value)) return onNull === undefined ? null : onNull(scope)
+    const type = to(scope)
+    if (isNothing(type)) return null
     try {
-      return convert(value, to(scope))
+      return convert(value, type)
     } catch (error) {
       if (onError === undefined || !(error instanceof DatabaseError)) throw error
       return onError(scope)

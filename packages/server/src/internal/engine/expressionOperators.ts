@@ -8,6 +8,7 @@ import { absolute, combined, divide, power, remainder, round, type Rounding, Sum
 import { type Numeric, toNumber, wholeNumber } from "./bsonNumber.ts"
 import { compare } from "./bsonOrder.ts"
 import { assignFields, type Fields, getField, isArray, isFields, isNumeric, setField } from "./bsonValue.ts"
+import * as Calendar from "./calendar.ts"
 import { convert, isTrue, typeName } from "./conversion.ts"
 import { badFilter } from "./failure.ts"
 import { encodeKey, keyText } from "./keyEncoding.ts"
@@ -77,7 +78,7 @@ const add: Apply = unlessNothing((operands) => {
       date = operand
     } else sum = combined("add", sum, numberOf("$add", operand))
   }
-  return date === undefined ? sum : new Date(date.getTime() + Math.round(toNumber(sum)))
+  return date === undefined ? sum : Calendar.dateOf("$add", date.getTime() + Math.round(toNumber(sum)))
 })
 
 const subtract: Apply = unlessNothing(([left, right]) => {
@@ -86,7 +87,7 @@ const subtract: Apply = unlessNothing(([left, right]) => {
   }
   return right instanceof Date
     ? Long.fromNumber(left.getTime() - right.getTime())
-    : new Date(left.getTime() - Math.round(toNumber(numberOf("$subtract", right))))
+    : Calendar.dateOf("$subtract", left.getTime() - Math.round(toNumber(numberOf("$subtract", right))))
 })
 
 const rounding = (operator: string, rounding: Rounding): Operator =>
@@ -135,10 +136,12 @@ const slice: Apply = unlessNothing(([value, first, count]) => {
   return array.slice(from, from + length)
 })
 
-const range: Apply = ([first, last, step], spend) => {
-  const from = wholeOf("$range", first)
-  const to = wholeOf("$range", last)
-  const by = step === undefined ? 1 : wholeOf("$range", step)
+const range: Apply = (operands, spend) => {
+  const [from = 0, to = 0, by = 1] = operands.map((operand) => {
+    const number = wholeOf("$range", operand)
+    if (number !== (number | 0)) throw badFilter("$range needs numbers of 32 bits", "$range")
+    return number
+  })
   if (by === 0) throw badFilter("$range needs a step other than 0", "$range")
   const length = Math.max(0, Math.ceil((to - from) / by))
   spend(length)

@@ -65,8 +65,7 @@ const projectValue = (value: unknown, tree: Tree, keep: boolean): unknown => {
   return keep ? undefined : value
 }
 
-/** A copy of a value with another one at a path, in every element of the arrays on the way; without it when `undefined`. */
-export const withValueAt = (value: unknown, path: Path, next: unknown, spend: Spend, from = 0): unknown => {
+const withValueAt = (value: unknown, path: Path, next: unknown, spend: Spend, from = 0): unknown => {
   if (from === path.length) return next
   if (isArray(value)) {
     spend(value.length)
@@ -88,6 +87,14 @@ export const withValueAt = (value: unknown, path: Path, next: unknown, spend: Sp
   return fields
 }
 
+/**
+ * A copy of a document with another value at a path, in every element of the arrays on the way; without one when `undefined`.
+ */
+export const withFieldAt = (document: Fields, path: Path, next: unknown, spend: Spend): Fields => {
+  const made = withValueAt(document, path, next, spend)
+  return isFields(made) ? made : document
+}
+
 interface Computed {
   readonly path: Path
   readonly expression: Expression
@@ -95,17 +102,17 @@ interface Computed {
 
 /** Fields computed from a document, each at its path. */
 export const withComputed = (document: Fields, computed: ReadonlyArray<Computed>, scope: Scope): Fields => {
-  let next: unknown = document
+  let next = document
   const spend = stepsOfDocument()
   // all are computed from the document as it was
   for (const [index, value] of computed.map(({ expression }) => expression(scope)).entries()) {
     const { path = [] } = computed[index] ?? {}
     // without a value, what is on the way to the field is made all the same
     next = value === undefined
-      ? withValueAt(withValueAt(next, path, null, spend), path, undefined, spend)
-      : withValueAt(next, path, value, spend)
+      ? withFieldAt(withFieldAt(next, path, null, spend), path, undefined, spend)
+      : withFieldAt(next, path, value, spend)
   }
-  return isFields(next) ? next : document
+  return next
 }
 
 const checkPath = (name: string): Path => {
@@ -173,8 +180,7 @@ const withPart = (
 ): Fields => {
   const value = valueAt(document, path)
   const taken = isArray(value) ? part(value, document, filter, spend) : orNothing ? undefined : value
-  const next = withValueAt(result, path, taken, spend)
-  return isFields(next) ? next : result
+  return withFieldAt(result, path, taken, spend)
 }
 
 /** What a projection is for: only a find knows a filter, `$slice`, `$elemMatch` and the positional `$`. */

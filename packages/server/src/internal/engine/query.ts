@@ -32,21 +32,24 @@ import { unsupportedFilters } from "./unsupported.ts"
 
 const logical = new Set(["$and", "$or", "$nor", "$expr", "$where"])
 
-/** What elements of an array have to be: by operators on the element itself, or by its fields. */
-const compileElement = (operand: Fields): Test => {
-  const first = Object.keys(operand)[0]
-  if (isOperators(operand) && first !== undefined && !logical.has(first)) {
-    const conditions = compileOperators(operand)
-    return (element, spend) => conditions.every((condition) => holdsFor(element, condition, spend))
-  }
-  const predicate = compileFields(operand)
+/** Whether an object asks for a value by operators on it, and not by its fields. */
+const asksForValue = (operand: unknown): operand is Fields => {
+  const [first = ""] = isOperators(operand) ? Object.keys(operand) : []
+  return first !== "" && !logical.has(first)
+}
+
+/** Whether an element of an array has the fields that a filter asks for. */
+const compileElement = (filter: Fields): Test => {
+  const predicate = compileFields(filter)
   return (element, spend) => isFields(element) && predicate(element, spend)
 }
 
 /** Whether one element of an array is what `$elemMatch` asks for. */
 export const compileElementMatch = (operand: unknown): Test => {
   if (!isFields(operand)) throw badFilter("$elemMatch needs an object", "$elemMatch")
-  return compileElement(operand)
+  if (!asksForValue(operand)) return compileElement(operand)
+  const conditions = compileOperators(operand)
+  return (element, spend) => conditions.every((condition) => holdsFor(element, condition, spend))
 }
 
 const someElementMatches = (operand: unknown): Condition => {
@@ -265,13 +268,17 @@ export const compileFilter = (filter: Fields): (document: Fields) => boolean => 
 export const compileClauses = (filter: Fields, ofExpression?: CompileExpression): Predicate =>
   compileFields(filter, ofExpression)
 
-/** What `$pull` removes: elements that match a filter, operators, or are equal. */
-export const compilePull = (operand: unknown): Test =>
-  isFields(operand) ? compileElement(operand) : equalsOrMatches(operand)
-
 /** A filter on one element of an array, as array filters have it: conditions on the element or on paths below. */
 export const compileElementFilter = (identifier: string, filter: Fields): Test => {
   const predicate = compileFields(filter)
   // the element stands under its identifier; wrapping its arrays keeps them whole
   return (element, spend) => predicate({ [identifier]: element }, spend)
 }
+
+/** What `$pull` removes: elements that have the fields of a filter, that operators find, or that are equal. */
+export const compilePull = (operand: unknown): Test =>
+  operand instanceof BSONRegExp || asksForValue(operand)
+    ? compileElementFilter("", { "": operand })
+    : isFields(operand)
+    ? compileElement(operand)
+    : equals(operand)

@@ -1,7 +1,7 @@
 /**
  * What a filter asks of one value: equality, order, membership, type, size, remainder, bits, a regular expression.
  */
-import { Binary, BSONRegExp, Decimal128, Double, Int32 } from "bson"
+import { Binary, BSONRegExp } from "bson"
 import { toNumber, wholeNumber } from "./bsonNumber.ts"
 import { compare } from "./bsonOrder.ts"
 import { type Fields, isArray, isFields, isLong, isNumeric, rank, rankOf, typeNames, typeNumber } from "./bsonValue.ts"
@@ -125,22 +125,22 @@ export const hasSize = (operand: unknown): Condition => {
   return some((value) => isArray(value) && value.length === size, true)
 }
 
+/** A number without its fraction; `undefined` for what is none that int64 holds. */
+const truncated = (value: unknown): bigint | undefined => {
+  if (isLong(value)) return value.toBigInt()
+  if (!isNumeric(value)) return undefined
+  const number = Math.trunc(toNumber(value))
+  return Math.abs(number) < 2 ** 63 ? BigInt(number) : undefined
+}
+
 export const hasRemainder = (operand: unknown): Condition => {
-  const [divisor, remainder, ...others] = arrayOf("$mod", operand).map((number) =>
-    isNumeric(number) ? Math.trunc(toNumber(number)) : Number.NaN
-  )
-  if (
-    others.length > 0 || divisor === undefined || remainder === undefined || !Number.isSafeInteger(divisor) ||
-    divisor === 0 ||
-    Number.isNaN(remainder)
-  ) {
+  const [divisor, remainder, ...others] = arrayOf("$mod", operand).map(truncated)
+  if (others.length > 0 || divisor === undefined || remainder === undefined || divisor === 0n) {
     throw badFilter("$mod needs an array of a divisor other than 0 and a remainder", "$mod")
   }
   return some((value) => {
-    if (isLong(value)) return value.toBigInt() % BigInt(divisor) === BigInt(remainder)
-    if (!(value instanceof Int32 || value instanceof Double || value instanceof Decimal128)) return false
-    const number = Math.trunc(toNumber(value))
-    return Number.isFinite(number) && number % divisor === remainder
+    const dividend = truncated(value)
+    return dividend !== undefined && dividend % divisor === remainder
   })
 }
 

@@ -6,6 +6,7 @@ import { compare } from "./bsonOrder.ts"
 import { exact, type Fields, getField, isArray, isFields, maxDepth, setField } from "./bsonValue.ts"
 import { isPosition, missing, parsePath, type Path, valueAt } from "./documentPath.ts"
 import { badUpdate, refusing } from "./failure.ts"
+import { encodeKey, keyText } from "./keyEncoding.ts"
 import { compileElementFilter } from "./query.ts"
 import { isOperators, type Test } from "./queryCondition.ts"
 import { foundPosition } from "./queryPosition.ts"
@@ -322,10 +323,12 @@ export const compileUpdate = (
   const named = steps.flatMap(({ from, path }) => from === undefined ? [path] : [from, path])
   checkConflicts(named)
   const meet = mayMeet(named)
+  const namesId = named.some(([head]) => head === "_id")
   const filters = refusing(badUpdate, () => parseArrayFilters(options.arrayFilters ?? []))
   checkArrayFilters(steps, filters)
   const applyWithin = (document: Fields, context: UpdateContext, spend: Spend): void => {
-    const id = document["_id"]
+    // of its value, for a part of it is changed in place
+    const id = namesId && Object.hasOwn(document, "_id") ? keyText(encodeKey([document["_id"]])) : undefined
     // before any is applied: what was found may be the very document that changes, and filters look at elements as they were
     const applied = steps.filter(({ operator }) => context.inserting || operator !== "$setOnInsert")
       .map((step) => ({
@@ -337,7 +340,7 @@ export const compileUpdate = (
       if (step.from !== undefined) applyRename(document, step, step.from, spend)
       else for (const path of paths) new Applying(step, path, spend).inFields(document, 0)
     }
-    if (id !== undefined && compare(id, document["_id"]) !== 0) {
+    if (id !== undefined && id !== keyText(encodeKey([document["_id"]]))) {
       throw badUpdate("the field _id of a document never changes")
     }
   }

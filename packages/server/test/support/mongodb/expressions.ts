@@ -183,6 +183,10 @@ export const expressions: ReadonlyArray<Evaluated> = [
   [{ $toDouble: "1.5e3" }, double(1500)],
   [{ $toDecimal: "$int" }, decimal("7")],
   [{ $toDate: long("5000") }, new Date(5000)],
+  [{ $toDate: "2018-03-20 11:00:06 +0500" }, new Date("2018-03-20T06:00:06Z")],
+  [{ $toDate: "2018-03-20T11:00:06" }, new Date("2018-03-20T11:00:06Z")],
+  [{ $convert: { input: "2018-03-32", to: "date", onError: "bad" } }, "bad"],
+  [{ $convert: { input: 1, to: "$none" } }, null],
   [{ $toObjectId: "65e0728000000000000000ff" }, new ObjectId("65e0728000000000000000ff")],
   [{ $toBool: "" }, true],
   [{ $convert: { input: "x", to: "int", onError: "bad", onNull: 0 } }, "bad"],
@@ -206,5 +210,9 @@ export const refusedExpressions: ReadonlyArray<unknown> = [
   { $zip: { inputs: [] } },
   { $zip: { inputs: [1] } },
   { $zip: { inputs: [[1]], defaults: [0] } },
-  { $round: ["$double", 101] }
+  { $round: ["$double", 101] },
+  { $range: [2147483646, long("2147483650")] },
+  { $add: ["$date", 1e300] },
+  { $subtract: ["$date", 1e300] },
+  { $toDate: double(1e300) }
 ]

@@ -223,6 +223,12 @@ export const filters: ReadonlyArray<Found> = [
     finds: [0]
   },
   { name: "$mod", values: [4, 5, long("8"), -4, "4"], filter: { v: { $mod: [4, 0] } }, finds: [0, 2, 3] },
+  {
+    name: "$mod takes a number without its fraction, and what is too large for int64 not at all",
+    values: [4.9, new Double(-4.9), decimal("8.5"), new Double(1e30), new Double(Infinity), long("9007199254740996")],
+    filter: { v: { $mod: [4.5, 0] } },
+    finds: [0, 1, 2, 5]
+  },
   { name: "$size counts elements", values: [[], [1], [[1, 2]], 1], filter: { v: { $size: 1 } }, finds: [1, 2] },
   { name: "$all wants every element", values: [[1, 2, 3], [1], 1], filter: { v: { $all: [1, 2] } }, finds: [0] },
   { name: "an empty $all finds nothing", values: [[], [1]], filter: { v: { $all: [] } }, finds: [] },
@@ -279,6 +285,7 @@ export const refusedFilters: ReadonlyArray<readonly [name: string, filter: Datab
   ["$size of a text", { v: { $size: "1" } }],
   ["$type of an unknown name", { v: { $type: "who" } }],
   ["$mod by zero", { v: { $mod: [0, 1] } }],
+  ["$mod with an infinite remainder", { v: { $mod: [2, Infinity] } }],
   ["$mod of one number", { v: { $mod: [2] } }],
   ["$mod of three numbers", { v: { $mod: [2, 1, 0] } }],
   ["$type of an unknown number", { v: { $type: 200 } }],

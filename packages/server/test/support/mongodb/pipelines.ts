@@ -80,6 +80,12 @@ export const pipelines: ReadonlyArray<Piped> = [
     result: [{ _id: int(0), v: int(7), i: long("0") }, { _id: int(1), i: null }, { _id: int(2), v: null, i: null }]
   },
   {
+    name: "$unwind leaves a document as it is where the path leads to nothing, and does not enter lists on the way",
+    documents: [{ a: [{ b: [1] }] }, { a: 5 }, {}],
+    pipeline: [{ $unwind: { path: "$a.b", preserveNullAndEmptyArrays: true } }, { $sort: { _id: 1 } }],
+    result: [{ _id: int(0), a: [{ b: [int(1)] }] }, { _id: int(1), a: int(5) }, { _id: int(2) }]
+  },
+  {
     name: "$match after $group is of the group",
     documents: [{ k: 1 }, { k: 1 }, { k: 2 }],
     pipeline: [{ $group: { _id: "$k", n: { $sum: 1 } } }, { $match: { n: { $gt: 1 } } }],

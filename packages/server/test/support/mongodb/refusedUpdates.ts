@@ -19,6 +19,8 @@ export const refusedUpdates: ReadonlyArray<RefusedUpdate> = [
   { name: "two operators on one path", before: {}, update: { $set: { a: 1 }, $inc: { a: 1 } } },
   { name: "a path and a part of it", before: {}, update: { $set: { a: {}, "a.b": 1 } } },
   { name: "another _id", before: {}, update: { $set: { _id: "y" } } },
+  { name: "a part of _id", before: { _id: { x: 1 } }, update: { $set: { "_id.x": 2 } } },
+  { name: "a part of _id that is not there", before: { _id: { x: 1 } }, update: { $inc: { "_id.y": 2 } } },
   { name: "an empty part of a path", before: {}, update: { $set: { "a..b": 1 } } },
   { name: "a field of a number", before: { a: 1 }, update: { $set: { "a.b": 1 } } },
   { name: "a field of a list by its name", before: { a: [1] }, update: { $set: { "a.b": 1 } } },

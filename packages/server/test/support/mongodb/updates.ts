@@ -138,6 +138,12 @@ export const updates: ReadonlyArray<Updated> = [
     update: { $pull: { a: { k: 1 } } },
     after: { a: [{ k: int(2) }] }
   },
+  {
+    name: "$pull by operators and patterns finds elements as a filter does, by what is in them too",
+    before: { a: [[6], 7, 1, [1]], b: [["x"], "x", "y"] },
+    update: { $pull: { a: { $gte: 5 }, b: /x/ } },
+    after: { a: [int(1), [int(1)]], b: ["y"] }
+  },
   { name: "$pull by value", before: { a: [1, 2, 1] }, update: { $pull: { a: 1 } }, after: { a: [int(2)] } },
   {
     name: "$addToSet of many leaves out what is there by value",
