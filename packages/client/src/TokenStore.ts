@@ -55,9 +55,9 @@ export type Outcome =
 export interface AppState {
   /** The user who became current last and is logged in. */
   readonly currentUser: Option.Option<string>
-  /** The anonymous user who logged in last, if any: a candidate for reuse. */
+  /** The anonymous user who became current last, if any: a candidate for reuse. */
   readonly anonymousUser: Option.Option<string>
-  /** The id that the server gave to this device. */
+  /** The id that the server gave to this device at the last log-in. */
   readonly deviceId: Option.Option<string>
 }
 

@@ -77,18 +77,18 @@ export const changes = {
       event: { _tag: "LoggedIn", providerType: "local-userpass" },
       makeCurrent: true
     }),
-  refresh: (key: SessionKey, mark?: string) =>
+  refresh: (key: SessionKey, mark?: string, more?: Partial<NewSession>) =>
     commit(key, {
-      session: Option.some(session(key, mark)),
+      session: Option.some(session(key, mark, more)),
       event: { _tag: "AccessTokenRefreshed", customDataChanged: false }
     }),
-  logOut: (key: SessionKey) =>
+  logOut: (key: SessionKey, mark?: string, more?: Partial<NewSession>) =>
     commit(key, {
-      session: Option.some(withoutTokens(session(key))),
+      session: Option.some(withoutTokens(session(key, mark, more))),
       event: { _tag: "LoggedOut", reason: "Requested" }
     }),
-  switchTo: (key: SessionKey) =>
-    commit(key, { session: Option.some(session(key)), event: { _tag: "Switched" }, makeCurrent: true }),
+  switchTo: (key: SessionKey, mark?: string, more?: Partial<NewSession>) =>
+    commit(key, { session: Option.some(session(key, mark, more)), event: { _tag: "Switched" }, makeCurrent: true }),
   remove: (key: SessionKey) => commit(key, { session: Option.none(), event: { _tag: "Removed" } })
 }
 
@@ -620,13 +620,15 @@ export const contract = <E>(name: string, layer: Layer.Layer<TokenStore, E>, opt
       ([steps]) =>
         Effect.gen(function*() {
           const app = `app-${apps++}`
-          const { appChanges, get } = yield* store
+          const { app: stateOf, appChanges, get } = yield* store
           const events = yield* subscribe(appChanges(app))
           yield* Queue.take(events)
-          // The model: who is known, in order; who is logged in; who was current, latest last.
+          // The model: who is known, in order; who is logged in; who was current, latest last; which of those without a name
+          // was it, and whose device.
           const known: Array<string> = []
           const loggedIn = new Set<string>()
           let wasCurrent: Array<string> = []
+          let anonymous: string | undefined
           const generations = new Map<string, Array<number>>()
           const expectedEvents: Array<Pick<UserEvent, "userId" | "generation">> = []
 
@@ -644,7 +646,9 @@ export const contract = <E>(name: string, layer: Layer.Layer<TokenStore, E>, opt
               assert.deepStrictEqual(yield* late, Option.none())
               continue
             }
-            const committed = Option.getOrThrow(yield* changes[step.change](key))
+            const isAnonymous = step.user === "cleo" || step.user === "dan"
+            const more = isAnonymous ? { providerType: "anon-user", deviceId: `the device of ${step.user}` } : undefined
+            const committed = Option.getOrThrow(yield* changes[step.change](key, "1", more))
             const earlier = generations.get(step.user) ?? []
             assert.isTrue(earlier.every((generation) => generation < committed))
             generations.set(step.user, [...earlier, committed])
@@ -656,11 +660,16 @@ export const contract = <E>(name: string, layer: Layer.Layer<TokenStore, E>, opt
             else loggedIn.add(step.user)
             if (step.change === "logIn" || step.change === "switchTo") {
               wasCurrent = [...wasCurrent.filter((name) => name !== step.user), step.user]
+              if (isAnonymous) anonymous = step.user
             }
             if (step.change === "remove") wasCurrent = wasCurrent.filter((name) => name !== step.user)
 
             assert.deepStrictEqual(yield* users(app), known)
-            assert.strictEqual(yield* current(app), wasCurrent.findLast((name) => loggedIn.has(name)))
+            assert.deepStrictEqual(yield* stateOf(app), {
+              currentUser: Option.fromUndefinedOr(wasCurrent.findLast((name) => loggedIn.has(name))),
+              anonymousUser: Option.fromUndefinedOr(anonymous),
+              deviceId: Option.fromUndefinedOr(anonymous === undefined ? undefined : `the device of ${anonymous}`)
+            })
             const found = yield* get(key)
             assert.strictEqual(Option.isSome(found), step.change !== "remove")
             assert.isTrue(Option.isNone(found) || found.value.generation === committed)

@@ -83,14 +83,16 @@ export const make = (storage: Storage, process: string): Primitives => {
     change: Commit
   ): Effect.fn.Return<Outcome, TokenStoreError> {
     const session = Option.getOrUndefined(change.session)
+    // Somebody who only goes on says nothing of who came last.
+    const comes = change.makeCurrent || change.expected === 0
     const write = {
       expected: change.expected,
       since: Option.fromUndefinedOr(change.since),
       record: session === undefined ? Option.none() : Option.some(yield* SessionRecord.encode(session)),
       isLoggedIn: session?.tokens !== undefined,
       makeCurrent: change.makeCurrent,
-      isAnonymous: session?.providerType === "anon-user",
-      deviceId: Option.fromUndefinedOr(session?.deviceId),
+      isAnonymous: comes && session?.providerType === "anon-user",
+      deviceId: comes ? Option.fromUndefinedOr(session?.deviceId) : Option.none(),
       event: LoggedEvent.encode(change.event, `${process}/${++commits}`)
     }
     let outcome = yield* storage.write(key, write)
