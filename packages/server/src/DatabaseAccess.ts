@@ -53,16 +53,20 @@ export interface Change {
  * ```
  */
 export interface Access<Refusal> {
-  /** The documents that are there for him, as they are stored; an index may answer it. All of them when not set. */
+  /**
+   * The documents that are there for him, as they are stored; an index may answer it. All of them when not set. `$$NOW` in it
+   * is what `now` is to `see`.
+   */
   readonly scope?: Filter | undefined
   /**
    * A stored document as he sees it: without the fields he does not, or none at all. Filters, sorts, projections and pipelines
-   * look at this and nothing else. It leaves fields out, `_id` never, and changes nothing else.
+   * look at this and nothing else. It leaves fields out, `_id` never, and changes nothing else. `now` is when the operation
+   * began, or when a change was made that is told by a watch, in milliseconds.
    */
-  readonly see?: ((document: Document) => Result.Result<Option.Option<Document>, Refusal>) | undefined
+  readonly see?: ((document: Document, now: number) => Result.Result<Option.Option<Document>, Refusal>) | undefined
   /**
-   * Whether `see` answers the same about the same document at any time: then what is seen of a change is found out once for
-   * all who watch with this access. Not so when not set.
+   * Whether `see` answers the same about the same document and time whenever it is asked: then what is seen of a change is
+   * found out once for all who watch with this access. Not so when not set.
    */
   readonly isSteady?: boolean | undefined
   /**

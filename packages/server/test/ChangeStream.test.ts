@@ -368,7 +368,8 @@ describe("waking", () => {
     Effect.gen(function*() {
       const { database, filename } = openMemory()
       const store = new SqliteStore(database, filename, { maxAge: 1000, maxBytes: 1_000_000 })
-      const insert = (index: number, _id: number) => done(Writes.insertOne(store, namespace(index), { _id }, {}, 0))
+      const insert = (index: number, _id: number) =>
+        done(Writes.insertOne(store, namespace(index), { _id }, { now: 0 }))
       const watch = (index: number) => done(store.watch(namespace(index), undefined, 0))
       const namespace = (index: number) => ({ database: "app", collection: `c${index}` })
       const woken = Array.from({ length: 1000 }, () => 0)

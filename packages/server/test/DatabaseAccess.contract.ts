@@ -4,7 +4,8 @@
 import { Database, type DatabaseError } from "@effect-realm/server/Database"
 import type * as DatabaseModule from "@effect-realm/server/Database"
 import { assert, describe, it } from "@effect/vitest"
-import { Arbitrary, Effect, type Layer, Option, Result } from "effect"
+import { Arbitrary, Effect, type Layer, Option, Result, Stream } from "effect"
+import * as TestClock from "effect/testing/TestClock"
 import { arbitraryDocuments, arbitraryFilter } from "./support/documents.ts"
 
 type Access = DatabaseModule.Access<string>
@@ -93,6 +94,31 @@ export const accessContract = (name: string, layer: Layer.Layer<Database, Databa
         assert.deepStrictEqual(ids(yield* mine.find({}, { sort: { hidden: -1 }, limit: 1 })), [1])
         assert.strictEqual((yield* mine.updateMany({ hidden: 1 }, { $set: { n: 9 } })).matchedCount, 0)
       }))
+
+    it.effect("what is seen may depend on the time: of an operation its beginning, of a watch when a change was made", () =>
+      Effect.gen(function*() {
+        const database = yield* Database
+        const all = database.collection(namespace)
+        const until = (see: Access["see"]): Access => ({ scope: { $expr: { $gt: ["$until", "$$NOW"] } }, see })
+        const early = database.collection(namespace, {
+          access: until((document, now) => Result.succeed(now < 2000 ? Option.some(document) : Option.none()))
+        })
+        const pull = yield* Stream.toPull(early.watch())
+        yield* pull
+        yield* all.insertMany([{ _id: 1, until: new Date(1500) }, { _id: 2, until: new Date(3000) }])
+        const found: Array<ReadonlyArray<unknown>> = []
+        for (const now of [1000, 1600, 2500]) {
+          yield* TestClock.setTime(now)
+          found.push(ids(yield* early.find({})))
+          yield* all.updateMany({}, { $set: { now } })
+        }
+        assert.deepStrictEqual(found, [[1, 2], [2], []])
+        const told: Array<unknown> = []
+        while (told.length < 5) {
+          for (const one of yield* pull) if (one._tag === "Changed") told.push(one.event.documentKey["_id"])
+        }
+        assert.deepStrictEqual(told, [1, 2, 1, 2, 2])
+      }).pipe(Effect.scoped, Effect.provide(layer)))
 
     test("an index answers what is seen, and never what is not", (mine) =>
       Effect.gen(function*() {

@@ -83,6 +83,29 @@ export const aggregationContract = (name: string, layer: Layer.Layer<Database, D
         const collection = yield* things("exact")
         yield* collection.insertOne({ _id: 1 })
         assertExactly(yield* collection.aggregate([{ $project: { _id: 0, v: "$$NOW" } }]), [{ v: new Date(5000) }])
+        // of a filter too, wherever it stands
+        const isNow: DatabaseModule.Filter = { $expr: { $eq: ["$$NOW", new Date(5000)] } }
+        const limit: DatabaseModule.Stage = { $limit: 1 }
+        const one = { $match: isNow }
+        const joined = { $lookup: { from: "things", as: "all", pipeline: [one] } }
+        const pipelines = [[one], [limit, one], [joined, { $unwind: "$all" }], [{ $facet: { one: [one] } }, {
+          $unwind: "$one"
+        }]]
+        for (const pipeline of pipelines) assert.strictEqual((yield* collection.aggregate(pipeline)).length, 1)
+        for (const filter of [isNow, { $or: [{ none: 1 }, { $and: [isNow] }] }]) {
+          assert.strictEqual((yield* collection.find(filter)).length, 1)
+          assert.isTrue(Option.isSome(yield* collection.findOne(filter, { sort: { _id: 1 } })))
+          assert.strictEqual(yield* collection.count(filter), 1)
+          assert.deepStrictEqual(yield* collection.distinct("_id", filter), [new Int32(1)])
+          assert.strictEqual((yield* collection.explain(filter)).documentsReturned, 1)
+          assert.strictEqual((yield* collection.explainAggregate([{ $match: filter }])).documentsReturned, 1)
+          assert.strictEqual((yield* collection.updateMany(filter, { $inc: { n: 1 } })).matchedCount, 1)
+          assert.strictEqual((yield* collection.replaceOne(filter, { n: 5 })).matchedCount, 1)
+          const bulk = yield* collection.bulkWrite([{ updateOne: { filter, update: { $set: { n: 6 } } } }])
+          assert.strictEqual(bulk.matchedCount, 1)
+          assert.isTrue(Option.isSome(yield* collection.findOneAndUpdate(filter, { $set: { n: 7 } })))
+        }
+        assert.strictEqual((yield* collection.deleteMany(isNow)).deletedCount, 1)
       }).pipe(Effect.provide(layer)))
 
     for (const [name, pipeline, operator] of refusedPipelines) {

@@ -132,6 +132,12 @@ export const indexesContract = (name: string, layer: Layer.Layer<Database, Datab
         assert.deepStrictEqual(ids(yield* things.find({ a: { $gte: 4 } }, { sort: { a: 1 } })), [1, 2])
       }))
 
+    test("an index depends on nothing but its documents, and takes no expressions", (things) =>
+      Effect.gen(function*() {
+        const reason = yield* reasonOf(things.createIndex({ at: 1 }, { partial: { $expr: { $lt: ["$at", "$$NOW"] } } }))
+        assert.strictEqual(reason._tag, "BadFilter")
+      }))
+
     test("a partial index holds for what it covers alone", (things) =>
       Effect.gen(function*() {
         yield* things.createIndex({ email: 1 }, { unique: true, partial: { email: { $exists: true } } })

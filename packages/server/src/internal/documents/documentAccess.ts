@@ -137,11 +137,14 @@ export const make = (
  */
 export const watching = (rules: CompiledRules, scope: Expression.Scope): Access<Refusal> =>
   rules.filters.every(({ applyWhen }) => applyWhen.functions.size === 0) ? access(rules, scope, []) : {
-    see: (document) =>
-      Result.flatMap(make(rules, scope), (now) =>
-        now.scope !== undefined && !parseQuery(now.scope).predicate(document)
-          ? Result.succeed(Option.none())
-          : now.see?.(document) ?? Result.succeed(Option.some(document)))
+    see: (document, now) =>
+      Result.flatMap(
+        make(rules, scope),
+        (access) =>
+          access.scope !== undefined && !parseQuery(access.scope).predicate(document, now)
+            ? Result.succeed(Option.none())
+            : access.see?.(document, now) ?? Result.succeed(Option.some(document))
+      )
   }
 
 const access = (

@@ -160,7 +160,7 @@ export const changes = <E>(wanted: Wanted, { access, caller, collection, sight }
           : refused.value instanceof Unanswered
           ? Effect.map(learn(self.caller, refused.value), () => self.access)
           : Effect.fail(refused.value),
-      { resumeAfter: wanted.resumeAfter, only: (event) => predicate(toWire(event)) }
+      { resumeAfter: wanted.resumeAfter, only: (event) => predicate(toWire(event), clock.currentTimeMillisUnsafe()) }
     ).pipe(Stream.map((item) => {
       if (item._tag === "Position") return item
       const event = toWire(item.event)

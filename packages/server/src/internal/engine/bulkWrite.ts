@@ -1,19 +1,23 @@
 /**
  * Several writes of one request: what each of them is, and what all of them did.
  */
-import { type Fields, isArray, isFields } from "./bsonValue.ts"
+import * as Result from "effect/Result"
+import type { DatabaseError } from "../../DatabaseError.ts"
+import { isArray, isFields } from "./bsonValue.ts"
 import { type Access, parseSelection } from "./documentSearch.ts"
 import {
   compileReplacement,
   deleteDocuments,
   insertDocument,
   newDocument,
+  nothingUpdated,
   updateDocuments,
   type UpdateOutcome
 } from "./documentWrites.ts"
 import { badUpdate } from "./failure.ts"
 import type { SqliteCollection } from "./sqliteCollection.ts"
-import { compileUpdate, type Update } from "./update.ts"
+import type { SqliteStore } from "./sqliteStore.ts"
+import { compileUpdate } from "./update.ts"
 import type { Work } from "./work.ts"
 
 export interface BulkOutcome {
@@ -26,7 +30,7 @@ export interface BulkOutcome {
   readonly upsertedIds: { [index: number]: unknown }
 }
 
-export const nothingWritten = (): BulkOutcome => ({
+const nothingWritten = (): BulkOutcome => ({
   insertedCount: 0,
   matchedCount: 0,
   modifiedCount: 0,
@@ -36,105 +40,91 @@ export const nothingWritten = (): BulkOutcome => ({
   upsertedIds: {}
 })
 
-interface Surroundings {
-  readonly index: number
-  readonly access: Access
-  readonly now: number
+/** What one of them did. */
+interface Done extends Pick<UpdateOutcome, "matchedCount" | "modifiedCount" | "upsertedId"> {
+  readonly insertedId: unknown
+  readonly deletedCount: number
 }
 
-function* insertStep(
-  collection: SqliteCollection,
-  outcome: BulkOutcome,
-  operation: Fields,
-  { access, index, now }: Surroundings
-): Work<void> {
-  outcome.insertedIds[index] = yield* insertDocument(collection, newDocument(operation["document"], now), access)
-  outcome.insertedCount++
-}
+const nothingDone: Done = { ...nothingUpdated, insertedId: undefined, deletedCount: 0 }
 
-const enter = (outcome: BulkOutcome, index: number, updated: UpdateOutcome): void => {
-  outcome.matchedCount += updated.matchedCount
-  outcome.modifiedCount += updated.modifiedCount
-  if (updated.upsertedId === undefined) return
-  outcome.upsertedIds[index] = updated.upsertedId
-  outcome.upsertedCount++
-}
-
-function* updateStep(
-  collection: SqliteCollection,
-  outcome: BulkOutcome,
-  operation: Fields,
-  compile: (now: number) => Update,
-  many: boolean,
-  { access, index, now }: Surroundings
-): Work<void> {
-  const selection = parseSelection(operation["filter"], { limit: many ? 0 : 1 })
-  const upsert = operation["upsert"] === true
-  enter(outcome, index, yield* updateDocuments(collection, selection, compile(now), access, { upsert, now }))
-}
-
-function* deleteStep(
-  collection: SqliteCollection,
-  outcome: BulkOutcome,
-  operation: Fields,
-  many: boolean,
-  { access }: Surroundings
-): Work<void> {
-  const selection = parseSelection(operation["filter"], { limit: many ? 0 : 1 })
-  const deleted = yield* deleteDocuments(collection, selection, access)
-  outcome.deletedCount += deleted.length
-}
-
-const step = (
-  collection: SqliteCollection,
-  outcome: BulkOutcome,
-  kind: string,
-  operation: Fields,
-  surroundings: Surroundings
-): Work<void> => {
-  const arrayFilters = operation["arrayFilters"]
-  switch (kind) {
-    case "insertOne":
-      return insertStep(collection, outcome, operation, surroundings)
-    case "updateOne":
-    case "updateMany":
-      return updateStep(
-        collection,
-        outcome,
-        operation,
-        (now) =>
-          compileUpdate(operation["update"], { now, arrayFilters: isArray(arrayFilters) ? arrayFilters : undefined }),
-        kind === "updateMany",
-        surroundings
-      )
-    case "replaceOne":
-      return updateStep(
-        collection,
-        outcome,
-        operation,
-        () => compileReplacement(operation["replacement"]),
-        false,
-        surroundings
-      )
-    case "deleteOne":
-    case "deleteMany":
-      return deleteStep(collection, outcome, operation, kind === "deleteMany", surroundings)
-    default:
-      throw badUpdate(`bulkWrite has no operation ${kind}`, kind)
+const enter = (outcome: BulkOutcome, index: number, done: Done): void => {
+  outcome.matchedCount += done.matchedCount
+  outcome.modifiedCount += done.modifiedCount
+  outcome.deletedCount += done.deletedCount
+  if (done.insertedId !== undefined) {
+    outcome.insertedIds[index] = done.insertedId
+    outcome.insertedCount++
+  }
+  if (done.upsertedId !== undefined) {
+    outcome.upsertedIds[index] = done.upsertedId
+    outcome.upsertedCount++
   }
 }
 
-/** One operation, as `{ insertOne: { document } }`, done and entered into the outcome. */
-export function* bulkStep(
-  collection: SqliteCollection,
-  outcome: BulkOutcome,
-  operation: unknown,
-  surroundings: Surroundings
-): Work<void> {
+/** Does one operation, as `{ insertOne: { document } }`. */
+function* perform(collection: SqliteCollection, operation: unknown, access: Access): Work<Done> {
   const [kind, ...others] = isFields(operation) ? Object.keys(operation) : []
   const content = isFields(operation) && kind !== undefined ? operation[kind] : undefined
   if (kind === undefined || others.length > 0 || !isFields(content)) {
     throw badUpdate("an operation of bulkWrite is an object of one field, as { insertOne: { document } }")
   }
-  yield* step(collection, outcome, kind, content, surroundings)
+  const { arrayFilters, document, filter, replacement, update, upsert } = content
+  const selected = () => parseSelection(filter, { limit: kind.endsWith("Many") ? 0 : 1 })
+  switch (kind) {
+    case "insertOne":
+      return {
+        ...nothingDone,
+        insertedId: yield* insertDocument(collection, newDocument(document, access.now), access)
+      }
+    case "updateOne":
+    case "updateMany":
+    case "replaceOne": {
+      const change = kind === "replaceOne"
+        ? compileReplacement(replacement)
+        : compileUpdate(update, {
+          now: access.now,
+          arrayFilters: isArray(arrayFilters) ? arrayFilters : undefined
+        })
+      return { ...nothingDone, ...yield* updateDocuments(collection, selected(), change, access, upsert === true) }
+    }
+    case "deleteOne":
+    case "deleteMany": {
+      const deleted = yield* deleteDocuments(collection, selected(), access)
+      return { ...nothingDone, deletedCount: deleted.length }
+    }
+    default:
+      throw badUpdate(`bulkWrite has no operation ${kind}`, kind)
+  }
+}
+
+export interface BulkFailure {
+  readonly error: DatabaseError
+  readonly index: number
+}
+
+/**
+ * Does each operation within the transaction that is open, those that fail left out; stops at the first that does when
+ * `ordered`.
+ */
+export function* performAll(
+  store: SqliteStore,
+  collection: SqliteCollection,
+  operations: ReadonlyArray<unknown>,
+  ordered: boolean,
+  access: Access
+): Work<{ readonly outcome: BulkOutcome; readonly failed: BulkFailure | undefined }> {
+  const outcome = nothingWritten()
+  let failed: BulkFailure | undefined
+  for (const [index, operation] of operations.entries()) {
+    const result = yield* store.attempt(perform(collection, operation, access))
+    yield
+    if (Result.isSuccess(result)) {
+      enter(outcome, index, result.success)
+      continue
+    }
+    failed ??= { error: result.failure, index }
+    if (ordered) break
+  }
+  return { outcome, failed }
 }

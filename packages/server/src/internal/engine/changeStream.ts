@@ -24,7 +24,7 @@ interface Look {
 }
 
 export interface Reader {
-  readonly access: Access
+  readonly access: (now: number) => Access
   /** The same for all who see the same of every change; `undefined` for one who shares it with nobody. */
   readonly sight: object | undefined
 }
@@ -43,7 +43,8 @@ const toEvent = (
   cursor: ChangeCursor,
   change: Change
 ): ChangeEvent | undefined => {
-  const seen = viewChange(access, change)
+  // as it would have been found when it was made, whenever it is told
+  const seen = viewChange(access(change.time), change)
   if (seen === undefined) return undefined
   const told = {
     resumeToken: cursor.tokenAfter(change),

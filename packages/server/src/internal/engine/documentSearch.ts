@@ -14,7 +14,8 @@ import { collected, type Paced, sorted, type Work } from "./work.ts"
 /** A filter in exact form, and what it means. */
 export interface Query {
   readonly filter: Fields
-  readonly predicate: (document: Fields) => boolean
+  /** Whether it finds a document at a time, in milliseconds. */
+  readonly predicate: (document: Fields, now: number) => boolean
 }
 
 export const parseQuery = (filter: unknown): Query => {
@@ -22,11 +23,16 @@ export const parseQuery = (filter: unknown): Query => {
   return { filter: fields, predicate: compileFilter(fields) }
 }
 
-/** What a caller may see and do; all of it when nothing is set. The functions throw the caller's refusal. */
+/**
+ * What a caller may see and do in one operation; all of it when nothing but `now` is set. The functions throw the caller's
+ * refusal.
+ */
 export interface Access {
+  /** When the operation began, in milliseconds. */
+  readonly now: number
   readonly scope?: Query | undefined
   /** The document as he sees it, not changed in place; `undefined` when it is not there for him. */
-  readonly see?: ((document: Fields) => Fields | undefined) | undefined
+  readonly see?: ((document: Fields, now: number) => Fields | undefined) | undefined
   /** Whether what he sees has at a path what is stored there. */
   readonly shows?: ((path: string) => boolean) | undefined
   /** Asked before a document is updated. */
@@ -69,11 +75,11 @@ export interface Found {
 
 /** A document as the caller sees it, or `undefined` when it is not there for him. */
 export const view = (access: Access, document: Fields): Fields | undefined =>
-  access.scope?.predicate(document) === false
+  access.scope?.predicate(document, access.now) === false
     ? undefined
     : access.see === undefined
     ? document
-    : access.see(document)
+    : access.see(document, access.now)
 
 interface Choice extends Plan<StoredIndex> {
   /** The order of the plan would give away fields that are not seen. */
@@ -134,7 +140,7 @@ function* matching(
     }
     examine()
     const document = view(access, stored.document)
-    yield document !== undefined && query.predicate(document) ? { stored, document } : undefined
+    yield document !== undefined && query.predicate(document, access.now) ? { stored, document } : undefined
   }
 }
 

@@ -3,7 +3,6 @@
  */
 import { Long } from "bson"
 import { type Fields, isArray, isFields } from "./bsonValue.ts"
-import { isTrue } from "./conversion.ts"
 import { parsePath, valueAt } from "./documentPath.ts"
 import { boundedDocument } from "./documentSize.ts"
 import { parseSort, sortDocuments } from "./documentSort.ts"
@@ -25,16 +24,11 @@ const each = (apply: (document: Fields, surroundings: Surroundings) => Fields): 
   }
 
 export const match = (operand: unknown, names: Names): Run => {
-  // what `$expr` sees beside the document: set before each is looked at, for others may be looked at in between
-  let around: Surroundings | undefined
-  const matches = compileClauses(exactFilter(operand), (expression) => {
-    const compiled = compileExpression(expression, names)
-    return (root, spend) => isTrue(compiled({ ...around, root, spend }))
-  })
+  const matches = compileClauses(exactFilter(operand), names)
   return function*(documents, surroundings) {
     for (const document of documents) {
-      around = surroundings
-      yield document !== undefined && matches(document, stepsOfDocument()) ? document : undefined
+      const isFound = document !== undefined && matches(document, { ...surroundings, spend: stepsOfDocument() })
+      yield isFound ? document : undefined
     }
   }
 }

@@ -75,12 +75,11 @@ function* upsert(
   collection: SqliteCollection,
   { filter }: Query,
   update: Update,
-  access: Access,
-  now: number
+  access: Access
 ): Work<UpdateOutcome> {
   const seed = upsertSeed(filter)
   update.apply(seed, { inserting: true, filter, found: seed })
-  const inserted = identified(seed, now)
+  const inserted = identified(seed, access.now)
   const upsertedId = yield* insertDocument(collection, inserted, access)
   return { ...nothingUpdated, upsertedId, after: inserted }
 }
@@ -91,14 +90,12 @@ export function* updateDocuments(
   selection: Selection,
   update: Update,
   access: Access,
-  options: { readonly upsert?: boolean | undefined; readonly now: number }
+  orInsert: boolean
 ): Work<UpdateOutcome> {
   const { filter } = selection
   // all are found before any is changed, so that none is met twice
   const found = yield* search(collection, selection, access)
-  if (found.length === 0 && options.upsert === true) {
-    return yield* upsert(collection, selection, update, access, options.now)
-  }
+  if (found.length === 0 && orInsert) return yield* upsert(collection, selection, update, access)
   let modifiedCount = 0
   let last: Pick<UpdateOutcome, "before" | "after"> = nothingUpdated
   for (const { document, stored } of found) {

@@ -21,7 +21,8 @@ export const documentIn = (numbers: Numbers): (fields: Fields) => Document =>
   numbers === "exact" ? (fields) => fields : (fields) => native(fields) as Document
 
 export interface Admission<Refusal> {
-  readonly access: EngineAccess
+  /** For an operation that begins now, in milliseconds. */
+  readonly access: (now: number) => EngineAccess
   /** What was refused, when the engine has thrown for that. */
   readonly refusal: (thrown: unknown) => Option.Option<Refusal>
 }
@@ -42,18 +43,19 @@ export const admit = <Refusal>(allowed: Access<Refusal>, numbers: Numbers): Admi
   // what is seen of an exact document is exact
   const fieldsOf = numbers === "exact" ? (seen: Document): Fields => seen : exactDocument
   const { judge, reach, scope, see, shows } = allowed
+  const access: Omit<EngineAccess, "now"> = {
+    scope: scope === undefined ? undefined : parseQuery(scope),
+    see: see && ((fields, now) => {
+      const whole = document(fields)
+      const seen = Option.getOrUndefined(permitted(see(whole, now)))
+      return seen === whole ? fields : seen && fieldsOf(seen)
+    }),
+    shows,
+    reach: reach && ((fields) => permitted(reach(document(fields)))),
+    judge: judge && ((before, after) => permitted(judge({ before: optional(before), after: optional(after) })))
+  }
   return {
-    access: {
-      scope: scope === undefined ? undefined : parseQuery(scope),
-      see: see && ((fields) => {
-        const whole = document(fields)
-        const seen = Option.getOrUndefined(permitted(see(whole)))
-        return seen === whole ? fields : seen && fieldsOf(seen)
-      }),
-      shows,
-      reach: reach && ((fields) => permitted(reach(document(fields)))),
-      judge: judge && ((before, after) => permitted(judge({ before: optional(before), after: optional(after) })))
-    },
+    access: (now) => ({ ...access, now }),
     refusal: (thrown) => thrown instanceof Refused ? refusals.get(thrown) ?? Option.none() : Option.none()
   }
 }

@@ -72,23 +72,23 @@ export const make = <Refusal>(
   const optional = (fields: Fields | undefined): Option.Option<Document> =>
     fields === undefined ? Option.none() : Option.some(document(fields))
   let admission: Admission<Refusal> | undefined
-  const access = (): EngineAccess => (admission ??= admit(allowed, numbers)).access
+  const access = (now: number): EngineAccess => (admission ??= admit(allowed, numbers)).access(now)
   const failed = (error: unknown): DatabaseError | Refusal =>
     Option.getOrElse(
       Option.flatMap(Option.fromUndefinedOr(admission), ({ refusal }) => refusal(error)),
       () => toDatabaseError(filename, error)
     )
-  const timed = <A>(
-    run: (now: number) => Effect.Effect<A, DatabaseError | Refusal>
-  ): Effect.Effect<A, DatabaseError | Refusal> => Effect.flatMap(Clock.currentTimeMillis, run)
   const reading = <A>(
-    read: (collections: Collections, now: number) => Work<A>
+    read: (collections: Collections, access: EngineAccess) => Work<A>
   ): Effect.Effect<A, DatabaseError | Refusal> =>
-    timed((now) => connections.read((collections) => read(collections, now), failed))
+    Effect.flatMap(
+      Clock.currentTimeMillis,
+      (now) => connections.read((collections) => read(collections, access(now)), failed)
+    )
   const writing = <A>(
-    write: (store: SqliteStore, now: number) => Work<A>
+    write: (store: SqliteStore, access: EngineAccess) => Work<A>
   ): Effect.Effect<A, DatabaseError | Refusal> =>
-    timed((now) => connections.write((store) => write(store, now), failed))
+    Effect.flatMap(Clock.currentTimeMillis, (now) => connections.write((store) => write(store, access(now)), failed))
   const updated = (outcome: UpdateOutcome): UpdateResult => ({
     matchedCount: outcome.matchedCount,
     modifiedCount: outcome.modifiedCount,
@@ -100,7 +100,7 @@ export const make = <Refusal>(
     operations: ReadonlyArray<BulkOperation>,
     { ordered }: BulkWriteOptions
   ): Effect.Effect<BulkOutcome, DatabaseError | Refusal> =>
-    writing((store, now) => Writes.bulkWrite(store, namespace, operations, ordered !== false, access(), now))
+    writing((store, access) => Writes.bulkWrite(store, namespace, operations, ordered !== false, access))
   const update = (
     filter: Filter,
     update: UpdateOperators,
@@ -108,7 +108,7 @@ export const make = <Refusal>(
     many: boolean
   ): Effect.Effect<UpdateResult, DatabaseError | Refusal> =>
     Effect.map(
-      writing((store, now) => Writes.update(store, namespace, filter, update, { ...options, many, now }, access())),
+      writing((store, access) => Writes.update(store, namespace, filter, update, { ...options, many }, access)),
       updated
     )
   const remove = (
@@ -116,7 +116,7 @@ export const make = <Refusal>(
     many: boolean
   ): Effect.Effect<{ readonly deletedCount: number }, DatabaseError | Refusal> =>
     Effect.map(
-      writing((store, now) => Writes.remove(store, namespace, filter, many, access(), now)),
+      writing((store, access) => Writes.remove(store, namespace, filter, many, access)),
       (deletedCount) => ({ deletedCount })
     )
   const findOneAnd = (
@@ -125,30 +125,28 @@ export const make = <Refusal>(
     options: FindOneAndReplaceOptions
   ): Effect.Effect<Option.Option<Document>, DatabaseError | Refusal> =>
     Effect.map(
-      writing((store, now) => Writes.findOneAnd(store, namespace, filter, change, { ...options, now }, access())),
+      writing((store, access) => Writes.findOneAnd(store, namespace, filter, change, options, access)),
       optional
     )
   const watchAs: Collection["watchAs"] = (who, options = {}) =>
     CollectionWatch.make({ connections, filename, namespace, numbers, who }, options)
   return {
     find: (filter, options = {}) =>
-      reading((collections, now) =>
-        documents(Reads.find(collections, namespace, filter, { ...options, now }, access()))
-      ),
+      reading((collections, access) => documents(Reads.find(collections, namespace, filter, options, access))),
     findOne: (filter, options = {}) => {
       const id = Object.keys(options).length === 0 ? identifierOf(filter) : undefined
       return Effect.map(
-        reading((collections, now) =>
+        reading((collections, access) =>
           id === undefined
-            ? Reads.findFirst(collections, namespace, filter, { ...options, now }, access())
-            : Reads.findById(collections, namespace, id, access())
+            ? Reads.findFirst(collections, namespace, filter, options, access)
+            : Reads.findById(collections, namespace, id, access)
         ),
         optional
       )
     },
     insertOne: (inserted) =>
       Effect.map(
-        writing((store, now) => Writes.insertOne(store, namespace, inserted, access(), now)),
+        writing((store, access) => Writes.insertOne(store, namespace, inserted, access)),
         (id) => ({ insertedId: value(id) })
       ),
     insertMany: (inserted, options = {}) =>
@@ -160,7 +158,7 @@ export const make = <Refusal>(
     updateMany: (filter, operators, options = {}) => update(filter, operators, options, true),
     replaceOne: (filter, replacement, options = {}) =>
       Effect.map(
-        writing((store, now) => Writes.replace(store, namespace, filter, replacement, { ...options, now }, access())),
+        writing((store, access) => Writes.replace(store, namespace, filter, replacement, options, access)),
         updated
       ),
     deleteOne: (filter) => remove(filter, false),
@@ -177,9 +175,9 @@ export const make = <Refusal>(
         upsertedIds: identifiers(outcome.upsertedIds)
       })),
     count: (filter, options = {}) =>
-      reading((collections) => Reads.count(collections, namespace, filter, options, access())),
+      reading((collections, access) => Reads.count(collections, namespace, filter, options, access)),
     distinct: (path, filter = {}) =>
-      reading((collections) => converted(Reads.distinct(collections, namespace, path, filter, access()), value)),
+      reading((collections, access) => converted(Reads.distinct(collections, namespace, path, filter, access), value)),
     createIndex: (keys, options = {}) =>
       Effect.flatMap(Clock.currentTimeMillis, (now) =>
         connections.write(
@@ -191,22 +189,22 @@ export const make = <Refusal>(
         Random.Random,
         (numbers) => {
           const drawn: Array<number> = []
-          return reading((collections, now) => {
+          return reading((collections, access) => {
             let draws = 0
             // what is begun anew draws the same numbers
             const random = () => drawn[draws++] ??= numbers.nextDoubleUnsafe()
-            return documents(Reads.aggregate(collections, namespace, pipeline, access(), { now, random }))
+            return documents(Reads.aggregate(collections, namespace, pipeline, access, random))
           })
         }
       ),
     explain: (filter, options = {}) =>
       Effect.map(
-        reading((collections) => Reads.explain(collections, namespace, filter, options, access())),
+        reading((collections, access) => Reads.explain(collections, namespace, filter, options, access)),
         explained
       ),
     explainAggregate: (pipeline) =>
       Effect.map(
-        reading((collections) => Reads.explainAggregate(collections, namespace, pipeline, access())),
+        reading((collections, access) => Reads.explainAggregate(collections, namespace, pipeline, access)),
         explained
       ),
     watch: (options = {}) =>

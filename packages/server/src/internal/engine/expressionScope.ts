@@ -11,13 +11,17 @@ interface Binding {
   readonly next: Binding | undefined
 }
 
-/** What an expression is evaluated for. */
-export interface Scope {
-  readonly root: Fields
-  /** In milliseconds, when the expression may ask for it. */
+/** What documents are looked at with, whichever they are. */
+export interface Setting {
+  /** In milliseconds. Where there is none, there are no expressions. */
   readonly now?: number | undefined
   readonly spend: Spend
   readonly bindings?: Binding | undefined
+}
+
+/** What an expression is evaluated for. */
+export interface Scope extends Setting {
+  readonly root: Fields
 }
 
 export type Expression = (scope: Scope) => unknown

@@ -7,7 +7,7 @@ import { isPosition, missing, parsePath, type Path } from "./documentPath.ts"
 import { parseDirection } from "./documentSort.ts"
 import { badDocument, failure } from "./failure.ts"
 import { encodeKey, keyText } from "./keyEncoding.ts"
-import { compileFilter } from "./query.ts"
+import { compileLasting } from "./query.ts"
 
 export interface IndexField {
   readonly path: Path
@@ -53,7 +53,7 @@ export const declareIndex = (
     unique: options.unique === true,
     sparse: options.sparse === true,
     partial: options.partial,
-    covers: options.partial === undefined ? () => true : compileFilter(options.partial)
+    covers: options.partial === undefined ? () => true : compileLasting(options.partial)
   }
 }
 

@@ -5,7 +5,7 @@ import { toNumber, wholeNumber } from "./bsonNumber.ts"
 import { exact, type Fields, isArray, isFields, isNumeric, setField } from "./bsonValue.ts"
 import { parsePath, type Path, valueAt } from "./documentPath.ts"
 import { compileExpression } from "./expression.ts"
-import type { Expression, Names, Scope } from "./expressionScope.ts"
+import type { Expression, Names, Scope, Setting } from "./expressionScope.ts"
 import { badFilter, refusing } from "./failure.ts"
 import { compileElementMatch } from "./query.ts"
 import type { Test } from "./queryCondition.ts"
@@ -13,7 +13,7 @@ import { foundPosition } from "./queryPosition.ts"
 import { type Spend, stepsOfDocument } from "./steps.ts"
 
 /** `filter` is what has found the document. */
-export type Projection = (document: Fields, scope: Omit<Scope, "root">, filter: Fields) => Fields
+export type Projection = (document: Fields, setting: Setting, filter: Fields) => Fields
 
 interface Tree extends Map<string, true | Tree> {}
 
@@ -285,10 +285,10 @@ class Compiling {
   finish(): Projection {
     const { computed, parts } = this
     const stored = this.stored()
-    return (document, scope, filter) => {
+    return (document, setting, filter) => {
       let result = stored(document)
-      if (computed.length > 0) result = withComputed(result, computed, { ...scope, root: document })
-      return parts.reduce((partial, part) => withPart(document, partial, part, filter, scope.spend), result)
+      if (computed.length > 0) result = withComputed(result, computed, { ...setting, root: document })
+      return parts.reduce((partial, part) => withPart(document, partial, part, filter, setting.spend), result)
     }
   }
 }

@@ -4,7 +4,10 @@
 import { BSONRegExp, BSONValue } from "bson"
 import { toNumber } from "./bsonNumber.ts"
 import { exact, type Fields, isArray, isFields, isNumeric, maxDepth } from "./bsonValue.ts"
+import { isTrue } from "./conversion.ts"
 import { missing, parsePath } from "./documentPath.ts"
+import { compileExpression } from "./expression.ts"
+import type { Names } from "./expressionScope.ts"
 import { badFilter, refusing } from "./failure.ts"
 import {
   arrayOf,
@@ -26,7 +29,6 @@ import {
   some,
   type Test
 } from "./queryCondition.ts"
-import { compileCondition } from "./queryExpression.ts"
 import { type Spend, stepsOfDocument } from "./steps.ts"
 import { unsupportedFilters } from "./unsupported.ts"
 
@@ -41,7 +43,7 @@ const asksForValue = (operand: unknown): operand is Fields => {
 /** Whether an element of an array has the fields that a filter asks for. */
 const compileElement = (filter: Fields): Test => {
   const predicate = compileFields(filter)
-  return (element, spend) => isFields(element) && predicate(element, spend)
+  return (element, spend) => isFields(element) && predicate(element, { spend })
 }
 
 /** Whether one element of an array is what `$elemMatch` asks for. */
@@ -163,38 +165,39 @@ const compileOperator = (operator: string, operand: unknown, operators: Fields):
 const compileOperators = (operators: Fields): ReadonlyArray<Condition> =>
   Object.keys(operators).flatMap((operator) => compileOperator(operator, operators[operator], operators))
 
-/** Compiles the expression of `$expr`. */
-export type CompileExpression = (expression: unknown) => Predicate
-
-const compileList = (
-  operator: string,
-  operand: unknown,
-  ofExpression: CompileExpression
-): ReadonlyArray<Predicate> => {
+const compileList = (operator: string, operand: unknown, names: Names | undefined): ReadonlyArray<Predicate> => {
   const clauses = arrayOf(operator, operand)
   if (clauses.length === 0) throw badFilter(`${operator} needs at least one clause`, operator)
   return clauses.map((clause) => {
     if (!isFields(clause)) throw badFilter(`${operator} needs objects`, operator)
-    return compileFields(clause, ofExpression)
+    return compileFields(clause, names)
   })
 }
 
-const compileTop = (name: string, operand: unknown, ofExpression: CompileExpression): Predicate | undefined => {
+const compileCondition = (expression: unknown, names: Names): Predicate => {
+  const compiled = compileExpression(expression, names)
+  return (root, setting) => isTrue(compiled({ ...setting, root }))
+}
+
+const compileTop = (name: string, operand: unknown, names: Names | undefined): Predicate | undefined => {
   switch (name) {
     case "$and": {
-      const predicates = compileList(name, operand, ofExpression)
-      return (document, spend) => predicates.every((predicate) => predicate(document, spend))
+      const predicates = compileList(name, operand, names)
+      return (document, setting) => predicates.every((predicate) => predicate(document, setting))
     }
     case "$or": {
-      const predicates = compileList(name, operand, ofExpression)
-      return (document, spend) => predicates.some((predicate) => predicate(document, spend))
+      const predicates = compileList(name, operand, names)
+      return (document, setting) => predicates.some((predicate) => predicate(document, setting))
     }
     case "$nor": {
-      const predicates = compileList(name, operand, ofExpression)
-      return (document, spend) => !predicates.some((predicate) => predicate(document, spend))
+      const predicates = compileList(name, operand, names)
+      return (document, setting) => !predicates.some((predicate) => predicate(document, setting))
     }
     case "$expr":
-      return ofExpression(operand)
+      if (names === undefined) {
+        throw badFilter("$expr looks at a whole document, and is not allowed in an array or an index", name)
+      }
+      return compileCondition(operand, names)
     case "$comment":
       return undefined
     case "$where":
@@ -209,28 +212,29 @@ const compileField = (name: string, operand: unknown): Predicate => {
   const conditions = isOperators(operand) ? compileOperators(operand) : [some(equalsOrMatches(operand))]
   const [only] = conditions
   return conditions.length === 1 && only !== undefined
-    ? (document, spend) => holdsAt(document, path, only, spend)
-    : (document, spend) => conditions.every((condition) => holdsAt(document, path, condition, spend))
+    ? (document, { spend }) => holdsAt(document, path, only, spend)
+    : (document, { spend }) => conditions.every((condition) => holdsAt(document, path, condition, spend))
 }
 
-const compileFields = (filter: Fields, ofExpression: CompileExpression = compileCondition): Predicate => {
+/** @param names the variables that expressions may name; none in what has no expressions */
+const compileFields = (filter: Fields, names?: Names): Predicate => {
   const predicates: Array<Predicate> = []
   for (const name of Object.keys(filter)) {
     const predicate = name.startsWith("$")
-      ? compileTop(name, filter[name], ofExpression)
+      ? compileTop(name, filter[name], names)
       : compileField(name, filter[name])
     if (predicate !== undefined) predicates.push(predicate)
   }
   const [only] = predicates
   if (only === undefined) {
-    return (_, spend) => {
+    return (_, { spend }) => {
       spend(1)
       return true
     }
   }
   return predicates.length === 1
     ? only
-    : (document, spend) => predicates.every((predicate) => predicate(document, spend))
+    : (document, setting) => predicates.every((predicate) => predicate(document, setting))
 }
 
 const undefinedPath = (value: unknown, path: string, depth: number): string | undefined => {
@@ -258,21 +262,30 @@ export const exactFilter = (filter: unknown): Fields => {
   return fields
 }
 
-/** The predicate of a filter in exact form, for one whole document at a time. */
-export const compileFilter = (filter: Fields): (document: Fields) => boolean => {
-  const predicate = compileFields(filter)
-  return (document) => predicate(document, stepsOfDocument())
+/** The predicate of a filter in exact form, for one whole document at a time; `now` is in milliseconds. */
+export const compileFilter = (filter: Fields): (document: Fields, now: number) => boolean => {
+  const predicate = compileFields(filter, new Set())
+  return (document, now) => predicate(document, { now, spend: stepsOfDocument() })
 }
 
-/** The predicate of a filter in exact form, as a part of what is done with a document. */
-export const compileClauses = (filter: Fields, ofExpression?: CompileExpression): Predicate =>
-  compileFields(filter, ofExpression)
+/** The predicate of a filter in exact form that stays the same for ever: it has no expressions, which may ask for the time. */
+export const compileLasting = (filter: Fields): (document: Fields) => boolean => {
+  const predicate = compileFields(filter)
+  return (document) => predicate(document, { spend: stepsOfDocument() })
+}
+
+/**
+ * The predicate of a filter in exact form, as a part of what is done with a document.
+ *
+ * @param names the variables that its expressions may name; without them it has none
+ */
+export const compileClauses = (filter: Fields, names?: Names): Predicate => compileFields(filter, names)
 
 /** A filter on one element of an array, as array filters have it: conditions on the element or on paths below. */
 export const compileElementFilter = (identifier: string, filter: Fields): Test => {
   const predicate = compileFields(filter)
   // the element stands under its identifier; wrapping its arrays keeps them whole
-  return (element, spend) => predicate({ [identifier]: element }, spend)
+  return (element, spend) => predicate({ [identifier]: element }, { spend })
 }
 
 /** What `$pull` removes: elements that have the fields of a filter, that operators find, or that are equal. */

@@ -6,6 +6,7 @@ import { toNumber, wholeNumber } from "./bsonNumber.ts"
 import { compare } from "./bsonOrder.ts"
 import { type Fields, isArray, isFields, isLong, isNumeric, rank, rankOf, typeNames, typeNumber } from "./bsonValue.ts"
 import { missing, type Path, someValue } from "./documentPath.ts"
+import type { Setting } from "./expressionScope.ts"
 import { badFilter } from "./failure.ts"
 import { encodeKey, keyText } from "./keyEncoding.ts"
 import { compileRegex } from "./regex.ts"
@@ -18,7 +19,7 @@ export type Condition =
   | { readonly _tag: "Some"; readonly test: Test; readonly wholeArrays: boolean }
   | { readonly _tag: "None"; readonly conditions: ReadonlyArray<Condition> }
 
-export type Predicate = (document: Fields, spend: Spend) => boolean
+export type Predicate = (document: Fields, setting: Setting) => boolean
 
 export const some = (test: Test, wholeArrays = false): Condition => ({ _tag: "Some", test, wholeArrays })
 export const none = (...conditions: ReadonlyArray<Condition>): Condition => ({ _tag: "None", conditions })

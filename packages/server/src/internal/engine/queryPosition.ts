@@ -42,7 +42,7 @@ export const foundPosition = (head: Path, document: Fields, filter: Fields, spen
   const index = array.findIndex((element) => {
     let wrapped: unknown = [element]
     for (const segment of head.toReversed()) wrapped = { [segment]: wrapped }
-    return isFields(wrapped) && matches(wrapped, spend)
+    return isFields(wrapped) && matches(wrapped, { spend })
   })
   return index === -1 ? undefined : index
 }

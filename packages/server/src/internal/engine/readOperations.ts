@@ -67,7 +67,7 @@ export function* findFirst(
   collections: Collections,
   namespace: Namespace,
   filter: unknown,
-  options: Omit<FindOptions, "limit"> & { readonly now: number },
+  options: Omit<FindOptions, "limit">,
   access: Access
 ): Work<Fields | undefined> {
   const [first] = yield* find(collections, namespace, filter, { ...options, limit: 1 }, access)
@@ -78,11 +78,11 @@ export function* find(
   collections: Collections,
   namespace: Namespace,
   filter: unknown,
-  options: FindOptions & { readonly now: number },
+  options: FindOptions,
   access: Access
 ): Work<Array<Fields>> {
   const selection = parseSelection(filter, options)
-  const project = parseProjection(options.projection, selection.filter, options.now)
+  const project = parseProjection(options.projection, selection.filter, access.now)
   const collection = collections.get(namespace)
   if (collection === undefined) return []
   const found = yield* search(collection, selection, access)
@@ -121,20 +121,21 @@ export function* aggregate(
   namespace: Namespace,
   pipeline: unknown,
   access: Access,
-  surroundings: Pick<Surroundings, "now" | "random">
+  random: Surroundings["random"]
 ): Work<Array<Fields>> {
   const { selection, stages } = splitSelection(compilePipeline(pipeline))
   const collection = collections.get(namespace)
   const found = collection === undefined ? [] : eachSelected(collection, selection, access)
   return yield* runPipeline(stages, found, {
-    ...surroundings,
+    now: access.now,
+    random,
     spend: stepsOfPipeline(),
     others: (name, filter) => {
       if (access.scope !== undefined || access.see !== undefined) {
         throw badFilter("a caller of limited access cannot look into another collection")
       }
       const other = collections.get({ database: namespace.database, collection: name })
-      return other === undefined ? [] : eachFound(other, filter, {})
+      return other === undefined ? [] : eachFound(other, filter, { now: access.now })
     }
   })
 }

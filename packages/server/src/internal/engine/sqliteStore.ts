@@ -2,6 +2,7 @@
  * The collections of a database in SQLite, with their indexes and the log of their changes, and the transactions on them: what
  * one connection writes.
  */
+import * as Result from "effect/Result"
 import type { DatabaseSync, StatementSync } from "node:sqlite"
 import { DatabaseError } from "../../DatabaseError.ts"
 import type { ChangeCursor, ChangeFeed } from "./changeFeed.ts"
@@ -158,22 +159,22 @@ export class SqliteStore implements Collections {
     collection?.restoreMultikey()
   }
 
-  /** Does work within a transaction, whole or not at all; returns what the database had against it. */
-  *attempt(work: Work<void>): Work<DatabaseError | undefined> {
+  /** Does work within a transaction, whole or not at all; what the database has against it is no failure of the transaction. */
+  *attempt<A>(work: Work<A>): Work<Result.Result<A, DatabaseError>> {
     this.#database.exec("SAVEPOINT one")
     const mark = this.#log.mark()
-    let refused: DatabaseError | undefined
+    let result: Result.Result<A, DatabaseError>
     try {
-      yield* work
+      result = Result.succeed(yield* work)
     } catch (error) {
       // a caller's refusal is for the whole request
       if (!(error instanceof DatabaseError) || !this.#database.isTransaction) throw error
-      refused = error
+      result = Result.fail(error)
       this.#database.exec("ROLLBACK TO one")
       this.#log.rewind(mark)
     }
     this.#database.exec("RELEASE one")
-    return refused
+    return result
   }
 
   // ---------------------------------------------------------------------------

@@ -3,7 +3,7 @@
  */
 import { wholeNumber } from "./bsonNumber.ts"
 import { type Fields, isFields } from "./bsonValue.ts"
-import type { Scope } from "./expressionScope.ts"
+import type { Setting } from "./expressionScope.ts"
 import { badFilter } from "./failure.ts"
 import { stepsWithin } from "./steps.ts"
 import type { Paced } from "./work.ts"
@@ -12,7 +12,7 @@ import type { Paced } from "./work.ts"
 export type Documents = Paced<Fields>
 
 /** What a pipeline is run with: the scope of its expressions, and other collections of its database. */
-export interface Surroundings extends Omit<Scope, "root"> {
+export interface Surroundings extends Setting {
   /** The documents of another collection that hold a filter in exact form. */
   readonly others: (collection: string, filter: Fields) => Documents
   /** A number from 0 up to, not including, 1. */

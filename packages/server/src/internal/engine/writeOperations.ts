@@ -3,7 +3,7 @@
  */
 import { DatabaseError } from "../../DatabaseError.ts"
 import type { Fields } from "./bsonValue.ts"
-import { type BulkOutcome, bulkStep, nothingWritten } from "./bulkWrite.ts"
+import { type BulkOutcome, performAll } from "./bulkWrite.ts"
 import { type Access, parseSelection, type Selection, view } from "./documentSearch.ts"
 import {
   compileReplacement,
@@ -32,12 +32,6 @@ export interface UpdateOptions {
 export interface FindOneAndOptions extends FindOptions {
   readonly upsert?: boolean | undefined
   readonly returnDocument?: "before" | "after" | undefined
-  readonly now: number
-}
-
-interface BulkFailure {
-  readonly error: DatabaseError
-  readonly index: number
 }
 
 /** What becomes of one document: an update by operators, a whole document in its place, or none. */
@@ -50,53 +44,31 @@ export function* insertOne(
   store: SqliteStore,
   namespace: Namespace,
   document: unknown,
-  access: Access,
-  now: number
+  access: Access
 ): Work<unknown> {
-  const complete = newDocument(document, now)
-  return yield* store.transaction(namespace, now, (collection) => insertDocument(collection, complete, access))
+  const complete = newDocument(document, access.now)
+  return yield* store.transaction(namespace, access.now, (collection) => insertDocument(collection, complete, access))
 }
 
 /**
- * Takes each step in one transaction, those that fail left out; stops at the first that does when `ordered`. Throws the first
- * failure, with its place and the count of the documents inserted all the same.
+ * Does each operation in one transaction, those that fail left out; stops at the first that does when `ordered`. Throws the
+ * first failure, with its place and the count of the documents inserted all the same.
  */
 export function* bulkWrite(
   store: SqliteStore,
   namespace: Namespace,
   operations: ReadonlyArray<unknown>,
   ordered: boolean,
-  access: Access,
-  now: number
+  access: Access
 ): Work<BulkOutcome> {
   const { failed, outcome } = yield* store.transaction(
     namespace,
-    now,
-    (collection) => takeSteps(store, collection, operations, ordered, access, now)
+    access.now,
+    (collection) => performAll(store, collection, operations, ordered, access)
   )
   if (failed === undefined) return outcome
   const { error: { reason }, index } = failed
   throw new DatabaseError({ reason, insertedCount: outcome.insertedCount, failedIndex: index })
-}
-
-function* takeSteps(
-  store: SqliteStore,
-  collection: SqliteCollection,
-  operations: ReadonlyArray<unknown>,
-  ordered: boolean,
-  access: Access,
-  now: number
-): Work<{ readonly outcome: BulkOutcome; readonly failed: BulkFailure | undefined }> {
-  const outcome = nothingWritten()
-  let failed: BulkFailure | undefined
-  for (const [index, operation] of operations.entries()) {
-    const error = yield* store.attempt(bulkStep(collection, outcome, operation, { index, access, now }))
-    yield
-    if (error === undefined) continue
-    failed ??= { error, index }
-    if (ordered) break
-  }
-  return { outcome, failed }
 }
 
 export function* update(
@@ -104,11 +76,13 @@ export function* update(
   namespace: Namespace,
   filter: unknown,
   update: unknown,
-  options: UpdateOptions & { readonly many: boolean; readonly now: number },
+  options: UpdateOptions & { readonly many: boolean },
   access: Access
 ): Work<UpdateOutcome> {
   const selection = parseSelection(filter, { limit: options.many ? 0 : 1 })
-  return yield* updateSelection(store, namespace, selection, compileUpdate(update, options), options, access)
+  const { arrayFilters, upsert } = options
+  const compiled = compileUpdate(update, { now: access.now, arrayFilters })
+  return yield* updateSelection(store, namespace, selection, compiled, upsert === true, access)
 }
 
 export function* replace(
@@ -116,11 +90,11 @@ export function* replace(
   namespace: Namespace,
   filter: unknown,
   replacement: unknown,
-  options: UpdateOptions & { readonly now: number },
+  { upsert }: Pick<UpdateOptions, "upsert">,
   access: Access
 ): Work<UpdateOutcome> {
   const selection = parseSelection(filter, { limit: 1 })
-  return yield* updateSelection(store, namespace, selection, compileReplacement(replacement), options, access)
+  return yield* updateSelection(store, namespace, selection, compileReplacement(replacement), upsert === true, access)
 }
 
 function* updateSelection(
@@ -128,14 +102,14 @@ function* updateSelection(
   namespace: Namespace,
   selection: Selection,
   update: Update,
-  options: UpdateOptions & { readonly now: number },
+  orInsert: boolean,
   access: Access
 ): Work<UpdateOutcome> {
-  if (options.upsert !== true && store.get(namespace) === undefined) return nothingUpdated
+  if (!orInsert && store.get(namespace) === undefined) return nothingUpdated
   return yield* store.transaction(
     namespace,
-    options.now,
-    (collection) => updateDocuments(collection, selection, update, access, options)
+    access.now,
+    (collection) => updateDocuments(collection, selection, update, access, orInsert)
   )
 }
 
@@ -145,14 +119,13 @@ export function* remove(
   namespace: Namespace,
   filter: unknown,
   many: boolean,
-  access: Access,
-  now: number
+  access: Access
 ): Work<number> {
   const selection = parseSelection(filter, { limit: many ? 0 : 1 })
   if (store.get(namespace) === undefined) return 0
   const deleted = yield* store.transaction(
     namespace,
-    now,
+    access.now,
     (collection) => deleteDocuments(collection, selection, access)
   )
   return deleted.length
@@ -168,16 +141,16 @@ export function* findOneAnd(
   access: Access
 ): Work<Fields | undefined> {
   const selection = parseSelection(filter, { sort: options.sort, limit: 1 })
-  const project = parseProjection(options.projection, selection.filter, options.now)
+  const project = parseProjection(options.projection, selection.filter, access.now)
   const update = change._tag === "Update"
-    ? compileUpdate(change.update, { now: options.now, arrayFilters: change.arrayFilters })
+    ? compileUpdate(change.update, { now: access.now, arrayFilters: change.arrayFilters })
     : change._tag === "Replace"
     ? compileReplacement(change.replacement)
     : undefined
   if (options.upsert !== true && store.get(namespace) === undefined) return undefined
   return yield* store.transaction(
     namespace,
-    options.now,
+    access.now,
     (collection) => changeOne(collection, selection, update, project, options, access)
   )
 }
@@ -192,7 +165,7 @@ function* changeOne(
 ): Work<Fields | undefined> {
   const { after, before } = update === undefined
     ? { before: (yield* deleteDocuments(collection, selection, access))[0], after: undefined }
-    : yield* updateDocuments(collection, selection, update, access, options)
+    : yield* updateDocuments(collection, selection, update, access, options.upsert === true)
   const document = options.returnDocument === "after" ? after : before
   // in the transaction, for a caller may refuse to look
   const seen = document === undefined ? undefined : view(access, document)

@@ -272,6 +272,7 @@ export const refusedFilters: ReadonlyArray<readonly [name: string, filter: Datab
   ["an unknown operator at the top", { $who: 1 }],
   ["an unknown operator in an element", { v: { $elemMatch: { a: { $who: 1 } } } }],
   ["an unknown expression", { $expr: { $who: 1 } }],
+  ["an expression within an array", { v: { $elemMatch: { $expr: true } } }],
   ["$in without a list", { v: { $in: 1 } }],
   ["$in of operators", { v: { $in: [{ $gt: 1 }] } }],
   ["$all without a list", { v: { $all: 1 } }],

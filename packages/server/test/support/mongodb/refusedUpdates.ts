@@ -38,6 +38,7 @@ export const refusedUpdates: ReadonlyArray<RefusedUpdate> = [
   { name: "$addToSet to a number", before: { a: 1 }, update: { $addToSet: { a: 1 } } },
   { name: "$pull of a number", before: { a: 1 }, update: { $pull: { a: 1 } } },
   { name: "$pullAll of what is no list", before: { a: [1] }, update: { $pullAll: { a: 1 } } },
+  { name: "$pull by an expression", before: { a: [{}] }, update: { $pull: { a: { $expr: true } } as never } },
   { name: "$pop by 2", before: { a: [1] }, update: { $pop: { a: 2 } } },
   { name: "$pop of a text", before: { a: "x" }, update: { $pop: { a: 1 } } },
   { name: "$push sorted by nothing", before: { a: [] }, update: { $push: { a: { $each: [], $sort: {} } } } },
