@@ -417,6 +417,29 @@ const escapes: { readonly [name: string]: string } = {
     console.log(new Proxy({}, { get(target, key, receiver) { return undefined } }), { [Symbol.for("nodejs.util.inspect.custom")](depth, options, inspect) { host = inspect; return "" } })
     return host.constructor("return process")()
   })()`,
+  "call sites of the sandbox itself": `(() => {
+    Error.prototype // so that built-ins are the function's own
+    Error.prepareStackTrace = (_, sites) => sites.filter((site) => site.getFileName() === "effect-realm:sandbox")
+    return new Error().stack.map((site) => site.getFunction() ?? site.getThis()).find(Boolean) ?? nothing
+  })()`,
+  "a method that Node.js calls on the process": `(async () => {
+    const events = require("events").prototype
+    const { emit } = events
+    let host
+    events.emit = function(...args) { host ??= this.pid && this; return emit.apply(this, args) }
+    Promise.reject(1)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    return host ?? nothing
+  })()`,
+  "a method that Node.js calls on the port":
+    "Object.assign(require(\"util\").transferableAbortController().signal.__proto__.__proto__, { dispatchEvent: 1 })",
+  "a method that the worker calls on its maps":
+    "Object.assign(require(\"util\").getSystemErrorMap().__proto__, { get: 1 })",
+  "a method that the worker calls on its texts":
+    "Object.assign(new (require(\"util\").getSystemErrorMap().__proto__.__proto__.constructor)(\"\").__proto__, { at: 1 })",
+  "a module within a module": "Object.assign(require(\"path\").posix, { join: 1 })",
+  "a class of a module": "Object.assign(require(\"stream\").Readable, { from: 1 })",
+  "a static method of a BSON class": "Object.assign(BSON.ObjectId().constructor, { generate: 1 })",
   "process": "process",
   "global": "global.process.pid",
   "the worker's port": "parentPort",

@@ -65,7 +65,8 @@ export const loader = ({ folder: given, names }: Packages, modules: ReadonlySet<
   // As what is found is spelled.
   const folder = real(given)
   const inside = path.join(folder, "node_modules") + path.sep
-  const requireOf = new Map<string, NodeJS.Require>()
+  // Not the `require` itself: that would load whatever it is asked for.
+  const resolverOf = new Map<string, (specifier: string) => string>()
   const manifests = new Map<string, Manifest>()
   const loaded = new Map<string, Module>()
   const ofFunctions = new Set(names)
@@ -95,11 +96,11 @@ export const loader = ({ folder: given, names }: Packages, modules: ReadonlySet<
       .replaceAll(path.sep, "/")
 
   const find = (specifier: string, from: string): string | undefined => {
-    let require = requireOf.get(from)
-    if (require === undefined) requireOf.set(from, require = createRequire(from))
+    let resolver = resolverOf.get(from)
+    if (resolver === undefined) resolverOf.set(from, resolver = createRequire(from).resolve)
     let found: string
     try {
-      found = require.resolve(specifier)
+      found = resolver(specifier)
     } catch (error) {
       if ((error as { readonly code?: unknown }).code === "ERR_PACKAGE_PATH_NOT_EXPORTED") {
         throw notFound(

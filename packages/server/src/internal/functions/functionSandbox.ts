@@ -2,15 +2,16 @@
  * Where the code of an app runs: a `vm` context with its own built-ins and the documented globals, leased to one call at
  * a time.
  *
- * Two walls stand between that code and the worker. The context holds nothing of the worker but what {@link install} puts
- * there. And as some of that are objects of the worker all the same (Buffer, the modules of `require`, errors that
- * Node.js throws), `tame` takes the one thing away that such an object could be climbed by: the constructors that compile
- * text in the worker's realm.
+ * Three walls stand between that code and the worker. The context holds nothing of the worker but what {@link install} puts
+ * there. As some of that are objects of the worker all the same (Buffer, the modules of `require`, errors that Node.js
+ * throws), `tame` takes away what such an object could be climbed by: the constructors that compile text in the worker's
+ * realm, and that anything of it could be changed, such as a method that Node.js calls on an object of its own. And what it
+ * would be climbed for, the worker's `process`, can do nothing beyond the worker any more.
  */
 import * as vm from "node:vm"
 import type { ServiceAnswer, ServiceRequest } from "./functionMessage.ts"
 import type * as Packages from "./functionPackages.ts"
-import { settle } from "./sandboxBuiltIns.ts"
+import { freeze, settle } from "./sandboxBuiltIns.ts"
 import { type Inside, install } from "./sandboxInside.ts"
 import type { ServiceKind } from "./serviceFaces.ts"
 
@@ -110,21 +111,61 @@ export const make = (host: Host, shared: boolean): Sandbox => {
   })
   // What runs inside has the types of what it was compiled from.
   const compiled = <F>(script: vm.Script): F => script.runInContext(context) as F
-  compiled<typeof settle>(settleScript)(shared)
+  compiled<typeof settle>(settleScript)()
+  if (shared) compiled<typeof freeze>(freezeScript)([])
   const inside = compiled<typeof install>(installScript)(host, compiled)
   return { run: inside.run, sweep: inside.sweep, disposable: !shared }
 }
 
+// Strict, as the modules they stand in are: of a sloppy function a stack trace hands out the function itself.
 const insideScript = (source: (...args: Array<never>) => unknown): vm.Script =>
-  new vm.Script(`(${source.toString()})`, { filename: "effect-realm:sandbox" })
+  new vm.Script(`"use strict"; (${source.toString()})`, { filename: "effect-realm:sandbox" })
 
 const settleScript = insideScript(settle)
+const freezeScript = insideScript(freeze)
 const installScript = insideScript(install)
+
+// What of the process reaches beyond the worker.
+const powers = [
+  "_debugProcess",
+  "_kill",
+  "_linkedBinding",
+  "abort",
+  "binding",
+  "chdir",
+  "dlopen",
+  "execve",
+  "getBuiltinModule",
+  "kill",
+  "loadEnvFile",
+  "mainModule",
+  "report"
+]
+
+// What the worker itself finds in its global object from then on, beside the language.
+const needed = [
+  "atob",
+  "btoa",
+  "Buffer",
+  "clearImmediate",
+  "clearInterval",
+  "clearTimeout",
+  "crypto",
+  "queueMicrotask",
+  "setImmediate",
+  "setInterval",
+  "setTimeout",
+  "TextDecoder",
+  "TextEncoder",
+  "URL"
+]
 
 /**
  * Makes the worker's own realm harmless to whoever gets hold of one of its objects. Irrevocable, for the whole worker.
+ *
+ * @param lent what functions are given of it
  */
-export const tame = (): void => {
+export const tame = (lent: ReadonlyArray<unknown>): void => {
   const refuse = function(): never {
     throw new EvalError("code from strings is not allowed in a function")
   }
@@ -137,10 +178,12 @@ export const tame = (): void => {
   for (const prototype of prototypes) {
     Object.defineProperty(prototype, "constructor", { value: refuse, writable: false, configurable: false })
   }
-  const globals: Record<string, unknown> = globalThis as never
-  for (
-    const name of ["process", "fetch", "WebSocket", "EventSource", "BroadcastChannel", "Worker", "Function", "eval"]
-  ) {
-    Reflect.deleteProperty(globals, name)
-  }
+  for (const name of powers) Reflect.deleteProperty(process, name)
+  // Node.js calls their methods on what the worker talks to the server by.
+  const heard = [EventTarget, MessagePort]
+  const language = vm.runInNewContext("Reflect.ownKeys(globalThis)") as ReadonlyArray<PropertyKey>
+  const kept = new Set([...language, ...needed])
+  for (const name of Reflect.ownKeys(globalThis)) if (!kept.has(name)) Reflect.deleteProperty(globalThis, name)
+  freeze([...heard, ...lent])
+  for (const name of ["Function", "eval"]) Reflect.deleteProperty(globalThis, name)
 }

@@ -4,19 +4,9 @@
  */
 import * as Ejson from "@effect-realm/protocol/Ejson"
 import * as Bson from "bson"
-import * as assert from "node:assert"
-import * as buffer from "node:buffer"
-import * as crypto from "node:crypto"
-import * as events from "node:events"
-import * as path from "node:path"
-import * as querystring from "node:querystring"
-import * as stream from "node:stream"
-import * as stringDecoder from "node:string_decoder"
-import * as url from "node:url"
 import * as util from "node:util"
 import * as vm from "node:vm"
 import { parentPort, workerData } from "node:worker_threads"
-import * as zlib from "node:zlib"
 import * as Crypto from "./functionCrypto.ts"
 import * as Jwt from "./functionJwt.ts"
 import {
@@ -31,6 +21,7 @@ import {
   type ToWorker,
   type WorkerSetup
 } from "./functionMessage.ts"
+import { modules } from "./functionModules.ts"
 import * as Packages from "./functionPackages.ts"
 import { describeThrown, settle, type Settled, toBson } from "./functionResult.ts"
 import * as Sandbox from "./functionSandbox.ts"
@@ -80,26 +71,15 @@ const bson: { readonly [name: string]: Sandbox.Class } = {
   Timestamp: Bson.Timestamp,
   UUID: Bson.UUID
 }
-for (const { prototype } of Object.values(bson)) Object.freeze(prototype)
-
-// Native extensions, process-wide settings and the worker's own command line are nothing for functions.
-const without = (exports: object, ...names: ReadonlyArray<string>): object =>
-  Object.fromEntries(Object.entries(exports).filter(([name]) => name !== "default" && !names.includes(name)))
-
-// That of timers is each call's own.
-const modules: { readonly [name in Exclude<typeof Source.modules[number], "timers">]: unknown } = {
-  assert: assert.default,
-  buffer: without(buffer),
-  crypto: without(crypto, "setEngine", "setFips", "fips"),
-  events: events.default,
-  path: without(path),
-  querystring: without(querystring),
-  stream: stream.default,
-  string_decoder: without(stringDecoder),
-  url: without(url),
-  util: without(util, "debug", "debuglog", "deprecate", "getCallSites", "parseArgs", "setTraceSigInt"),
-  zlib: without(zlib)
-}
+// What the first id brings about, and the count of ids, are members of the class, which is about to be frozen.
+Bson.ObjectId.generate()
+let count: unknown = Reflect.get(Bson.ObjectId, "index")
+Object.defineProperty(Bson.ObjectId, "index", {
+  get: () => count,
+  set: (next: unknown) => {
+    count = next
+  }
+})
 
 const functions = new Map<string, Sandbox.SandboxFunction>()
 // Contexts that calls share have frozen built-ins, which code that extends a prototype cannot live with, and packages are
@@ -142,7 +122,7 @@ const host: Sandbox.Host = {
   faces: new Map(
     Object.entries(faces).map((
       [kind, face]
-    ) => [kind, new vm.Script(`(${face.toString()})`, { filename: `effect-realm:${kind}` })])
+    ) => [kind, new vm.Script(`"use strict"; (${face.toString()})`, { filename: `effect-realm:${kind}` })])
   ),
   maxDepth: setup.maxDepth
 }
@@ -315,10 +295,14 @@ const drain = (): void => {
   draining = false
 }
 
-process.on("unhandledRejection", () => {
+// Before it listens: whatever cannot be tamed serves nobody.
+const thread = process
+Sandbox.tame([...Object.values(bson), ...Object.values(host.globals), ...Object.values(modules)])
+
+thread.on("unhandledRejection", () => {
   // A promise that a function dropped: the function's answer stands, as nobody waits for that promise.
 })
-process.on("uncaughtException", (error) => {
+thread.on("uncaughtException", (error) => {
   // Thrown in a callback of a Node.js module. It says not whose it is, unless only one call runs.
   const [only, ...others] = running.values()
   if (only !== undefined && others.length === 0) only.fail(error)
@@ -337,6 +321,5 @@ port.on("message", (message: ToWorker) => {
   }
 })
 
-Sandbox.tame()
 idle.push(Sandbox.make(host, true))
 post({ _tag: "Ready" })
