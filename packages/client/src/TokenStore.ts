@@ -83,11 +83,14 @@ export interface Primitives {
   readonly app: (appId: string) => Effect.Effect<AppState, TokenStoreError>
   /** The ids of the app's users, in the order in which they first logged in. Unreadable records are left out. */
   readonly users: (appId: string) => Effect.Effect<Array<string>, TokenStoreError>
-  /** The present state of one user, then every change of it, in order, each exactly once. */
+  /**
+   * The present state of one user, then every change of it, in order, each exactly once. It can fail at its beginning;
+   * later it waits for a store that cannot be reached, and then tells what happened meanwhile.
+   */
   readonly changes: (
     key: SessionKey
   ) => Stream.Stream<UserEvent | Snapshot<Option.Option<Session>>, TokenStoreError>
-  /** The present state of an app, then every change of any of its users, in order per user, each exactly once. */
+  /** The same of an app: its state, then every change of any of its users, in order per user, each exactly once. */
   readonly appChanges: (appId: string) => Stream.Stream<UserEvent | Snapshot<AppState>, TokenStoreError>
 }
 

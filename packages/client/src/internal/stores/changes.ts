@@ -2,12 +2,18 @@
  * Who listens to which changes. Publishing never waits and never fails: each subscriber has a bounded buffer of its own,
  * and one that overruns is emptied and refilled with a snapshot of the present state.
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
+import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
+import type { TokenStoreError } from "../../ClientError.ts"
 
 /** How many events a subscriber may be behind before it gets a snapshot instead of them. */
 const capacity = 256
+
+// How long after it was out of reach a store is asked again for the present state.
+const pause = Duration.millis(500)
 
 interface Subscriber<Event> {
   /** What to tell; `undefined` only says that something was missed. */
@@ -21,15 +27,15 @@ export interface Changes<Event> {
   /** Says that so many events were lost before they could be published; each subscriber may have missed them. */
   readonly skip: (topics: (topic: string) => boolean, missed: number) => void
   /** The events of a topic from now on, the present state first. */
-  readonly subscribe: <Snapshot, E>(
+  readonly subscribe: <Snapshot>(
     topic: string,
-    subscription: Subscription<Event, Snapshot, E>
-  ) => Stream.Stream<Event | Snapshot, E>
+    subscription: Subscription<Event, Snapshot>
+  ) => Stream.Stream<Event | Snapshot, TokenStoreError>
 }
 
-export interface Subscription<Event, Snapshot, E> {
+export interface Subscription<Event, Snapshot> {
   /** Reads the present state, when all that is in it has been published. */
-  readonly present: Effect.Effect<Present<Event, Snapshot>, E>
+  readonly present: Effect.Effect<Present<Event, Snapshot>, TokenStoreError>
   /** Keeps commits away while the subscription begins and the state is read, where that can be done. */
   readonly lock: <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<A, E>
 }
@@ -83,10 +89,10 @@ export const make = <Event>(): Changes<Event> => {
 
   const events = (told: ReadonlyArray<Event | undefined>): Array<Event> => told.filter((event) => event !== undefined)
 
-  const subscribe = <Snapshot, E>(
+  const subscribe = <Snapshot>(
     topic: string,
-    { lock, present }: Subscription<Event, Snapshot, E>
-  ): Stream.Stream<Event | Snapshot, E> =>
+    { lock, present }: Subscription<Event, Snapshot>
+  ): Stream.Stream<Event | Snapshot, TokenStoreError> =>
     Stream.unwrap(Effect.gen(function*() {
       const subscriber = yield* Effect.acquireRelease(acquire(topic), (subscriber) => release(topic, subscriber))
       const resynchronise = lock(Effect.gen(function*() {
@@ -94,7 +100,10 @@ export const make = <Event>(): Changes<Event> => {
         subscriber.missed = 0
         // What is buffered by now happened before the state that is read next.
         yield* Queue.clear(subscriber.queue)
-        const { includes, snapshot } = yield* present
+        const { includes, snapshot } = yield* Effect.onError(present, () =>
+          Effect.sync(() => {
+            subscriber.missed += missed
+          }))
         const meanwhile = events(yield* Queue.clear(subscriber.queue))
         const later = meanwhile.filter((event) => !includes(event))
         return { later, snapshot, missed: missed + meanwhile.length - later.length }
@@ -103,9 +112,14 @@ export const make = <Event>(): Changes<Event> => {
         resynchronise,
         ({ later, snapshot }): ReadonlyArray<Event | Snapshot> => [snapshot(0), ...later]
       )
-      const next = Effect.suspend((): Effect.Effect<ReadonlyArray<Event | Snapshot>, E> =>
+      // Whoever has begun stays while the store is out of reach.
+      const patiently = Effect.retry(resynchronise, {
+        while: ({ reason }) => reason._tag === "Unavailable",
+        schedule: Schedule.spaced(pause)
+      })
+      const next = Effect.suspend((): Effect.Effect<ReadonlyArray<Event | Snapshot>, TokenStoreError> =>
         subscriber.missed > 0 && Queue.sizeUnsafe(subscriber.queue) === 0
-          ? Effect.map(resynchronise, ({ later, missed, snapshot }) => [snapshot(missed), ...later])
+          ? Effect.map(patiently, ({ later, missed, snapshot }) => [snapshot(missed), ...later])
           : Effect.map(Queue.takeAll(subscriber.queue), events)
       )
       return Stream.concat(Stream.fromEffect(first), Stream.fromEffectRepeat(next)).pipe(Stream.flattenIterable)

@@ -79,6 +79,7 @@ export const make = (storage: SessionStorage["Service"], changes: Changes.Change
   /** Publishes the next page of a log. */
   const advance = Effect.fnUntraced(function*(appId: string, follower: Follower) {
     const { last, reached } = follower
+    const waiting = [...follower.waiting]
     const { entries, forgotten, hasMore, until } = yield* storage.log(
       appId,
       last === undefined ? reached : last.number - 1
@@ -91,8 +92,10 @@ export const make = (storage: SessionStorage["Service"], changes: Changes.Change
     )
     // Nothing may come between: a follower that is stopped has published a page or has not.
     yield* Effect.sync(() => {
+      // Whoever waited before the page was asked for has seen the number that they wait for.
+      const isSetBack = isAnother || until < reached || !hasMore && waiting.some(({ number }) => number > until)
       // Another log than it was is that of a backup, or of a place that was emptied.
-      const lost = isAnother || until < reached ? 1 : Math.max(0, forgotten - reached)
+      const lost = isSetBack ? 1 : Math.max(0, forgotten - reached)
       if (lost > 0) changes.skip(isTopicOf(appId), lost)
       for (const event of events) {
         if (Option.isNone(event)) changes.skip(isTopicOf(appId), 1)
@@ -104,7 +107,7 @@ export const make = (storage: SessionStorage["Service"], changes: Changes.Change
       follower.reached = until
       follower.last = known.at(-1) ?? (isAnother ? undefined : last)
       for (const waiter of follower.waiting) {
-        if (waiter.number <= until) Deferred.doneUnsafe(waiter.reached, Effect.void)
+        if (isSetBack || waiter.number <= until) Deferred.doneUnsafe(waiter.reached, Effect.void)
       }
     })
     return hasMore

@@ -127,14 +127,9 @@ export const make = (storage: Storage, process: string): Primitives => {
 
   /** Says that the holder lives, until the lease is lost: given to another, or not renewed for all of its life. */
   const renewing = Effect.fnUntraced(function*(key: SessionKey, holder: string) {
-    let failures = 0
-    while (failures < 3) {
-      yield* Effect.sleep(leaseRenewal)
-      const isOurs = yield* Effect.option(storage.acquire(key, holder, leaseLife))
-      if (Option.isNone(isOurs)) failures++
-      else if (isOurs.value) failures = 0
-      else break
-    }
+    const renewal = Effect.delay(Effect.suspend(() => storage.acquire(key, holder, leaseLife)), leaseRenewal)
+    // A place that fails is asked again. One that hangs is not waited for: others may have the lease by then.
+    yield* Effect.repeat(Effect.timeoutOption(Effect.eventually(renewal), leaseLife), { while: Option.contains(true) })
     return yield* lost(key)
   })
 
