@@ -2,17 +2,9 @@
  * The arithmetic of aggregation expressions: the type of a result is MongoDB's, from the types of its operands.
  */
 import { Decimal128, Double, Int32, Long } from "bson"
-import {
-  combine,
-  decimalParts,
-  type Numeric,
-  type Operation,
-  toBigInt,
-  toDecimal,
-  toDigits,
-  toNumber
-} from "./bsonNumber.ts"
+import { combine, isZero, type Numeric, type Operation, toBigInt, toDecimal, toDigits, toNumber } from "./bsonNumber.ts"
 import { isLong, isNumeric } from "./bsonValue.ts"
+import { aligned, ofParts, partsOf, quotient, rounded, type Rounding } from "./decimal.ts"
 import { badFilter } from "./failure.ts"
 
 const isInteger = (value: Numeric): value is Int32 | Long => value instanceof Int32 || isLong(value)
@@ -35,35 +27,21 @@ export const combined = (operation: Operation, left: Numeric, right: Numeric): N
 const decimal = (value: number): Decimal128 => Decimal128.fromString(String(value))
 
 export const divide = (left: Numeric, right: Numeric): Numeric => {
-  if (toNumber(right) === 0) throw badFilter("can't $divide by zero", "$divide")
+  if (isZero(right)) throw badFilter("can't $divide by zero", "$divide")
   if (!(left instanceof Decimal128 || right instanceof Decimal128)) return new Double(toNumber(left) / toNumber(right))
   if (!isFinite(left) || !isFinite(right)) return decimal(toNumber(left) / toNumber(right))
-  const a = decimalParts(toDecimal(left))
-  const b = decimalParts(toDecimal(right))
-  // 34 digits of the quotient whatever the length of the divisor
-  const shift = 70
-  const quotient = a.coefficient * 10n ** BigInt(shift) / b.coefficient
-  return Decimal128.fromStringWithRounding(withoutTrailingZeros(quotient, a.exponent - b.exponent - shift))
-}
-
-const withoutTrailingZeros = (coefficient: bigint, exponent: number): string => {
-  const text = String(coefficient)
-  const digits = text.replace(/0+$/, "")
-  return digits === "" || digits === "-" ? "0" : `${digits}E${exponent + text.length - digits.length}`
+  return ofParts(quotient(partsOf(toDecimal(left)), partsOf(toDecimal(right))))
 }
 
 export const remainder = (left: Numeric, right: Numeric): Numeric => {
-  if (toNumber(right) === 0) throw badFilter("can't $mod by zero", "$mod")
+  if (isZero(right)) throw badFilter("can't $mod by zero", "$mod")
   if (isInteger(left) && isInteger(right)) {
     return integer(toBigInt(left) % toBigInt(right), isLong(left) || isLong(right))
   }
   if (!(left instanceof Decimal128 || right instanceof Decimal128)) return new Double(toNumber(left) % toNumber(right))
   if (!isFinite(left) || !isFinite(right)) return decimal(toNumber(left) % toNumber(right))
-  const a = decimalParts(toDecimal(left))
-  const b = decimalParts(toDecimal(right))
-  const exponent = Math.min(a.exponent, b.exponent)
-  const scaled = (part: typeof a): bigint => part.coefficient * 10n ** BigInt(part.exponent - exponent)
-  return Decimal128.fromStringWithRounding(`${scaled(a) % scaled(b)}E${exponent}`)
+  const [dividend, divisor, exponent] = aligned(partsOf(toDecimal(left)), partsOf(toDecimal(right)))
+  return ofParts({ coefficient: dividend % divisor, exponent })
 }
 
 export const absolute = (value: Numeric): Numeric => {
@@ -75,31 +53,11 @@ export const absolute = (value: Numeric): Numeric => {
   return Decimal128.fromString(value.toString().replace(/^-/, ""))
 }
 
-export type Rounding = "ceil" | "floor" | "trunc" | "round"
-
 // to even when it is half way, as MongoDB rounds
 const roundHalfEven = (value: number): number => {
   const floor = Math.floor(value)
   const rest = value - floor
   return rest === 0.5 ? floor + (floor % 2 === 0 ? 0 : 1) : Math.round(value)
-}
-
-const roundInteger = (rounding: Rounding, coefficient: bigint, unit: bigint): bigint => {
-  const rest = coefficient % unit
-  const trunc = coefficient / unit
-  if (rest === 0n) return trunc
-  const away = coefficient < 0n ? -1n : 1n
-  const twice = (rest < 0n ? -rest : rest) * 2n
-  switch (rounding) {
-    case "trunc":
-      return trunc
-    case "floor":
-      return away < 0n ? trunc - 1n : trunc
-    case "ceil":
-      return away > 0n ? trunc + 1n : trunc
-    case "round":
-      return twice > unit || (twice === unit && trunc % 2n !== 0n) ? trunc + away : trunc
-  }
 }
 
 const roundDouble = (rounding: Rounding, value: number): number =>
@@ -114,20 +72,17 @@ const exactDecimal = (value: number): Decimal128 =>
 export const round = (rounding: Rounding, value: Numeric, place: number): Numeric => {
   if (!isFinite(value) || (isInteger(value) && place >= 0)) return value
   if (value instanceof Double && place === 0) return new Double(roundDouble(rounding, value.value))
-  const { coefficient, exponent } = decimalParts(
-    value instanceof Double ? exactDecimal(value.value) : toDecimal(value)
-  )
-  if (exponent >= -place) return value
-  const rounded = roundInteger(rounding, coefficient, 10n ** BigInt(-place - exponent))
-  const text = `${rounded}E${-place}`
-  if (value instanceof Decimal128) return Decimal128.fromStringWithRounding(text)
+  const parts = partsOf(value instanceof Double ? exactDecimal(value.value) : toDecimal(value))
+  if (parts.exponent >= -place) return value
+  const result = rounded(parts, place, rounding)
+  if (value instanceof Decimal128) return ofParts(result)
   return value instanceof Double
-    ? new Double(Number(text))
-    : integer(rounded * 10n ** BigInt(-place), isLong(value))
+    ? new Double(Number(`${result.coefficient}E${result.exponent}`))
+    : integer(result.coefficient * 10n ** BigInt(-place), isLong(value))
 }
 
 export const power = (base: Numeric, exponent: Numeric): Numeric => {
-  if (toNumber(base) === 0 && toNumber(exponent) < 0) {
+  if (isZero(base) && toNumber(exponent) < 0) {
     throw badFilter("$pow cannot take a base of 0 and a negative exponent", "$pow")
   }
   const result = toNumber(base) ** toNumber(exponent)

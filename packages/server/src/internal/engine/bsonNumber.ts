@@ -3,6 +3,7 @@
  */
 import { Decimal128, Double, Int32, Long } from "bson"
 import { isLong } from "./bsonValue.ts"
+import { aligned, ofParts, partsOf } from "./decimal.ts"
 
 export type Numeric = Int32 | Double | Long | Decimal128
 
@@ -57,6 +58,13 @@ export const toNumber = (value: Numeric): number =>
     : isLong(value)
     ? value.toNumber()
     : value.value
+
+/** Whether it is zero, which the nearest JavaScript number may be of a decimal that is none. */
+export const isZero = (value: Numeric): boolean => {
+  if (!(value instanceof Decimal128)) return toNumber(value) === 0
+  const parts = toDigits(value)
+  return typeof parts !== "number" && parts.digits === ""
+}
 
 /** The exact value, or the JavaScript number for NaN and the infinities. */
 export const toDigits = (value: Numeric): Digits | number => {
@@ -123,13 +131,6 @@ export const toDecimal = (value: Numeric): Decimal128 => {
   )
 }
 
-/** A finite decimal as coefficient × 10^exponent. */
-export const decimalParts = (value: Decimal128): { readonly coefficient: bigint; readonly exponent: number } => {
-  const [mantissa = "", power = "0"] = value.toString().toLowerCase().split("e")
-  const [whole = "", fraction = ""] = mantissa.split(".")
-  return { coefficient: BigInt(whole + fraction), exponent: Number(power) - fraction.length }
-}
-
 export type Operation = "add" | "subtract" | "multiply"
 
 const combineDoubles = (operation: Operation, left: number, right: number): number =>
@@ -142,14 +143,12 @@ const combineDecimals = (operation: Operation, left: Decimal128, right: Decimal1
   if (typeof toDigits(left) === "number" || typeof toDigits(right) === "number") {
     return Decimal128.fromString(String(combineDoubles(operation, toNumber(left), toNumber(right))))
   }
-  const a = decimalParts(left)
-  const b = decimalParts(right)
+  const [a, b] = [partsOf(left), partsOf(right)]
   if (operation === "multiply") {
-    return Decimal128.fromStringWithRounding(`${a.coefficient * b.coefficient}E${a.exponent + b.exponent}`)
+    return ofParts({ coefficient: a.coefficient * b.coefficient, exponent: a.exponent + b.exponent })
   }
-  const exponent = Math.min(a.exponent, b.exponent)
-  const scaled = (part: typeof a): bigint => part.coefficient * 10n ** BigInt(part.exponent - exponent)
-  return Decimal128.fromStringWithRounding(`${combineIntegers(operation, scaled(a), scaled(b))}E${exponent}`)
+  const [first, second, exponent] = aligned(a, b)
+  return ofParts({ coefficient: combineIntegers(operation, first, second), exponent })
 }
 
 export const toBigInt = (value: Int32 | Long): bigint => value instanceof Int32 ? BigInt(value.value) : value.toBigInt()

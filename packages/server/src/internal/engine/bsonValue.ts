@@ -170,9 +170,17 @@ const withoutReferences = (value: unknown): unknown => {
   return fields
 }
 
-/** BSON bytes in exact form: what `encode` was given, to the number type. */
+/** Bytes that are no document. */
+export class Damaged extends Error {}
+
+/** BSON bytes in exact form: what `encode` was given, to the number type. Throws {@link Damaged}. */
 export const decode = (bytes: Uint8Array): Fields => {
-  const document: Fields = deserialize(bytes, { promoteValues: false, promoteLongs: false, bsonRegExp: true })
+  let document: Fields
+  try {
+    document = deserialize(bytes, { promoteValues: false, promoteLongs: false, bsonRegExp: true })
+  } catch (cause) {
+    throw new Damaged("it is no BSON document", { cause })
+  }
   // bson turns `{ $ref, $id }` into a class of its own; to queries it is a document like any other
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).includes("$ref\0")
     ? withoutReferences(document) as Fields

@@ -2,11 +2,12 @@
  * Values of one BSON type as another: `$convert` and its short forms.
  */
 import { Binary, Decimal128, Double, Int32, Long, ObjectId, Timestamp } from "bson"
-import { integer, round } from "./arithmetic.ts"
-import { toBigInt, toDecimal, toNumber } from "./bsonNumber.ts"
+import { integer } from "./arithmetic.ts"
+import { isZero, toBigInt, toDecimal, toDigits, toNumber } from "./bsonNumber.ts"
 import { isLong, isNumeric, typeNumber } from "./bsonValue.ts"
 import * as Calendar from "./calendar.ts"
 import * as DateFormat from "./dateFormat.ts"
+import { partsOf, rounded } from "./decimal.ts"
 import { badFilter } from "./failure.ts"
 
 const names: { readonly [number: number]: string } = {
@@ -38,7 +39,7 @@ export const typeName = (value: unknown): string =>
 
 /** What counts as true: everything but false, null, missing and zero. */
 export const isTrue = (value: unknown): boolean =>
-  !(value === undefined || value === null || value === false || (isNumeric(value) && toNumber(value) === 0))
+  !(value === undefined || value === null || value === false || (isNumeric(value) && isZero(value)))
 
 const refuse = (value: unknown, to: string): Error =>
   badFilter(`a value of type ${typeName(value)} cannot be converted to ${to}`, "$convert")
@@ -54,15 +55,17 @@ const toDouble = (value: unknown): unknown => {
   return new Double(Number(value))
 }
 
+const wholePart = (value: Decimal128): bigint => {
+  const { coefficient, exponent } = rounded(partsOf(value), 0, "trunc")
+  return coefficient * 10n ** BigInt(exponent)
+}
+
 const whole = (value: unknown, to: "int" | "long", bits: 32 | 64): bigint => {
   let result: bigint
-  if (isNumeric(value)) {
-    const number = toNumber(value)
-    if (!Number.isFinite(number)) throw refuse(value, to)
-    result = value instanceof Int32 || isLong(value)
-      ? toBigInt(value)
-      : BigInt(toDecimalText(round("trunc", toDecimal(value), 0)))
-    if (value instanceof Double) result = BigInt(Math.trunc(number))
+  if (value instanceof Int32 || isLong(value)) result = toBigInt(value)
+  else if (isNumeric(value)) {
+    if (typeof toDigits(value) === "number") throw refuse(value, to)
+    result = value instanceof Decimal128 ? wholePart(value) : BigInt(Math.trunc(toNumber(value)))
   } else if (typeof value === "boolean") result = BigInt(value)
   else if (value instanceof Date && to === "long") result = BigInt(value.getTime())
   else if (typeof value === "string") {
@@ -71,11 +74,6 @@ const whole = (value: unknown, to: "int" | "long", bits: 32 | 64): bigint => {
   } else throw refuse(value, to)
   if (BigInt.asIntN(bits, result) !== result) throw badFilter(`a number is too large for ${to}`, "$convert")
   return result
-}
-
-const toDecimalText = (value: unknown): string => {
-  const [mantissa = "0", power = "0"] = String(value).toLowerCase().split("e")
-  return Number(power) > 40 ? "1".padEnd(42, "0") : mantissa + "0".repeat(Math.max(0, Number(power)))
 }
 
 const toDecimal128 = (value: unknown): unknown => {

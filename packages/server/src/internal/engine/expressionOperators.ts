@@ -4,12 +4,13 @@
  * A value that is not there is `undefined`.
  */
 import { Double, Int32, Long } from "bson"
-import { absolute, combined, divide, power, remainder, round, type Rounding, Sum } from "./arithmetic.ts"
+import { absolute, combined, divide, power, remainder, round, Sum } from "./arithmetic.ts"
 import { type Numeric, toNumber, wholeNumber } from "./bsonNumber.ts"
 import { compare } from "./bsonOrder.ts"
 import { assignFields, type Fields, getField, isArray, isFields, isNumeric, setField } from "./bsonValue.ts"
 import * as Calendar from "./calendar.ts"
 import { convert, isTrue, typeName } from "./conversion.ts"
+import type { Rounding } from "./decimal.ts"
 import { badFilter } from "./failure.ts"
 import { encodeKey, keyText } from "./keyEncoding.ts"
 import type { Spend } from "./steps.ts"
@@ -154,21 +155,27 @@ const indexOf = (
   isAt: (index: number) => boolean,
   bounds: ReadonlyArray<unknown>
 ) => {
-  const [from = 0, to = length] = bounds.map((bound) => bound === undefined ? undefined : wholeOf(operator, bound))
+  const [from = 0, to = length] = bounds.map((bound) => {
+    const place = wholeOf(operator, bound)
+    if (place < 0) throw badFilter(`${operator} looks from 0 on, and not before it`, operator)
+    return place
+  })
   for (let index = from; index < Math.min(to, length); index++) if (isAt(index)) return new Int32(index)
   return new Int32(-1)
 }
 
 const toPairs = (operator: string, value: unknown): Fields => {
   const fields: Fields = {}
-  for (const pair of arrayOf(operator, value)) {
-    const [name, content] = isArray(pair) && pair.length === 2
+  const pairs = arrayOf(operator, value)
+  const isOfLists = isArray(pairs[0])
+  for (const pair of pairs) {
+    const [name, content, ...others] = isArray(pair) === isOfLists && isArray(pair)
       ? pair
-      : isFields(pair) && Object.hasOwn(pair, "k") && Object.hasOwn(pair, "v")
-      ? [pair["k"], pair["v"]]
+      : isFields(pair) && !isOfLists && Object.keys(pair).length === 2
+      ? [getField(pair, "k"), getField(pair, "v")]
       : []
-    if (typeof name !== "string" || name.includes("\0")) {
-      throw badFilter(`${operator} needs pairs [name, value] or { k, v }`, operator)
+    if (typeof name !== "string" || name.includes("\0") || content === undefined || others.length > 0) {
+      throw badFilter(`${operator} needs pairs [name, value], or all of them as { k, v }`, operator)
     }
     setField(fields, name, content)
   }

@@ -2,8 +2,7 @@
  * MongoDB's query language, compiled into a predicate over documents in exact form.
  */
 import { BSONRegExp, BSONValue } from "bson"
-import { toNumber } from "./bsonNumber.ts"
-import { exact, type Fields, isArray, isFields, isNumeric, maxDepth } from "./bsonValue.ts"
+import { exact, type Fields, isArray, isFields, maxDepth } from "./bsonValue.ts"
 import { isTrue } from "./conversion.ts"
 import { missing, parsePath } from "./documentPath.ts"
 import { compileExpression } from "./expression.ts"
@@ -132,7 +131,7 @@ const compileOperator = (operator: string, operand: unknown, operators: Fields):
       return [none(isIn(operator, operand))]
     case "$exists": {
       const exists = some((value) => value !== missing)
-      const wanted = operand !== false && operand !== null && !(isNumeric(operand) && toNumber(operand) === 0)
+      const wanted = isTrue(operand)
       return [wanted ? exists : none(exists)]
     }
     case "$type":

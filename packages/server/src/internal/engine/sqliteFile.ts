@@ -5,6 +5,7 @@ import * as fs from "node:fs"
 import { DatabaseSync, type DatabaseSyncOptions } from "node:sqlite"
 import { pathToFileURL } from "node:url"
 import { DatabaseError } from "../../DatabaseError.ts"
+import { Damaged } from "./bsonValue.ts"
 import { changeSchema } from "./changeLog.ts"
 import { failure } from "./failure.ts"
 import { catalogSchema } from "./sqliteCatalog.ts"
@@ -35,7 +36,7 @@ export const toDatabaseError = (filename: string, error: unknown): DatabaseError
       return failure({ _tag: "Corrupt", filename, detail: "it is not a database" }, error)
     default:
   }
-  if (error instanceof Error && error.name === "BSONError") {
+  if (error instanceof Damaged) {
     return failure({ _tag: "Corrupt", filename, detail: "a document in it is damaged" }, error)
   }
   return failure({ _tag: "Unavailable", filename, detail }, error)

@@ -83,6 +83,20 @@ export const updates: ReadonlyArray<Updated> = [
     update: { $inc: { a: decimal("0.20") } },
     after: { a: decimal("0.30") }
   },
+  {
+    name: "$inc and $mul of decimals round to 34 digits, to infinity and to zero",
+    before: { a: decimal("1E+6144"), b: decimal("9E+6144"), c: decimal("1E-6176"), d: decimal("9".repeat(34)) },
+    update: {
+      $inc: { a: decimal("1E-6176"), d: decimal("0.5") },
+      $mul: { b: decimal("-10"), c: decimal("0.1") }
+    },
+    after: {
+      a: decimal("1.000000000000000000000000000000000E+6144"),
+      b: decimal("-Infinity"),
+      c: decimal("0E-6176"),
+      d: decimal("1.000000000000000000000000000000000E+34")
+    }
+  },
   { name: "$inc of a missing field sets it", before: {}, update: { $inc: { a: long("7") } }, after: { a: long("7") } },
   {
     name: "$mul keeps types and sets a missing field to zero",
