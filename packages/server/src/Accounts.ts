@@ -96,6 +96,52 @@ export const makeIdentityId: Effect.Effect<string> = Effect.sync(() => {
 })
 
 // -----------------------------------------------------------------------------
+// Errors
+// -----------------------------------------------------------------------------
+
+/**
+ * The reasons of an {@link AccountError}.
+ *
+ * - `IdTaken`: there is a user of this id, who has not all of these identities.
+ * - `IdentityTaken`: one of the identities is that of another user, `userId`.
+ */
+export const AccountErrorReason = Schema.TaggedUnion({
+  IdTaken: { userId: Schema.String },
+  IdentityTaken: { userId: Schema.String, providerType: Schema.String, id: Schema.String }
+})
+
+/** One of the reasons of {@link AccountErrorReason}. */
+export type AccountErrorReason = typeof AccountErrorReason.Type
+
+/**
+ * A user was not added, and nothing was changed.
+ *
+ * ```ts
+ * import { Accounts } from "@effect-realm/server"
+ *
+ * const error = new Accounts.AccountError({ reason: { _tag: "IdTaken", userId: "5b5cc113058429b7820af78e" } })
+ * error.message // => "The id 5b5cc113058429b7820af78e is that of a user with other identities. Delete that user first, or leave this one out."
+ * ```
+ */
+export class AccountError
+  extends Schema.TaggedError<AccountError>("@effect-realm/server/AccountError")("AccountError", {
+    reason: AccountErrorReason
+  })
+{
+  override get message(): string {
+    const { reason } = this
+    switch (reason._tag) {
+      case "IdTaken":
+        return `The id ${reason.userId} is that of a user with other identities. ` +
+          "Delete that user first, or leave this one out."
+      case "IdentityTaken":
+        return `The ${reason.providerType} identity ${reason.id} is that of the user ${reason.userId}. ` +
+          "Delete that user first, or leave this one out."
+    }
+  }
+}
+
+// -----------------------------------------------------------------------------
 // Service
 // -----------------------------------------------------------------------------
 
@@ -133,6 +179,12 @@ export class Accounts extends Context.Service<Accounts, {
     onCreation: (user: User) => Effect.Effect<void, E, R>,
     type?: User["type"]
   ) => Effect.Effect<User, E | DatabaseError, R>
+  /**
+   * Adds a user who comes from elsewhere, with their id and all their identities, or not at all. `false`, and nothing is
+   * changed, when they are here already, perhaps with more identities. What proves an identity is not looked after here, such
+   * as the address of an email identity: `UserImport` does that.
+   */
+  readonly add: (user: User) => Effect.Effect<boolean, AccountError | DatabaseError>
   /** Like `authenticate`, for an identity that can be of this user only; `undefined` when there is no such user. */
   readonly authenticateAs: (userId: string, identity: Identity) => Effect.Effect<User | undefined, DatabaseError>
   /**
@@ -210,7 +262,7 @@ export const layer = (options: { readonly database: string }): Layer.Layer<Accou
       })
 
       const get = (userId: string) => find({ _id: userId })
-      const owner = (identity: Identity) => find({ "identities.key": keyOf(identity) })
+      const owner = (identity: Pick<Identity, "id" | "providerType">) => find({ "identities.key": keyOf(identity) })
 
       const seen = Effect.fnUntraced(function*(user: User, identity: Identity) {
         const key = keyOf(identity)
@@ -266,6 +318,28 @@ export const layer = (options: { readonly database: string }): Layer.Layer<Accou
           }))
         })
 
+      const add = Effect.fnUntraced(function*(user: User) {
+        const taken = Effect.fnUntraced(function*(error: DatabaseError) {
+          const known = yield* get(user.id)
+          if (known !== undefined) {
+            const keys = new Set(known.identities.map(keyOf))
+            return user.identities.every((identity) => keys.has(keyOf(identity)))
+              ? false
+              : yield* new AccountError({ reason: { _tag: "IdTaken", userId: user.id } })
+          }
+          for (const { id, providerType } of user.identities) {
+            const other = yield* owner({ id, providerType })
+            if (other === undefined) continue
+            return yield* new AccountError({ reason: { _tag: "IdentityTaken", userId: other.id, providerType, id } })
+          }
+          // Whoever was in the way is gone by now.
+          return yield* error
+        })
+        return yield* Effect.as(insert(user), true).pipe(
+          Effect.catchReason("DatabaseError", "DuplicateKey", (_, error) => taken(error))
+        )
+      })
+
       const authenticateAs = Effect.fnUntraced(function*(userId: string, identity: Identity) {
         yield* users.updateOne(
           // A disabled user is about to be refused, and that leaves no trace.
@@ -315,6 +389,7 @@ export const layer = (options: { readonly database: string }): Layer.Layer<Accou
       return Accounts.of({
         get,
         authenticate,
+        add,
         authenticateAs,
         link,
         unlink,

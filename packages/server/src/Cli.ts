@@ -1,8 +1,8 @@
 /**
- * The program `effect-realm`: serve an exported app, say what of it could not be served, or look after its server keys.
+ * The program `effect-realm`: serve an exported app, say what of it could not be served, take its users over, or look
+ * after its server keys.
  */
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import * as Argument from "effect/cli/Argument"
 import * as CliError from "effect/cli/CliError"
 import { make as makeCommand, runWith, withDescription, withSubcommands } from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
@@ -10,56 +10,29 @@ import * as Config from "effect/Config"
 import * as Console from "effect/Console"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import type * as Path from "effect/Path"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { readFileSync } from "node:fs"
-import * as Accounts from "./Accounts.ts"
-import * as ApiKeys from "./ApiKeys.ts"
 import * as AppFolder from "./AppFolder.ts"
 import * as Database from "./Database.ts"
 import * as FunctionHttp from "./FunctionHttp.ts"
-import * as AppIds from "./internal/appIds.ts"
+import { type CliFailure, database, failure, folder, load } from "./internal/commands/commandLine.ts"
+import { keysCommand } from "./internal/commands/keysCommand.ts"
+import { usersCommand } from "./internal/commands/usersCommand.ts"
 import * as DatabaseUrl from "./internal/engine/databaseUrl.ts"
 import * as PublicUrl from "./internal/http/publicUrl.ts"
 import * as ServerKeys from "./internal/serverKeys.ts"
 import * as Listener from "./Listener.ts"
 import * as Mail from "./Mail.ts"
 import * as RealmServer from "./RealmServer.ts"
-import * as Sessions from "./Sessions.ts"
 
-// -----------------------------------------------------------------------------
-// Errors
-// -----------------------------------------------------------------------------
-
-/**
- * Why the program ends with exit code 1: one message for the person at the keyboard, printed already.
- *
- * ```ts
- * import * as Cli from "@effect-realm/server/Cli"
- * import { Effect } from "effect"
- *
- * const failure = await Effect.runPromise(Effect.flip(Cli.run(["check", "/no/such/folder"])))
- * failure instanceof Cli.CliFailure // => true
- * failure.message // => "/no/such/folder is not an exported app: there is no such folder"
- * ```
- */
-export class CliFailure extends Schema.TaggedError<CliFailure>("@effect-realm/server/CliFailure")("CliFailure", {
-  message: Schema.NonEmptyString
-}) {}
-
-const failure = (message: string): CliFailure => new CliFailure({ message })
+export { CliFailure } from "./internal/commands/commandLine.ts"
 
 // -----------------------------------------------------------------------------
 // Commands
 // -----------------------------------------------------------------------------
-
-const folder = Argument.String("app folder").pipe(
-  Argument.withDescription("Folder of an app exported from App Services")
-)
 
 const port = Flag.Int("port").pipe(
   Flag.withDescription("TCP port, 0 for a free one (EFFECT_REALM_PORT, 9090)"),
@@ -76,12 +49,6 @@ const host = Flag.String("host").pipe(
   Flag.withDescription("Address to listen on, 0.0.0.0 for all of the machine (EFFECT_REALM_HOST, 127.0.0.1)"),
   Flag.withFallbackConfig(Config.String("EFFECT_REALM_HOST")),
   Flag.optional
-)
-
-const database = Flag.String("database").pipe(
-  Flag.withDescription("File, or URL such as file:app.db or memory: (EFFECT_REALM_DATABASE, effect-realm.db)"),
-  Flag.withFallbackConfig(Config.String("EFFECT_REALM_DATABASE")),
-  Flag.withDefault("effect-realm.db")
 )
 
 const changesAge = Flag.String("changes-age").pipe(
@@ -154,11 +121,6 @@ const hostsOf = (text: string): Effect.Effect<ReadonlyArray<string>, CliFailure>
     )
   )
 }
-
-const load = (directory: string) =>
-  directory === ""
-    ? Effect.fail(failure("The app folder is empty. Give the path of an app exported from App Services."))
-    : Effect.mapError(AppFolder.load(directory), (error) => failure(error.message))
 
 const warn = (loaded: AppFolder.Loaded): Effect.Effect<void> =>
   Effect.forEach(loaded.warnings, (warning) => Console.error(AppFolder.format(warning)), { discard: true })
@@ -268,87 +230,9 @@ const check = makeCommand(
   })
 ).pipe(withDescription("Say what of an app is wrong or not supported, by file and line"))
 
-const keyName = Argument.String("key").pipe(Argument.withDescription("Name or id of a key"))
-
-/** What is done to the keys of an app's own programs: in the database, or by the server that has it. */
-const withKeys = <A>(
-  options: { readonly folder: string; readonly database: string },
-  use: (keys: ServerKeys.ServerKeys) => Effect.Effect<A, ServerKeys.ServerKeysError>
-): Effect.Effect<A, CliFailure, FileSystem.FileSystem | Path.Path> =>
-  Effect.gen(function*() {
-    const { app } = yield* load(options.folder)
-    if (options.database === "" || options.database.startsWith("memory:")) {
-      return yield* failure("Keys are kept in the server's database. Give its file or URL by --database.")
-    }
-    if (app.authProviders.apiKey?.enabled !== true) {
-      yield* Console.error("warning: the app's api-key provider is not enabled: log-ins with keys are refused")
-    }
-    const { appId } = app
-    const ids = AppIds.make(appId)
-    const keys = ApiKeys.layer(ids).pipe(
-      Layer.provide(Sessions.layer(ids)),
-      Layer.provide(Accounts.layer(ids)),
-      Layer.provide(Database.layerUrl(options.database))
-    )
-    return yield* Effect.flatMap(ServerKeys.ofDatabase, use).pipe(
-      Effect.provide(keys),
-      Effect.catchReason("DatabaseError", "Locked", ({ filename }, { message }) =>
-        ServerKeys.withServer({ appId, filename, otherwise: message }, use)),
-      Effect.mapError((error) =>
-        failure(error.message)
-      )
-    )
-  })
-
-const createKey = makeCommand(
-  "create",
-  { folder, name: Argument.String("name"), database },
-  ({ name, ...options }) =>
-    withKeys(options, (keys) =>
-      Effect.gen(function*() {
-        const { id, key } = yield* keys.create(name)
-        // The secret alone, for whoever passes it on; the rest is for the person at the keyboard.
-        yield* Console.log(Redacted.value(key))
-        yield* Console.error(`This is the key ${name}, with the id ${id}. It is not shown again.`)
-      }))
-).pipe(withDescription("Make a key, and print its secret this once"))
-
-const listKeys = makeCommand(
-  "list",
-  { folder, database },
-  (options) =>
-    withKeys(options, (keys) =>
-      Effect.flatMap(keys.list, (found) =>
-        Effect.forEach(
-          found,
-          ({ disabled, id, name }) => Console.log(`${id}  ${disabled ? "disabled" : "enabled "}  ${name}`),
-          { discard: true }
-        )))
-).pipe(withDescription("List the keys by id, without their secrets"))
-
-const changeKey = (change: ServerKeys.Change, description: string) =>
-  makeCommand(
-    change,
-    { folder, key: keyName, database },
-    ({ key, ...options }) =>
-      withKeys(options, (keys) =>
-        Effect.flatMap(keys.change(change, key), (name) => Console.log(`The key ${name} is ${change}d.`)))
-  ).pipe(withDescription(description))
-
-const serverKeys = makeCommand("keys").pipe(
-  withDescription("Keys with which programs of your own log in, each as a user of its own"),
-  withSubcommands([
-    createKey,
-    listKeys,
-    changeKey("enable", "Let a disabled key log in again"),
-    changeKey("disable", "Refuse a key, and end its sessions"),
-    changeKey("delete", "Delete a key, its sessions and its user")
-  ])
-)
-
 const command = makeCommand("effect-realm").pipe(
   withDescription("A self-hosted MongoDB App Services"),
-  withSubcommands([serve, check, serverKeys])
+  withSubcommands([serve, check, keysCommand, usersCommand])
 )
 
 // -----------------------------------------------------------------------------

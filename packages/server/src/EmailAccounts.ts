@@ -80,7 +80,8 @@ export type Reset =
 const Stored = Schema.Struct({
   _id: Schema.String,
   identityId: Schema.String,
-  passwordHash: Schema.String,
+  /** None before the first reset of an address that comes from elsewhere. */
+  passwordHash: Schema.optionalKey(Schema.String),
   confirmed: Schema.Boolean,
   createdAt: Schema.Date
 })
@@ -121,6 +122,15 @@ export class EmailAccounts extends Context.Service<EmailAccounts, {
     readonly email: string
     readonly password: Redacted.Redacted
   }) => Effect.Effect<Omit<Accounts.Identity, "providerId">, RealmError.AuthError | DatabaseError>
+  /**
+   * Keeps the address of an identity that comes from elsewhere: confirmed, and without a password, so that nobody logs in
+   * with it before a reset has set one. `false`, and nothing changed, when it is that of this identity already. Fails with
+   * `AccountNameInUse` when it is that of another, and with `BadRequest` when it cannot be an address.
+   */
+  readonly add: (options: {
+    readonly email: string
+    readonly identityId: string
+  }) => Effect.Effect<boolean, RealmError.AuthError | RealmError.RequestError | DatabaseError>
   /** Whether an identity still is that of an address. */
   readonly isRegistered: (identityId: string) => Effect.Effect<boolean, DatabaseError>
   /** Forgets the address of an identity, so that it can be registered anew. */
@@ -172,6 +182,7 @@ const undelivered = (error: MailError): RealmError.RequestError | RealmError.Unk
 }
 
 const decode = Schema.decodeUnknownEffect(Schema.toType(Stored))
+
 /**
  * The addresses in the collections `email_accounts` and `email_tokens` of a database.
  *
@@ -291,14 +302,27 @@ export const layer = (options: {
         if (confirmation._tag === "Mail") yield* deliver("confirm", account, confirmation.send)
       })
 
+      const taken = RealmError.make("AccountNameInUse", "name already in use")
+
+      const add: EmailAccounts["Service"]["add"] = Effect.fnUntraced(function*({ email, identityId }) {
+        if (!isName(email)) return yield* badRequest("email invalid")
+        const createdAt = new Date(yield* Clock.currentTimeMillis)
+        return yield* Effect.as(accounts.insertOne({ _id: email, identityId, confirmed: true, createdAt }), true).pipe(
+          Effect.catchReason("DatabaseError", "DuplicateKey", () =>
+            Effect.flatMap(get(email), (known) =>
+              known?.identityId === identityId ? Effect.succeed(false) : Effect.fail(taken)))
+        )
+      })
+
       const register: EmailAccounts["Service"]["register"] = Effect.fnUntraced(function*({ email, password }) {
         const { confirmation } = options
         if (!(confirmation._tag === "Mail" ? isAddress(email) : isName(email))) {
           return yield* badRequest("email invalid")
         }
         yield* checkPassword(password)
-        const taken = RealmError.make("AccountNameInUse", "name already in use")
-        if ((yield* get(email)) !== undefined) return yield* taken
+        if ((yield* get(email)) !== undefined) {
+          return yield* taken
+        }
         const account: typeof Stored.Type = {
           _id: email,
           identityId: yield* Accounts.makeIdentityId,
@@ -308,12 +332,14 @@ export const layer = (options: {
         }
         yield* toTheEnd(Effect.andThen(
           accounts.insertOne({ ...account }).pipe(
-            Effect.catchReason("DatabaseError", "DuplicateKey", () => Effect.fail(taken))
+            Effect.catchReason("DatabaseError", "DuplicateKey", () =>
+              Effect.fail(taken))
           ),
           // Without a link nobody could ever confirm the address: it is free again.
           Effect.onError(
             askToConfirm(account),
-            () => Effect.orDie(drop({ identityId: account.identityId, confirmed: false }))
+            () =>
+              Effect.orDie(drop({ identityId: account.identityId, confirmed: false }))
           )
         ))
       })
@@ -348,11 +374,15 @@ export const layer = (options: {
       const reset: EmailAccounts["Service"]["reset"] = Effect.fnUntraced(function*({ password, ...token }) {
         yield* checkPassword(password)
         const spent = yield* tokens.spend("reset", token)
-        if (!(yield* setPassword(spent, password))) return yield* tokens.refuse("reset", token.tokenId, "no account")
+        if (!(yield* setPassword(spent, password))) {
+          return yield* tokens.refuse("reset", token.tokenId, "no account")
+        }
       })
 
       const sendReset: EmailAccounts["Service"]["sendReset"] = Effect.fnUntraced(function*(email) {
-        if (options.reset._tag === "Function") return yield* badRequest("please use reset password via function")
+        if (options.reset._tag === "Function") {
+          return yield* badRequest("please use reset password via function")
+        }
         yield* toTheEnd(deliver("reset", yield* existing(email), options.reset.send))
       })
 
@@ -367,7 +397,9 @@ export const layer = (options: {
         const currentPasswordValid = yield* passwords.verify(password, account.passwordHash)
         const token = yield* tokens.issue("reset", { email, identityId })
         const verdict = yield* options.reset.run({ email, password, currentPasswordValid, ...token }, request.arguments)
-        if (verdict === "pending") return
+        if (verdict === "pending") {
+          return
+        }
         yield* tokens.end({ _id: token.tokenId }, "used")
         if (verdict === "fail") {
           // This refusal alone never had a code (protocol section 6).
@@ -384,21 +416,27 @@ export const layer = (options: {
         if (!(yield* passwords.verify(password, account?.passwordHash)) || account === undefined) {
           return yield* RealmError.make("InvalidPassword", "unauthorized")
         }
-        if (!account.confirmed) return yield* RealmError.make("AuthError", "unauthorized")
+        if (!account.confirmed) {
+          return yield* RealmError.make("AuthError", "unauthorized")
+        }
         return { id: account.identityId, providerType, data: { email } }
       })
 
       return EmailAccounts.of({
         register,
         // Interrupted half-way a link would be spent for nothing.
-        confirm: (token) => Effect.uninterruptible(confirm(token)),
+        confirm: (token) =>
+          Effect.uninterruptible(confirm(token)),
         sendConfirmation,
         callConfirmation,
-        reset: (options) => Effect.uninterruptible(reset(options)),
+        reset: (options) =>
+          Effect.uninterruptible(reset(options)),
         sendReset,
         callReset,
         logIn,
-        isRegistered: (identityId) => Effect.map(accounts.findOne({ identityId }), Option.isSome),
+        add,
+        isRegistered: (identityId) =>
+          Effect.map(accounts.findOne({ identityId }), Option.isSome),
         remove: (identityId) => drop({ identityId })
       })
     })

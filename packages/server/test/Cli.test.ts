@@ -436,6 +436,94 @@ describe("keys", () => {
     }), { timeout })
 })
 
+describe("users", () => {
+  const userId = (number: number) => number.toString(16).padStart(24, "0")
+  const user = (number: number) =>
+    JSON.stringify({
+      _id: userId(number),
+      identities: [{ id: number === 1 ? "card-ada" : `card-${number}`, provider_type: "custom-function" }]
+    })
+
+  const logIn = (origin: string, card: string) =>
+    Effect.promise(() =>
+      fetch(`${origin}/api/client/v2.0/app/shop-abcde/auth/providers/custom-function/login`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ card })
+      }).then((response) => response.json())
+    )
+
+  it.live("are taken over with their ids, once, and what is not is told by line", () =>
+    Effect.gen(function*() {
+      const directory = yield* folder
+      const database = join(directory, "app.db")
+      const list = join(directory, "users.json")
+      const take = run(["users", "import", shop, list, "--database", database])
+      const email = { provider_type: "local-userpass", provider_data: { email: "ann@example.com" } }
+      const lines = [
+        user(1),
+        JSON.stringify({ _id: userId(2), identities: [{ id: "1", provider_type: "anon-user" }] }),
+        JSON.stringify({ _id: userId(3), identities: [email, { id: "5e9e", provider_type: "api-key" }] }),
+        JSON.stringify({ _id: userId(4), identities: [{ id: "1", provider_type: "oauth2-google" }] })
+      ]
+      yield* Effect.promise(() => writeFile(list, lines.join("\n")))
+      const first = yield* take
+      assert.deepStrictEqual([first.code, first.out], [0, "Taken over: 3. Here before: 0. Left out: 1. Refused: 0.\n"])
+      const told = first.error.trim().split("\n")
+      assert.strictEqual(told.length, 4)
+      assert.match(told[0] ?? "", /users\.json:2: warning: left out: .*anonymous/)
+      assert.match(told[1] ?? "", /users\.json:3: warning: the API key 5e9e .* does not come along/)
+      assert.match(told[2] ?? "", /^1 of them log in with an email address/)
+      assert.match(told[3] ?? "", /^warning: .*oauth2-google/)
+
+      yield* Effect.promise(() => writeFile(list, [...lines, "{ \"_id\": 5 }"].join("\n")))
+      const second = yield* take
+      assert.deepStrictEqual([second.code, second.out], [
+        1,
+        "Taken over: 0. Here before: 3. Left out: 1. Refused: 1.\n"
+      ])
+      assert.match(second.error, /users\.json:5: error: "_id" is no id of a user/)
+      assert.match(second.error, /^effect-realm: 1 refused/m)
+
+      yield* Effect.scoped(Effect.gen(function*() {
+        const { child, ended, origin } = yield* start(["serve", shop, "--port", "0", "--database", database])
+        assert.propertyVal(yield* logIn(yield* origin, "card-ada"), "user_id", userId(1))
+        assertMessage(yield* take, /is in use by another process.* A server has to be stopped/)
+        child.kill("SIGTERM")
+        yield* ended
+      }))
+    }), { timeout })
+
+  it.live("of a long list are told of while they come, and stay when that is cut short", () =>
+    Effect.gen(function*() {
+      const directory = yield* folder
+      const list = join(directory, "users.json")
+      const take = start(["users", "import", shop, list, "--database", join(directory, "app.db")])
+      const users = Array.from({ length: 5_500 }, (_, index) => user(index + 1))
+      yield* Effect.promise(() => writeFile(list, `[${users.join(",\n")}]`))
+      const { child, ended } = yield* take
+      child.stderr.once("data", () => child.kill("SIGINT"))
+      const { error, out } = yield* ended
+      assert.match(error, /^5000 entries of .*users\.json are done$/m)
+      const again = yield* Effect.flatMap(take, ({ ended }) => ended)
+      const [, added, present] = /^Taken over: (\d+)\. Here before: (\d+)\./.exec(again.out) ?? []
+      assert.strictEqual(Number(added) + Number(present), users.length)
+      assert.include(out, `Taken over: ${present}. Here before: 0.`)
+    }), { timeout })
+
+  it.live("come in a text of their own", () =>
+    Effect.gen(function*() {
+      const directory = yield* folder
+      const list = join(directory, "users.json")
+      const take = (path: string) => run(["users", "import", shop, path, "--database", join(directory, "app.db")])
+      assertMessage(yield* take(join(directory, "none.json")), /none\.json cannot be read: there is no such file/)
+      assertMessage(yield* take(directory), /cannot be read: it is no file/)
+      yield* Effect.promise(() => writeFile(list, Buffer.from([0xff, 0xfe, 0x7b, 0])))
+      assertMessage(yield* take(list), /users\.json is no UTF-8 text/)
+      assertMessage(yield* run(["users", "import", shop, list, "--database", "memory:"]), /in the server's database/)
+    }), { timeout })
+})
+
 describe("check", () => {
   it.live("is content with the sample app and with nothing that is none", () =>
     Effect.gen(function*() {

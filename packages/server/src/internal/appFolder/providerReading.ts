@@ -5,6 +5,7 @@
 import type * as Redacted from "effect/Redacted"
 import type * as Schema from "effect/Schema"
 import { isAccountField } from "../providers/oauthAccount.ts"
+import { isProviderType, providerNames } from "../providers/providerNames.ts"
 import { items, type Located, member, members, type Place, placeOf, valueOf } from "./configFile.ts"
 import { type Fields, type FolderReader, type KnownFields, top } from "./folderReader.ts"
 
@@ -13,22 +14,7 @@ export const isRead = (path: string): boolean => /^(auth|auth_providers)\/[^/]+\
 
 const oauthNames = { google: "oauth2-google", facebook: "oauth2-facebook", apple: "oauth2-apple" } as const
 
-const ourNames = {
-  "anon-user": "anonymous",
-  "api-key": "apiKey",
-  "local-userpass": "emailPassword",
-  "custom-function": "customFunction",
-  "custom-token": "customJwt",
-  "oauth2-google": "google",
-  "oauth2-facebook": "facebook",
-  "oauth2-apple": "apple"
-} as const
-
 const isOAuth = (name: string): name is keyof typeof oauthNames => Object.hasOwn(oauthNames, name)
-
-const ourName = (provider: string): typeof ourNames[keyof typeof ourNames] | undefined =>
-  // What the check before says.
-  Object.hasOwn(ourNames, provider) ? ourNames[provider as keyof typeof ourNames] : undefined
 
 // `openId` switches id tokens on; here they are taken either way.
 const oauthConfig = { clientId: { as: "clientId" } }
@@ -176,12 +162,12 @@ export const read = (
 
   const readProvider = (name: string, place: Place, provider: Located): void => {
     entries.set(name, provider)
-    const path = ["authProviders", ourName(name) ?? name]
+    const as = isProviderType(name) ? providerNames[name] : undefined
+    const path = ["authProviders", as ?? name]
     const { disabled } = fieldsOf(provider, path, { disabled: { as: "disabled" } }, beside)
     if (disabled !== undefined && typeof disabled !== "boolean") {
       say("error", placeOf(member(provider, "disabled") ?? provider), "\"disabled\" has to be true or false")
     }
-    const as = ourName(name)
     if (as === undefined) {
       unsupported.push(name)
       if (disabled !== true) {
