@@ -15,12 +15,14 @@ import type { ChangeLogOptions, Reader, Watched, WatchOptions } from "./ChangeSt
 import type { Access } from "./DatabaseAccess.ts"
 import type { DatabaseError } from "./DatabaseError.ts"
 import type { Retention } from "./internal/engine/changeLog.ts"
+import * as Checkpoint from "./internal/engine/checkpoint.ts"
 import { Connections } from "./internal/engine/connections.ts"
 import * as DatabaseUrl from "./internal/engine/databaseUrl.ts"
 import * as EngineCollection from "./internal/engine/engineCollection.ts"
 import { failure } from "./internal/engine/failure.ts"
 import { SliceLength } from "./internal/engine/slices.ts"
 import { openFile, openMemory, type SqliteFile, toDatabaseError } from "./internal/engine/sqliteFile.ts"
+import { LongLog } from "./internal/engine/writeAheadLog.ts"
 
 export type {
   ChangeEvent,
@@ -351,20 +353,22 @@ const retentionOf = ({ maxAge = "24 hours", maxBytes = 64 * 1024 * 1024 }: Chang
 const make = (
   filename: string,
   options: ChangeLogOptions,
-  open: () => SqliteFile
+  open: (longLog: number) => SqliteFile
 ): Effect.Effect<Database["Service"], DatabaseError, Scope.Scope> => {
   const attempt = <A>(run: () => A): Effect.Effect<A, DatabaseError> =>
     Effect.try({ try: run, catch: (error) => toDatabaseError(filename, error) })
   return Effect.gen(function*() {
     const retention = yield* attempt(() => retentionOf(options))
     const sliceLength = yield* SliceLength
-    const file = yield* Effect.acquireRelease(attempt(open), (opened) =>
+    const longLog = yield* LongLog
+    const file = yield* Effect.acquireRelease(attempt(() => open(longLog)), (opened) =>
       // what the checkpoint could not move is still in the log, and read from there at the next start
       Effect.catch(attempt(() => opened.close()), (error) => Effect.logWarning("closing the database", error.message)))
     const connections = yield* Effect.acquireRelease(
       attempt(() => new Connections(file, retention, sliceLength)),
       (connections) => Effect.sync(() => connections.close())
     )
+    if (file.shared !== undefined) yield* Effect.forkScoped(Checkpoint.keepShort(file.shared, connections))
     return Database.of({
       collection: (namespace, options) =>
         EngineCollection.make(connections, filename, namespace, options?.numbers ?? "native", options?.access ?? {})
@@ -424,7 +428,11 @@ export const layerFile = (
 ): Layer.Layer<Database, DatabaseError> =>
   Layer.effect(
     Database,
-    make(options.filename, options.changes ?? {}, () => openFile(options.filename, options.durability ?? "process"))
+    make(
+      options.filename,
+      options.changes ?? {},
+      (longLog) => openFile(options.filename, options.durability ?? "process", longLog)
+    )
   )
 
 /**

@@ -172,23 +172,6 @@ describe("file", { timeout: 60_000 }, () => {
       assert.deepStrictEqual(fs.readdirSync(path.dirname(filename)), [path.basename(filename)])
     }))
 
-  it.effect("the log of a large write gives its place on the disk back", () =>
-    Effect.gen(function*() {
-      const filename = yield* newFile
-      const logLength = () => fs.statSync(`${filename}-wal`).size
-      yield* inFile(
-        filename,
-        Effect.gen(function*() {
-          const collection = yield* things
-          const text = "x".repeat(1024 * 1024)
-          yield* collection.insertMany(Array.from({ length: 40 }, (_, _id) => ({ _id, text })))
-          assert.isAbove(logLength(), 40 * 1024 * 1024)
-          yield* collection.insertOne({ _id: 40 })
-          assert.isAtMost(logLength(), 16 * 1024 * 1024)
-        })
-      )
-    }))
-
   it.live("a second opening in the same process is refused and harms nothing, the lock least of all", () =>
     Effect.gen(function*() {
       const filename = yield* newFile

@@ -12,6 +12,7 @@ import type { SqliteFile } from "./sqliteFile.ts"
 import { SqliteReader } from "./sqliteReader.ts"
 import { SqliteStore } from "./sqliteStore.ts"
 import { end, type Work } from "./work.ts"
+import type { WriteAheadLog } from "./writeAheadLog.ts"
 
 // each keeps pages of the file in memory
 const maxReaders = 8
@@ -42,21 +43,23 @@ export class Connections {
   readonly #main: Line<SqliteStore>
   /** None where the database has one connection. */
   readonly #readers: Readers | undefined
+  readonly #log: WriteAheadLog | undefined
   readonly #opened: Array<SqliteReader> = []
   /** Ends the operations that are under way. */
   readonly #underWay = new Set<Stop>()
   #isClosed = false
 
   /** @param sliceLength in milliseconds */
-  constructor({ database, filename, openReader }: SqliteFile, retention: Retention, sliceLength: number) {
+  constructor({ database, filename, shared }: SqliteFile, retention: Retention, sliceLength: number) {
     const store = new SqliteStore(database, filename, retention)
     this.#slices = new Slices(sliceLength)
     this.#store = store
     // nobody else changes what it sees
     this.#main = { pool: new Pool(() => store, 1), kind: "alone", hold: () => {}, release: () => {} }
-    if (openReader === undefined) return
+    if (shared === undefined) return
+    this.#log = shared.log
     const make = () => {
-      const reader = new SqliteReader(openReader(), filename, store)
+      const reader = new SqliteReader(shared.openReader(), filename, store)
       this.#opened.push(reader)
       return reader
     }
@@ -95,7 +98,34 @@ export class Connections {
 
   /** Does work that writes, when all that began to write before it has ended. */
   write<A, E>(write: (store: SqliteStore) => Work<A>, failed: (error: unknown) => E): Effect.Effect<A, E> {
-    return this.#operation(failed, (settle) => this.#inTurn(this.#main, write, settle))
+    return this.#operation(failed, (settle: Settle<A>) =>
+      this.#inTurn<SqliteStore, A>(this.#main, write, (result) => {
+        settle(result)
+        this.#log?.look()
+      }))
+  }
+
+  /** Does something while nothing is written, when all that began to write before has ended. */
+  alone<A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> {
+    return Effect.suspend(() => {
+      const { pool } = this.#main
+      let taken = pool.take()
+      const turn = taken === undefined
+        ? Effect.callback<void>((resume) => {
+          const stop = pool.wait((given) => {
+            taken = given
+            resume(Effect.void)
+          })
+          return Effect.sync(stop)
+        })
+        : Effect.void
+      return Effect.ensuring(
+        Effect.andThen(turn, effect),
+        Effect.sync(() => {
+          if (taken !== undefined) pool.give(taken)
+        })
+      )
+    })
   }
 
   /** Ends all watches and all that is under way, which changes nothing then: the database is about to be closed. */

@@ -2,19 +2,21 @@
  * Opening a SQLite database for this process alone, and telling its failures apart.
  */
 import * as fs from "node:fs"
-import { DatabaseSync, type DatabaseSyncOptions } from "node:sqlite"
+import { DatabaseSync } from "node:sqlite"
 import { pathToFileURL } from "node:url"
 import { DatabaseError } from "../../DatabaseError.ts"
 import { Damaged } from "./bsonValue.ts"
 import { changeSchema } from "./changeLog.ts"
 import { failure } from "./failure.ts"
 import { catalogSchema } from "./sqliteCatalog.ts"
+import { connect, connectBeside, identityOf, isShared, type OpenFile } from "./sqliteConnection.ts"
+import { WriteAheadLog } from "./writeAheadLog.ts"
 
 /** "rlmd": marks the files that are ours, in SQLite's field for it. */
 const applicationId = 0x726c6d64
 const layoutVersion = 2
 
-/** So much of SQLite's log stays on the disk when what is in it has been moved into the file. */
+/** So much of SQLite's log stays on the disk, where it moves it by itself, when what is in it has been moved. */
 const keptLogBytes = 16 * 1024 * 1024
 
 export type Durability = "process" | "power"
@@ -88,13 +90,21 @@ const inspect = (filename: string): "new" | "ours" => {
 
 const schema = catalogSchema + changeSchema
 
+/** A file that more than one connection may use. */
+export interface SharedFile extends OpenFile {
+  /** Opens a connection that reads what is committed. */
+  readonly openReader: () => DatabaseSync
+  /** Not moved into the file by the connection that writes. */
+  readonly log: WriteAheadLog
+}
+
 /** An open database. */
 export interface SqliteFile {
   readonly filename: string
   /** The connection that writes. */
   readonly database: DatabaseSync
-  /** Opens another connection, which reads what is committed; not there when the database has but one. */
-  readonly openReader: (() => DatabaseSync) | undefined
+  /** Not there when the database has but this one. */
+  readonly shared: SharedFile | undefined
   /** Closes it, when all that was opened beside it is closed. */
   readonly close: () => void
 }
@@ -103,24 +113,7 @@ export interface SqliteFile {
 export const openMemory = (): SqliteFile => {
   const database = new DatabaseSync(":memory:")
   database.exec(schema)
-  return { filename: ":memory:", database, openReader: undefined, close: () => database.close() }
-}
-
-// Of this process alone, with an index of the log that all its connections share in memory. Windows has no such thing.
-const ownedByProcess = process.platform === "win32" ? undefined : "unix-excl"
-
-const connect = (filename: string, options: DatabaseSyncOptions = {}): DatabaseSync => {
-  const url = pathToFileURL(filename)
-  if (ownedByProcess !== undefined) url.searchParams.set("vfs", ownedByProcess)
-  const database = new DatabaseSync(url, options)
-  // nobody is waited for: that would hold the thread
-  database.exec("PRAGMA busy_timeout = 0")
-  return database
-}
-
-const identityOf = (filename: string): string => {
-  const { dev, ino } = fs.statSync(filename)
-  return `${dev}-${ino}`
+  return { filename: ":memory:", database, shared: undefined, close: () => database.close() }
 }
 
 /**
@@ -138,18 +131,22 @@ const claim = (filename: string): DatabaseSync => {
   }
 }
 
-/** Opens a file for this process alone; the lock is the operating system's and ends with the process. */
-export const openFile = (filename: string, durability: Durability): SqliteFile => {
+/**
+ * Opens a file for this process alone; the lock is the operating system's and ends with the process.
+ *
+ * @param longLog from how many bytes on its log is long
+ */
+export const openFile = (filename: string, durability: Durability, longLog: number): SqliteFile => {
   let claimed: DatabaseSync | undefined
   let database: DatabaseSync | undefined
   try {
     const state = inspect(filename)
     claimed = claim(filename)
-    const own = identityOf(filename)
+    const file = { filename, identity: identityOf(filename) }
     const opened = database = connect(filename)
     // Set before the first access: the lock is never given back. A second process that writes through caches of its own
     // could not be told from damage.
-    if (ownedByProcess === undefined) database.exec("PRAGMA locking_mode = EXCLUSIVE")
+    if (!isShared) database.exec("PRAGMA locking_mode = EXCLUSIVE")
     if (state === "new") {
       database.exec(
         `BEGIN EXCLUSIVE; PRAGMA application_id = ${applicationId}; PRAGMA user_version = ${layoutVersion}; COMMIT`
@@ -162,23 +159,22 @@ export const openFile = (filename: string, durability: Durability): SqliteFile =
     // can take back the last of them, and never damages the file. FULL waits for the disk at each commit (30 times the
     // cost here), and all else waits with it: the engine runs on the event loop.
     database.exec(`PRAGMA synchronous = ${durability === "power" ? "FULL" : "NORMAL"}`)
-    // a large write makes the log as long as itself; without a limit it would stay so until the end
-    database.exec(`PRAGMA journal_size_limit = ${keptLogBytes}`)
+    // A large write makes the log as long as itself. Without a limit it would stay so until the end.
+    database.exec(isShared ? "PRAGMA wal_autocheckpoint = 0" : `PRAGMA journal_size_limit = ${keptLogBytes}`)
     database.exec(schema)
     // versions that do not know all of the tables must not write past them
     if (pragma(database, "user_version") !== layoutVersion) database.exec(`PRAGMA user_version = ${layoutVersion}`)
+    const log = isShared ? new WriteAheadLog(filename, longLog) : undefined
     const claimedUntilClosed = claimed
     return {
       filename,
       database,
-      openReader: ownedByProcess === undefined ? undefined : () => {
-        if (identityOf(filename) !== own) throw new Error("another file was put in its place")
-        return connect(filename, { readOnly: true })
-      },
+      shared: log && { ...file, log, openReader: () => connectBeside(file, { readOnly: true }) },
       close: () => {
         try {
           close(opened)
         } finally {
+          log?.close()
           claimedUntilClosed.close()
         }
       }
