@@ -4,7 +4,8 @@
 import { Database, type DatabaseError, layerFile } from "@effect-realm/server/Database"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Logger, Option, type Scope } from "effect"
-import { spawnSync } from "node:child_process"
+import { spawn, spawnSync } from "node:child_process"
+import { once } from "node:events"
 import * as fs from "node:fs"
 import { tmpdir } from "node:os"
 import * as path from "node:path"
@@ -177,6 +178,17 @@ describe.skipIf(process.platform === "win32")("checkpoint", { timeout: 60_000 },
         { encoding: "utf8", cwd: fileURLToPath(new URL(".", import.meta.url)) }
       )
       assert.strictEqual(stdout, "450\n", stderr)
+    }))
+
+  it.live("what was answered survives kill -9 in the midst of it", () =>
+    Effect.gen(function*() {
+      const filename = yield* newFile
+      const program = fileURLToPath(new URL("support/killedAtCheckpoint.ts", import.meta.url))
+      const child = spawn(process.execPath, [...source, program, filename], { stdio: ["ignore", "ignore", "inherit"] })
+      const [, signal] = yield* Effect.promise(() => once(child, "exit"))
+      assert.strictEqual(signal, "SIGKILL")
+      assert.isAbove(logLength(filename), long)
+      assert.deepStrictEqual(yield* inFile(filename, idsOf), numbers(20))
     }))
 
   it.live("a log that cannot be moved is told, and everything goes on", () =>

@@ -2,7 +2,7 @@
  * Opening a SQLite database for this process alone, and telling its failures apart.
  */
 import * as fs from "node:fs"
-import { DatabaseSync } from "node:sqlite"
+import { DatabaseSync, type DatabaseSyncOptions } from "node:sqlite"
 import { pathToFileURL } from "node:url"
 import { DatabaseError } from "../../DatabaseError.ts"
 import { Damaged } from "./bsonValue.ts"
@@ -56,6 +56,10 @@ const create = (filename: string): void => {
 const pragma = (database: DatabaseSync, name: string): number =>
   Number(database.prepare(`PRAGMA ${name}`).get()?.[name])
 
+// A process may end while it moves the log into the file, which may then be shorter than it says, without its log. SQLite
+// reads that where the schema may be written to, which newer versions of Node.js do not allow by themselves.
+const readTorn: DatabaseSyncOptions & { readonly defensive: boolean } = { readOnly: true, defensive: false }
+
 /**
  * Looks at the file without a lock or a log, so that nothing is ever written to or beside one that is not ours. SQLite
  * does even this reading: a process that closes a handle of its own on the file loses all the locks it has on it.
@@ -74,8 +78,9 @@ const inspect = (filename: string): "new" | "ours" => {
   if (found.size < 512) throw corrupt(filename, "it is not a database")
   const url = pathToFileURL(filename)
   url.searchParams.set("immutable", "1")
-  const database = new DatabaseSync(url, { readOnly: true })
+  const database = new DatabaseSync(url, readTorn)
   try {
+    database.exec("PRAGMA writable_schema = ON")
     const id = pragma(database, "application_id")
     // the process that made it ended before the mark was set: still without any content
     if (id === 0 && pragma(database, "schema_version") === 0) return "new"
