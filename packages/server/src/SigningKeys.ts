@@ -11,6 +11,7 @@ import * as Schema from "effect/Schema"
 import { randomBytes } from "node:crypto"
 import { Database } from "./Database.ts"
 import type { DatabaseError } from "./DatabaseError.ts"
+import * as SharedLookUp from "./internal/sharedLookUp.ts"
 
 // -----------------------------------------------------------------------------
 // Model
@@ -31,15 +32,13 @@ const Stored = Schema.Struct({ _id: Schema.String, secret: Schema.String })
 
 /** The keys of this server, shared by every process on the same database. */
 export class SigningKeys extends Context.Service<SigningKeys, {
-  /** The key to sign with: the newest. */
+  /** The key to sign with: the newest. One that another process made is known within a minute. */
   readonly current: Effect.Effect<SigningKey>
   /**
    * A key by its `kid`, or `undefined` when there is none or it was retired. A key that another process made a moment
    * ago is found; one that another process retired is forgotten within a minute.
    */
   readonly get: (id: string) => Effect.Effect<SigningKey | undefined>
-  /** `true` while tokens of this key are good, as far as this process knows, without a look into the database. */
-  readonly has: (id: string) => boolean
   /** Makes a new key and signs with it from now on. Answers its `kid`. */
   readonly rotate: Effect.Effect<string, DatabaseError>
   /** Ends a key: tokens signed by it are refused at once. When it was the last, a new one takes its place. */
@@ -51,7 +50,6 @@ export class SigningKeys extends Context.Service<SigningKeys, {
 // -----------------------------------------------------------------------------
 
 const reloadAfter = 60_000
-const reloadUnknownAfter = 1_000
 
 const importKey = (stored: typeof Stored.Type): Effect.Effect<SigningKey> =>
   Effect.map(
@@ -78,7 +76,7 @@ const importKey = (stored: typeof Stored.Type): Effect.Effect<SigningKey> =>
  *   const keys = yield* SigningKeys.SigningKeys
  *   const old = yield* keys.current
  *   const id = yield* keys.rotate
- *   return [(yield* keys.current).id === id, keys.has(old.id)]
+ *   return [(yield* keys.current).id === id, (yield* keys.get(old.id)) !== undefined]
  * })
  *
  * await Effect.runPromise(
@@ -124,16 +122,22 @@ export const layer: Layer.Layer<SigningKeys, DatabaseError, Database> = Layer.ef
     yield* load
     if (newest === undefined) yield* rotate
 
+    // A token may name any key it likes. A look for that costs no more than the one for the session of a token that is good,
+    // and all who ask at the same time share it.
+    const look = yield* SharedLookUp.make(() => "keys", () => load)
+    const reload = Effect.orDie(look(undefined))
+
+    const fresh = Effect.flatMap(Clock.currentTimeMillis, (now) =>
+      // A clock that was set back must not make them last for as long as it was set back by.
+      Math.abs(now - loadedAt) >= reloadAfter ? reload : Effect.void)
+
     return SigningKeys.of({
-      current: Effect.sync(() => newest!),
+      current: Effect.map(fresh, () => newest!),
       get: Effect.fnUntraced(function*(id) {
-        // A clock that was set back must not make them last for as long as it was set back by.
-        const age = Math.abs((yield* Clock.currentTimeMillis) - loadedAt)
-        // A token may name any key it likes: it must not be able to cause a look-up each time.
-        if (age >= reloadAfter || (age >= reloadUnknownAfter && !keys.has(id))) yield* Effect.orDie(load)
+        yield* fresh
+        if (!keys.has(id)) yield* reload
         return keys.get(id)
       }),
-      has: (id) => keys.has(id),
       rotate,
       retire
     })

@@ -157,7 +157,7 @@ export const layer = (options: { readonly domainId: string }): Layer.Layer<Token
           const token = Redacted.value(redacted)
           const seconds = Math.floor((yield* Clock.currentTimeMillis) / 1000)
           const known = memory.get(token)
-          if (known !== undefined && keys.has(known.keyId)) {
+          if (known !== undefined && (yield* keys.get(known.keyId)) !== undefined) {
             if (known.claims.expiresAt > seconds) return known.claims
             memory.delete(token)
             return yield* expired(kind)

@@ -1,13 +1,18 @@
-import { Authentication, Database, Sessions, SigningKeys } from "@effect-realm/server"
+import { Authentication, Database, Sessions, SigningKeys, Tokens } from "@effect-realm/server"
 import { assert, describe, it } from "@effect/vitest"
 import { Double, ObjectId } from "bson"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as TestClock from "effect/testing/TestClock"
 import * as Wire from "./support/wire.ts"
+
+/** The id of the key that a token is signed with. */
+const keyOf = (token: Redacted.Redacted): string =>
+  String(JSON.parse(Buffer.from(Redacted.value(token).split(".")[0]!, "base64url").toString()).kid)
 
 const ended = [401, "InvalidSession", "invalid session: failed to find refresh token"] as const
 
@@ -142,12 +147,23 @@ describe("tokens", () => {
 })
 
 describe("signing keys of servers that share a database", () => {
+  const domainId = "5eea8667bcb4c810b651fb59"
+  const server = Layer.build(Layer.fresh(Layer.provideMerge(Tokens.layer({ domainId }), SigningKeys.layer)))
+  const claims = {
+    userId: "ann",
+    sessionId: "636aba021728b6c1c03db83e",
+    deviceId: "000000000000000000000000",
+    domainId,
+    issuedAt: 0,
+    expiresAt: 600,
+    userData: {}
+  }
+
   it.effect("are read anew, also by one whose clock was set back", () =>
     Effect.gen(function*() {
-      const layer = Layer.fresh(SigningKeys.layer)
-      const one = Context.get(yield* Layer.build(layer), SigningKeys.SigningKeys)
+      const one = Context.get(yield* server, SigningKeys.SigningKeys)
       yield* TestClock.adjust("1 day")
-      const other = Context.get(yield* Layer.build(layer), SigningKeys.SigningKeys)
+      const other = Context.get(yield* server, SigningKeys.SigningKeys)
       const old = yield* one.current
       assert.isDefined(yield* other.get(old.id))
       yield* TestClock.setTime(Duration.toMillis("1 hour"))
@@ -155,6 +171,30 @@ describe("signing keys of servers that share a database", () => {
       yield* one.retire(old.id)
       assert.isDefined(yield* other.get(id))
       assert.isUndefined(yield* other.get(old.id))
+    }).pipe(Effect.scoped, Effect.provide(Database.layerMemory)))
+
+  it.effect("are known at once by whoever gets a token of one, however often one is made", () =>
+    Effect.gen(function*() {
+      const one = yield* server
+      const other = Context.get(yield* server, Tokens.Tokens)
+      for (let times = 0; times < 3; times++) {
+        yield* Context.get(one, SigningKeys.SigningKeys).rotate
+        const token = yield* Context.get(one, Tokens.Tokens).signAccess(claims)
+        assert.strictEqual((yield* other.verifyAccess(token)).userId, "ann")
+      }
+    }).pipe(Effect.scoped, Effect.provide(Database.layerMemory)))
+
+  it.effect("end in all of them within a minute, for tokens that were seen before and for new ones", () =>
+    Effect.gen(function*() {
+      const one = Context.get(yield* server, SigningKeys.SigningKeys)
+      const servers = yield* Effect.replicateEffect(server, 2)
+      const [other, another] = servers.map((context) => Context.get(context, Tokens.Tokens))
+      const token = yield* other!.signAccess(claims)
+      assert.strictEqual((yield* other!.verifyAccess(token)).userId, "ann")
+      yield* one.retire((yield* one.current).id)
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual((yield* Effect.flip(other!.verifyAccess(token))).reason.message, "signature is invalid")
+      assert.strictEqual((yield* one.get(keyOf(yield* another!.signAccess(claims))))?.id, (yield* one.current).id)
     }).pipe(Effect.scoped, Effect.provide(Database.layerMemory)))
 })
 
