@@ -15,7 +15,7 @@ import { CustomUserData } from "./CustomUserData.ts"
 import type { DatabaseError } from "./DatabaseError.ts"
 import * as EmailAccounts from "./EmailAccounts.ts"
 import { Push } from "./Push.ts"
-import { type Active, type Device, Sessions } from "./Sessions.ts"
+import { type Active, type Device, type Session, Sessions } from "./Sessions.ts"
 import { Tokens } from "./Tokens.ts"
 
 // -----------------------------------------------------------------------------
@@ -116,6 +116,8 @@ export class Authentication extends Context.Service<Authentication, {
 
 const anonymous = "anon-user"
 
+const disabled = (): RealmError.SessionError => RealmError.make("UserDisabled", "unauthorized")
+
 /**
  * Log-in over the services that keep users, sessions and tokens. {@link RealmServer} puts them together.
  *
@@ -196,7 +198,7 @@ export const layer = (options: {
           identity: session.identity
         })
 
-      const isKey = ({ providerType }: Identity) => providerType === ApiKeys.providerType
+      const isKey = ({ providerType }: Pick<Identity, "providerType">) => providerType === ApiKeys.providerType
 
       // A database writes half a surrogate pair as another character, and two who differ in it would be one user.
       const refuseLikeness = Effect.fnUntraced(function*({ id, providerType }: Identity, words: string) {
@@ -229,10 +231,22 @@ export const layer = (options: {
         return user ?? (yield* RealmError.make("AuthError", "unauthorized"))
       })
 
+      // Whoever disables or deletes a user writes that first and then ends the sessions, perhaps before there was this one.
+      const standing = ({ id: sessionId, userId }: Session) =>
+        sessions.find({ sessionId, userId }).pipe(
+          Effect.catchTag("SessionError", ({ reason }) =>
+            Effect.andThen(
+              sessions.end(sessionId),
+              Effect.fail(
+                reason._tag === "UserDisabled" ? disabled() : RealmError.make("AuthError", "unauthorized")
+              )
+            ))
+        )
+
       const open: Authentication["Service"]["logIn"] = Effect.fnUntraced(function*({ device, identity }) {
         yield* refuseLikeness(identity, "unauthorized")
         const user = yield* userOf(identity)
-        if (user.disabled) return yield* RealmError.make("UserDisabled", "unauthorized")
+        if (user.disabled) return yield* disabled()
         const { data: _, ...proof } = identity
         const session = yield* sessions.open({
           userId: user.id,
@@ -249,7 +263,7 @@ export const layer = (options: {
             return yield* RealmError.make("AuthError", "unauthorized")
           }
         }
-        const active = { session, user }
+        const active = yield* standing(session)
         return {
           accessToken: yield* accessToken(active),
           refreshToken: yield* refreshToken(active),
@@ -266,6 +280,9 @@ export const layer = (options: {
             ? active.user.identities.some((known) => isKey(known) && known.id === identity.id)
             : owner.userId === active.user.id
           if (!isOwn) return yield* RealmError.make("InvalidParameter", "invalid user link request")
+        } else if (isKey(active.session.identity)) {
+          // Whoever got hold of a key would add what they log in with once the key is taken away.
+          return yield* RealmError.make("Forbidden", "a session of an API key may not link credentials")
         }
         const user = yield* isKey(identity)
           ? accounts.authenticateAs(active.user.id, identity)

@@ -250,6 +250,24 @@ describe("a user's keys", { timeout: 30_000 }, () => {
       assert.strictEqual((yield* listed(ann.refresh_token)).length, 1)
     }).pipe(Effect.provide(Wire.layer())))
 
+  it.effect("open sessions that link no credentials, with which one would log in when the key is taken away", () =>
+    Effect.gen(function*() {
+      const keys = yield* ApiKeys.ApiKeys
+      const ann = yield* Wire.newEmailUser("ann@example.com")
+      const { key } = yield* Wire.newKey(ann.refresh_token)
+      const server = yield* keys.create("server", "nightly")
+      for (const secret of [key, Redacted.value(server.key)]) {
+        const { access_token: token } = yield* Effect.flatMap(Wire.logInKey(secret), Wire.tokens)
+        const before = yield* profile(token)
+        const answer = yield* Wire.logInFunction("eve", { token })
+        assert.deepStrictEqual(
+          Wire.refusal(answer),
+          [403, undefined, "a session of an API key may not link credentials"]
+        )
+        assert.deepStrictEqual(yield* profile(token), before)
+      }
+    }).pipe(Effect.provide(Wire.layer())))
+
   it.effect("go with their user, and those of a disabled user are refused as that user is", () =>
     Effect.gen(function*() {
       const authentication = yield* Authentication.Authentication

@@ -198,6 +198,22 @@ describe("signing keys of servers that share a database", () => {
     }).pipe(Effect.scoped, Effect.provide(Database.layerMemory)))
 })
 
+/** A database in which a session takes its time to be written. */
+const slowToOpen = Layer.effect(
+  Database.Database,
+  Effect.map(Database.Database, (database) =>
+    Database.Database.of({
+      collection: (namespace, options) => {
+        const operations = database.collection(namespace, options)
+        return namespace.collection !== "sessions" ? operations : {
+          ...operations,
+          insertOne: (document) =>
+            Effect.andThen(Effect.repeat(Effect.yieldNow, { times: 8 }), operations.insertOne(document))
+        }
+      }
+    }))
+).pipe(Layer.provide(Wire.interleaving))
+
 describe("sessions", () => {
   it.effect("end one by one, at the very next request, access token included", () =>
     Effect.gen(function*() {
@@ -260,6 +276,38 @@ describe("sessions", () => {
       assert.strictEqual(again.user_id, tokens.user_id)
       assert.isFalse(yield* authentication.disableUser("nobody"))
     }).pipe(Effect.provide(Wire.layer())))
+
+  it.effect("of a user who is disabled or deleted while logging in stay ended, whatever comes first", () =>
+    Effect.gen(function*() {
+      const authentication = yield* Authentication.Authentication
+      const sessions = yield* Sessions.Sessions
+      const meanwhile = (turns: number, act: Effect.Effect<unknown, Database.DatabaseError>) =>
+        Effect.andThen(Effect.repeat(Effect.yieldNow, { times: turns }), act)
+      // Not over the wire, where the threads of its proof would decide when it happens.
+      const logIn = (id: string) => {
+        const identity = { id, providerType: "custom-function", providerId: "p", data: {} }
+        return Effect.result(authentication.logIn({ identity, device: undefined }))
+      }
+      const outcomes = new Set<string>()
+      const { user_id: ann } = yield* Effect.flatMap(Wire.logInFunction("ann"), Wire.tokens)
+      for (let turns = 0; turns < 25; turns++) {
+        const [disabled] = yield* Effect.all(
+          [logIn("ann"), meanwhile(turns, authentication.disableUser(ann))],
+          { concurrency: "unbounded" }
+        )
+        outcomes.add(disabled._tag === "Failure" ? disabled.failure.reason._tag : disabled._tag)
+        yield* authentication.enableUser(ann)
+        assert.deepStrictEqual(yield* sessions.list(ann), [], `${turns} turns`)
+
+        const { user_id: bob } = yield* Effect.flatMap(Wire.logInFunction(`bob ${turns}`), Wire.tokens)
+        yield* Effect.all(
+          [logIn(`bob ${turns}`), meanwhile(turns, authentication.deleteUser(bob))],
+          { concurrency: "unbounded" }
+        )
+        assert.deepStrictEqual(yield* sessions.list(bob), [], `${turns} turns`)
+      }
+      assert.deepStrictEqual([...outcomes].toSorted(), ["Success", "UserDisabled"])
+    }).pipe(Effect.provide(Wire.layer({}, slowToOpen))))
 
   it.effect("of a user who is deleted while logging in or linking by an address make nobody of it", () =>
     Effect.gen(function*() {
