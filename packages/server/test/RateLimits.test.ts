@@ -46,7 +46,11 @@ const times = <A>(count: number, value: A): ReadonlyArray<A> => Array.from({ len
 const home = "192.0.2.1"
 const elsewhere = "198.51.100.7"
 
-const serving = (limits: RateLimits.Options = {}, emailPassword: Partial<AuthProvider.EmailPassword> = {}) =>
+const serving = (
+  limits: RateLimits.Options = {},
+  emailPassword: Partial<AuthProvider.EmailPassword> = {},
+  database?: Layer.Layer<Database.Database>
+) =>
   Wire.layer({
     app: AppDefinition.make({
       appId: Wire.appId,
@@ -60,7 +64,7 @@ const serving = (limits: RateLimits.Options = {}, emailPassword: Partial<AuthPro
     }),
     limits,
     proxies: 1
-  })
+  }, database)
 
 const automatic = { autoConfirm: true }
 
@@ -163,6 +167,18 @@ describe("whatever tells who is registered", () => {
       assert.strictEqual(answers[4]?.headers["retry-after"], "225")
       assert.strictEqual((yield* logIn(elsewhere)).status, 200)
     }).pipe(Effect.provide(serving({ failuresPerPlace: { limit: 4, window: "15 minutes" } }, automatic))))
+
+  it.effect("and what comes all at once is hardly more than what comes in a row", () =>
+    Effect.gen(function*() {
+      const asked = Array.from({ length: 100 }, (_, index) => `nobody-${index}@example.com`)
+      const answers = yield* Effect.forEach(asked, (email) => post(home, "reset/send", { email }), {
+        concurrency: "unbounded"
+      })
+      const told = answers.filter(({ status }) => status === 404).length
+      assert.isTrue(told >= 4 && told < 12, `${told} answers`)
+    }).pipe(
+      Effect.provide(serving({ failuresPerPlace: { limit: 4, window: "15 minutes" } }, automatic, Wire.interleaving))
+    ))
 
   it.effect("does not count when it succeeds: many users register from one place", () =>
     Effect.gen(function*() {

@@ -60,7 +60,7 @@ export const layer = (options: {
           yield* Layer.build(Layer.fresh(Layer.provide(RateLimiter.layer, RateLimits.layerStoreMemory()))),
           RateLimiter.RateLimiter
         )
-      const semaphores = yield* RcMap.make({ lookup: (_place: string) => Semaphore.make(turns) })
+      const semaphores = yield* RcMap.make({ lookup: (_turn: string) => Semaphore.make(turns) })
       let hasSeenProxy = false
 
       interface Bucket {
@@ -133,14 +133,16 @@ export const layer = (options: {
         return address === undefined ? undefined : ClientAddress.placeOf(address)
       })
 
-      // Those who guess at once get a few more guesses than they may: as many as have their turn at once.
-      const inTurn = (place: string) => <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-        Effect.scopedWith((scope) =>
-          Effect.flatMap(
-            Scope.provide(RcMap.get(semaphores, place), scope),
-            (semaphore) => semaphore.withPermit(effect)
+      // Those who guess at once get a few more guesses than they may: as many as have their turn at once. Log-ins have turns of
+      // their own, as a mail or a function may take long.
+      const inTurn =
+        (kind: "log-in" | "guess", place: string) => <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+          Effect.scopedWith((scope) =>
+            Effect.flatMap(
+              Scope.provide(RcMap.get(semaphores, `${kind} ${place}`), scope),
+              (semaphore) => semaphore.withPermit(effect)
+            )
           )
-        )
 
       // What is left is asked before and taken after: only failures count, and what an attempt is shows at its end.
       const attempt = <A, E extends Failure>(
@@ -170,7 +172,7 @@ export const layer = (options: {
             ],
             isWrongPassword
           )
-          const result = yield* from === undefined ? tried : inTurn(from)(tried)
+          const result = yield* from === undefined ? tried : inTurn("log-in", from)(tried)
           yield* take([known])
           return result
         })
@@ -179,7 +181,9 @@ export const layer = (options: {
         Effect.flatMap(place, (from) =>
           from === undefined
             ? effect
-            : attempt(effect, [bucket("failuresPerPlace", from)], (error) => error._tag === "AuthError"))
+            : inTurn("guess", from)(
+              attempt(effect, [bucket("failuresPerPlace", from)], (error) => error._tag === "AuthError")
+            ))
 
       const message: Attempts["Service"]["message"] = Effect.fnUntraced(function*(email, by) {
         const from = yield* place
