@@ -38,7 +38,7 @@ const neverDies = (exits: ReadonlyArray<Exit.Exit<unknown, unknown>>, where: str
 }
 
 describe("Law 5, log-out wins", () => {
-  for (const store of World.stores) {
+  for (const store of World.ownStores) {
     for (const name of inFlight) {
       for (const leave of ["logOut", "removeUser"] as const) {
         it.effect(

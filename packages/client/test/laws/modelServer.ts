@@ -19,6 +19,8 @@ export interface Asked {
     | undefined
   readonly body: { readonly [field: string]: unknown }
   readonly at: number
+  /** When it was answered or aborted. */
+  until: number | undefined
   ran: boolean
   answered: boolean
   aborted: boolean
@@ -248,6 +250,7 @@ export const make = (options: Options = {}) => {
       },
       body: JSON.parse(text),
       at,
+      until: undefined,
       ran: false,
       answered: false,
       aborted: false
@@ -266,6 +269,22 @@ export const make = (options: Options = {}) => {
     )
   }
 
+  const answered = Effect.fnUntraced(function*(
+    request: HttpClientRequest.HttpClientRequest,
+    one: Asked,
+    claims: { readonly [claim: string]: unknown } | undefined
+  ) {
+    const [there, back] = options.latency?.(one) ?? [0, 0]
+    if (there > 0) yield* Effect.sleep(there)
+    const now = (yield* Clock.currentTimeMillis) + skew + epoch
+    const scripted = options.script?.(one)
+    if (scripted === undefined) one.ran = true
+    const answer = scripted ?? serve(one, claims, now)
+    if (back > 0) yield* Effect.sleep(back)
+    one.answered = true
+    return respond(request, answer)
+  })
+
   const client = HttpClient.make((request, url, signal) =>
     Effect.gen(function*() {
       const { claims, one } = read(request, url, yield* Clock.currentTimeMillis)
@@ -273,15 +292,12 @@ export const make = (options: Options = {}) => {
       signal.addEventListener("abort", () => {
         one.aborted = true
       })
-      const [there, back] = options.latency?.(one) ?? [0, 0]
-      if (there > 0) yield* Effect.sleep(there)
-      const now = (yield* Clock.currentTimeMillis) + skew + epoch
-      const scripted = options.script?.(one)
-      if (scripted === undefined) one.ran = true
-      const answer = scripted ?? serve(one, claims, now)
-      if (back > 0) yield* Effect.sleep(back)
-      one.answered = true
-      return respond(request, answer)
+      return yield* Effect.ensuring(
+        answered(request, one, claims),
+        Effect.map(Clock.currentTimeMillis, (now) => {
+          one.until = now
+        })
+      )
     })
   )
 

@@ -2,56 +2,10 @@ import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Exit, Fiber, Layer, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { App, SessionStorage, TokenStore, User, type UserEvent } from "../../src/index.ts"
-import * as ModelServer from "./modelServer.ts"
+import { inProcesses } from "./processes.ts"
 import * as World from "./world.ts"
 
 const { app, done, operations, runs } = World
-
-/** Runs an operation in one of the processes. */
-type In = <A, E>(process: number, effect: Effect.Effect<A, E, World.Services>) => Effect.Effect<A, E>
-
-/** A storage that takes a millisecond before and after each access. */
-const slow = (storage: SessionStorage.SessionStorage["Service"]): SessionStorage.SessionStorage["Service"] => {
-  const access = <A, E>(effect: Effect.Effect<A, E>) => Effect.delay(Effect.tap(effect, () => Effect.sleep(1)), 1)
-  return {
-    ...storage,
-    read: (key) => access(storage.read(key)),
-    app: (appId) => access(storage.app(appId)),
-    write: (key, write) => access(storage.write(key, write)),
-    depart: (key) => access(storage.depart(key)),
-    acquire: (key, holder, life) => access(storage.acquire(key, holder, life)),
-    release: (key, holder) => access(storage.release(key, holder)),
-    log: (appId, after) => access(storage.log(appId, after))
-  }
-}
-
-/** Processes that share nothing but a server and a place for sessions. */
-const inProcesses = <A, E>(
-  count: number,
-  options: ModelServer.Options,
-  test: (world: {
-    readonly server: ModelServer.ModelServer
-    readonly storage: SessionStorage.SessionStorage["Service"]
-    readonly within: In
-  }) => Effect.Effect<A, E>
-): Effect.Effect<A, E> =>
-  Effect.gen(function*() {
-    const server = ModelServer.make(options)
-    const storage = slow(yield* SessionStorage.SessionStorage)
-    const open = Layer.fresh(TokenStore.layerStorage).pipe(
-      Layer.provide(Layer.succeed(SessionStorage.SessionStorage, storage))
-    )
-    const stores = yield* Effect.forEach(
-      Array.from({ length: count }),
-      () => Effect.provide(TokenStore.TokenStore.use(Effect.succeed), open)
-    )
-    return yield* test({
-      server,
-      storage,
-      within: (process, effect) =>
-        Effect.provide(Effect.provideService(effect, TokenStore.TokenStore, stores[process % count]!), server.layer)
-    })
-  }).pipe(Effect.provide(Layer.fresh(SessionStorage.layerMemory)))
 
 /** The state that an event leaves its user in. */
 const stateAfter = ({ _tag }: UserEvent.UserEvent): User.State =>

@@ -1,21 +1,24 @@
 /** What the law tests have in common: a server, a store, and time that passes when it is told to. */
-import { Effect, Exit, Fiber, Layer, Option, Predicate, Redacted, Scheduler, type Scope } from "effect"
+import { type Duration, Effect, Exit, Fiber, Layer, Option, Predicate, Redacted, Scheduler, type Scope } from "effect"
 import type { HttpClient } from "effect/http"
 import { KeyValueStore } from "effect/persistence"
 import { TestClock } from "effect/testing"
-import { App, Credentials, TokenStore, User } from "../../src/index.ts"
+import { App, Credentials, SessionStorage, TokenStore, User } from "../../src/index.ts"
 import * as ModelServer from "./modelServer.ts"
 
 export const app = App.make({ id: "shop-abcde", baseUrl: "http://model.test" })
 
 export type Services = HttpClient.HttpClient | TokenStore.TokenStore
 
-/** Where sessions are kept: in memory, or as text in rows that the test can read. */
-export const stores = ["memory", "text"] as const
+/** Where one process keeps sessions: in memory, or as text in rows that the test can read. */
+export const ownStores = ["memory", "text"] as const
+
+/** The same, and a place that other processes could share. */
+export const stores = [...ownStores, "place"] as const
 
 export interface Options extends ModelServer.Options {
   readonly store?: typeof stores[number]
-  /** How many milliseconds each access to the rows takes, before and after it happens. */
+  /** How many milliseconds each access to the rows or the place takes, before and after it happens. */
   readonly storeLatency?: number
   readonly rows?: Map<string, string>
 }
@@ -58,6 +61,33 @@ export const storeLayer = (rows: Map<string, string>, latency = 0): Layer.Layer<
     Layer.provide(Layer.succeed(KeyValueStore.KeyValueStore, rowStore(rows, latency)))
   )
 
+/** A place that takes so many milliseconds before and after each access. */
+export const slowPlace = (place: Place, latency: number): Place => {
+  const access = <A, E>(effect: Effect.Effect<A, E>) =>
+    latency === 0 ? effect : Effect.delay(Effect.tap(effect, () => Effect.sleep(latency)), latency)
+  return {
+    ...place,
+    read: (key) => access(place.read(key)),
+    app: (appId) => access(place.app(appId)),
+    write: (key, write) => access(place.write(key, write)),
+    depart: (key) => access(place.depart(key)),
+    acquire: (key, holder, life) => access(place.acquire(key, holder, life)),
+    release: (key, holder) => access(place.release(key, holder)),
+    log: (appId, after) => access(place.log(appId, after))
+  }
+}
+
+type Place = SessionStorage.SessionStorage["Service"]
+
+const placeLayer = (latency: number): Layer.Layer<TokenStore.TokenStore> =>
+  TokenStore.layerStorage.pipe(
+    Layer.provide(Layer.effect(
+      SessionStorage.SessionStorage,
+      Effect.map(SessionStorage.SessionStorage, (place) => slowPlace(place, latency))
+    )),
+    Layer.provide(Layer.fresh(SessionStorage.layerMemory))
+  )
+
 /** Runs a test in a world of its own. */
 export const inWorld = <A, E>(
   options: Options,
@@ -65,7 +95,12 @@ export const inWorld = <A, E>(
 ): Effect.Effect<A, E> => {
   const server = ModelServer.make(options)
   const rows = options.rows ?? new Map<string, string>()
-  const store = options.store === "text" ? storeLayer(rows, options.storeLatency) : Layer.fresh(TokenStore.layerMemory)
+  const layers = {
+    memory: () => Layer.fresh(TokenStore.layerMemory),
+    text: () => storeLayer(rows, options.storeLatency),
+    place: () => placeLayer(options.storeLatency ?? 0)
+  }
+  const store = layers[options.store ?? "memory"]()
   return Effect.scoped(test({ server, rows })).pipe(Effect.provide(Layer.merge(server.layer, store)))
 }
 
@@ -87,9 +122,10 @@ export interface Timed<A, E, R> {
   readonly run: Effect.Effect<A, E, R>
 }
 
-/** Starts every operation at its time, lets ten minutes pass, and answers what became of each. */
+/** Starts every operation at its time, lets ten minutes pass or as long as is said, and answers what became of each. */
 export const together = <A, E, R>(
-  operations: ReadonlyArray<Timed<A, E, R>>
+  operations: ReadonlyArray<Timed<A, E, R>>,
+  time: Duration.Input = "10 minutes"
 ): Effect.Effect<ReadonlyArray<Exit.Exit<A, E>>, never, R> =>
   Effect.gen(function*() {
     // The clock waits for those whom it wakes, but not for those who have yet to reach their first sleep.
@@ -97,7 +133,7 @@ export const together = <A, E, R>(
       operations,
       ({ at, run }) => Effect.forkChild(Effect.delay(run, at + 1), { startImmediately: true })
     )
-    yield* TestClock.adjust("10 minutes")
+    yield* TestClock.adjust(time)
     return yield* Effect.forEach(fibers, Fiber.await)
   })
 
