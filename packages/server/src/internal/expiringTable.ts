@@ -2,6 +2,8 @@
  * A table that forgets what has expired, a while after it has: it is swept each time it may have doubled, which costs
  * every insertion the same. It never has more than so many entries; beyond, the oldest goes.
  */
+import { setBounded } from "./boundedMap.ts"
+
 export interface Entry<A> {
   readonly value: A
   /** In milliseconds. */
@@ -34,14 +36,8 @@ export const make = <A>(maxKeys: number): ExpiringTable<A> => {
       return entry === undefined || entry.expiresAt <= now ? undefined : entry
     },
     set: (key, entry, now) => {
-      if (!entries.has(key)) {
-        if (--insertionsToSweep < 0) sweep(now)
-        if (entries.size >= maxKeys) {
-          const oldest = entries.keys().next()
-          if (oldest.done !== true) entries.delete(oldest.value)
-        }
-      }
-      entries.set(key, entry)
+      if (!entries.has(key) && --insertionsToSweep < 0) sweep(now)
+      setBounded(entries, key, entry, maxKeys)
     },
     size: () => entries.size
   }

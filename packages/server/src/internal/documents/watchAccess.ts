@@ -5,6 +5,7 @@ import * as Ejson from "@effect-realm/protocol/Ejson"
 import * as Option from "effect/Option"
 import type { Access } from "../../Database.ts"
 import type { Caller, RequestInfo, UserObject } from "../../Functions.ts"
+import { setBounded } from "../boundedMap.ts"
 import { requestDocument, userDocument } from "../functions/callScope.ts"
 import * as Executor from "../functions/executor.ts"
 import { memoized } from "../memoized.ts"
@@ -45,11 +46,7 @@ export const make = (rules: DocumentAccess.CompiledRules): Sight => {
       const known = shared.get(own)
       if (known !== undefined) return known
       const access = { ...DocumentAccess.watching(rules, scope), isSteady: true }
-      shared.set(own, access)
-      for (const oldest of shared.keys()) {
-        if (shared.size <= maxShared) break
-        shared.delete(oldest)
-      }
+      setBounded(shared, own, access, maxShared)
       return access
     }
   }

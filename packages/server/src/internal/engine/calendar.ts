@@ -3,6 +3,7 @@
  *
  * A wall time is what their clock shows, in milliseconds as if it were UTC.
  */
+import { setBounded } from "../boundedMap.ts"
 import { badFilter } from "./failure.ts"
 
 /** Between an instant and what clocks show there. */
@@ -89,9 +90,7 @@ export const timeZone = (name: string): TimeZone => {
     // what stands for an offset to others is none here
     if (!/^[a-z]/i.test(name)) throw new RangeError()
     const zone = namedZone(name)
-    const [oldest] = zones.keys()
-    if (zones.size === maxZones && oldest !== undefined) zones.delete(oldest)
-    zones.set(name, zone)
+    setBounded(zones, name, zone, maxZones)
     return zone
   } catch {
     throw badFilter(`unrecognized time zone identifier: "${name}"`)
