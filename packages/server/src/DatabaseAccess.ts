@@ -81,4 +81,10 @@ export interface Access<Refusal> {
   readonly reach?: ((document: Document) => Result.Result<void, Refusal>) | undefined
   /** Whether a change may be written. It is asked about every document found, also one that stays as it is. */
   readonly judge?: ((change: Change) => Result.Result<void, Refusal>) | undefined
+  /**
+   * Whether an operation goes on after it was refused something. It fails with its first refusal all the same, and neither
+   * hands out nor changes anything more, but asks about the documents that follow: whoever finds out what is lacking and asks
+   * again finds out about many at once. May be asked of one refusal more than once. Not so when not set.
+   */
+  readonly goesOn?: ((refusal: Refusal) => boolean) | undefined
 }

@@ -289,9 +289,12 @@ export const make = (app: AppDefinition): Effect.Effect<Documents["Service"], ne
       const { inserts, namespace, updates } = prepared
       const scope = scopeOf(caller)
       const paths = touched(updates)
-      return RuleFunctions.settle(caller, (ask) =>
+      return RuleFunctions.settle(caller, (ask, goesOn) =>
         Effect.gen(function*() {
-          const access = yield* Effect.fromResult(DocumentAccess.make(rules, { ...scope, ask }, paths))
+          const access = {
+            ...yield* Effect.fromResult(DocumentAccess.make(rules, { ...scope, ask }, paths)),
+            goesOn
+          }
           const collection = database.collection(namespace, { numbers: "exact", access })
           return yield* Effect.catchTag(
             prepared.run(collection),

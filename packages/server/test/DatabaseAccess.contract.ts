@@ -95,6 +95,74 @@ export const accessContract = (name: string, layer: Layer.Layer<Database, Databa
         assert.strictEqual((yield* mine.updateMany({ hidden: 1 }, { $set: { n: 9 } })).matchedCount, 0)
       }))
 
+    it.effect("what goes on after a refusal asks about what follows, hands out nothing, changes nothing, and fails with it", () =>
+      Effect.gen(function*() {
+        const database = yield* Database
+        const all = database.collection(namespace)
+        const documents = Array.from({ length: 6 }, (_, _id) => ({ _id, n: 0 }))
+        yield* all.insertMany(documents)
+        let asked: Array<unknown> = []
+        const unknown = ({ _id }: Document): Result.Result<void, string> => {
+          asked.push(_id)
+          return Number(_id) >= 2 ? Result.fail(`what of ${String(_id)}?`) : Result.void
+        }
+        const goesOn = (most: number) => {
+          const refused = new Set<string>()
+          return (refusal: string) => refused.add(refusal).size < most
+        }
+        const seeing = (most: number): Access => ({
+          see: (document) => Result.map(unknown(document), () => Option.some(document)),
+          goesOn: goesOn(most)
+        })
+        const judging = (most: number): Access => ({
+          judge: ({ after, before }) => unknown(Option.getOrThrow(Option.orElse(before, () => after))),
+          goesOn: goesOn(most)
+        })
+        const inserted = { insertOne: { document: { _id: 7, n: 0 } } }
+        const operations: ReadonlyArray<
+          readonly [
+            (most: number) => Access,
+            (collection: Collection) => Effect.Effect<unknown, DatabaseError | string>,
+            asks: ReadonlyArray<unknown>
+          ]
+        > = [
+          [seeing, (collection) => collection.find({}), [0, 1, 2, 3, 4, 5]],
+          [seeing, (collection) => collection.find({}, { sort: { _id: -1 } }), [5, 4, 3, 2, 1, 0]],
+          [seeing, (collection) => collection.find({}, { limit: 3 }), [0, 1, 2, 3, 4, 5]],
+          [seeing, (collection) => collection.count({ n: 0 }), [0, 1, 2, 3, 4, 5]],
+          [seeing, (collection) => collection.distinct("n"), [0, 1, 2, 3, 4, 5]],
+          [seeing, (collection) => collection.aggregate([{ $limit: 3 }]), [0, 1, 2, 3, 4, 5]],
+          [seeing, (collection) => collection.updateMany({}, { $set: { n: 1 } }), [0, 1, 2, 3, 4, 5]],
+          [judging, (collection) => collection.updateMany({}, { $set: { n: 1 } }), [0, 1, 2, 3, 4, 5]],
+          [judging, (collection) => collection.deleteMany({}), [0, 1, 2, 3, 4, 5]],
+          [
+            judging,
+            (collection) =>
+              collection.bulkWrite([
+                { updateMany: { filter: { _id: { $in: [1, 3, 4] } }, update: { $set: { n: 1 } } } },
+                inserted,
+                { deleteOne: { filter: { _id: 0 } } }
+              ]),
+            [1, 3, 4, 7, 0]
+          ],
+          [judging, (collection) => collection.insertMany([{ _id: 8 }, { _id: 9 }]), [8, 9]]
+        ]
+        for (const [access, run, asks] of operations) {
+          for (const most of [1, 3, 10]) {
+            asked = []
+            const refused = yield* Effect.flip(run(database.collection(namespace, { access: access(most) })))
+            const lacking = asks.filter((id) => Number(id) >= 2)
+            assert.strictEqual(refused, `what of ${String(lacking[0])}?`)
+            const last = lacking[most - 1]
+            assert.deepStrictEqual(asked, last === undefined ? asks : asks.slice(0, asks.indexOf(last) + 1))
+            assert.deepStrictEqual(yield* all.find({}), documents)
+          }
+        }
+        // one that has what it wants before it is refused anything is not refused
+        const few = database.collection(namespace, { access: seeing(3) })
+        assert.deepStrictEqual(ids(yield* few.find({}, { limit: 2 })), [0, 1])
+      }).pipe(Effect.provide(layer)))
+
     it.effect("what is seen may depend on the time: of an operation its beginning, of a watch when a change was made", () =>
       Effect.gen(function*() {
         const database = yield* Database

@@ -6,6 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as TestClock from "effect/testing/TestClock"
 import { Unanswered } from "../src/internal/documents/documentAccess.ts"
@@ -202,6 +203,55 @@ describe("functions that rules ask", () => {
     Effect.gen(function*() {
       assert.strictEqual(yield* asking(5000, 0), 5000)
     }))
+
+  it.effect("are asked about a collection in a few looks at it, each question once and about no document that is not met", () =>
+    Effect.gen(function*() {
+      const database = yield* Database.Database
+      const namespace = newNamespace()
+      const count = 500
+      const documents = Array.from({ length: count }, (_, _id) => ({ _id, n: 0 }))
+      yield* database.collection(namespace).insertMany(documents)
+      const questions: Array<unknown> = []
+      let looks = 0
+      const answering = Functions.Functions.of({
+        call: ({ args }) => Effect.sync(() => questions.push(args[0])),
+        callJson: () => Effect.die("no client calls"),
+        streamJson: () => Effect.die("no client calls")
+      })
+      const settled = <A>(
+        run: (collection: Database.Collection<Unanswered>) => Effect.Effect<A, Database.DatabaseError | Unanswered>
+      ) => {
+        questions.length = 0
+        looks = 0
+        const judged = (ask: RuleFunctions.Ask, document: Database.Document): Result.Result<void, Unanswered> =>
+          Result.try({
+            try: () => {
+              looks++
+              ask("isOpen", [document["_id"]])
+            },
+            catch: (error) => error instanceof Unanswered ? error : assert.fail(String(error))
+          })
+        return RuleFunctions.settle(caller, (ask, goesOn) =>
+          run(database.collection(namespace, {
+            access: {
+              see: (document) => Result.map(judged(ask, document), () => Option.some(document)),
+              judge: ({ after, before }) => judged(ask, Option.getOrThrow(Option.orElse(before, () => after))),
+              goesOn
+            }
+          }))).pipe(Effect.provideService(Functions.Functions, answering))
+      }
+      const all = documents.map(({ _id }) => _id)
+      assert.strictEqual((yield* settled((collection) => collection.find({}))).length, count)
+      assert.deepStrictEqual(questions, all)
+      assert.isAtMost(looks, 4 * count)
+      yield* settled((collection) => collection.updateMany({}, { $set: { n: 1 } }))
+      assert.deepStrictEqual(questions, all)
+      yield* settled((collection) => collection.insertMany(all.map((_id) => ({ _id: count + _id }))))
+      assert.deepStrictEqual(questions, all.map((_id) => count + _id))
+      assert.isAtMost(looks, 4 * count)
+      assert.strictEqual((yield* settled((collection) => collection.find({}, { limit: 1 }))).length, 1)
+      assert.deepStrictEqual(questions, [0])
+    }).pipe(Effect.provide(layer)))
 
   it.effect("are waited for no longer than a minute in all", () =>
     Effect.gen(function*() {

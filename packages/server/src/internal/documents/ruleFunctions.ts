@@ -28,6 +28,8 @@ const tooLong = RealmError.make(
 /** What functions have answered. */
 export interface Answers {
   readonly ask: Ask
+  /** What was asked and has no answer yet. */
+  readonly lacking: ReadonlyMap<string, Unanswered>
   /** Asks a function. */
   readonly learn: (caller: Caller, question: Unanswered) => Effect.Effect<void, never, Functions>
   readonly size: () => number
@@ -39,40 +41,64 @@ export interface Answers {
  */
 export const makeAnswers = (): Answers => {
   const answers = new Map<string, Result.Result<unknown, void>>()
+  const lacking = new Map<string, Unanswered>()
   return {
     ask: (name, args) => {
-      const answer = answers.get(keyOf(name, args))
-      if (answer === undefined) throw new Unanswered(name, args)
+      const key = keyOf(name, args)
+      const answer = answers.get(key)
+      if (answer === undefined) {
+        const question = new Unanswered(name, args)
+        lacking.set(key, question)
+        throw question
+      }
       if (Result.isFailure(answer)) throw new FunctionFailed()
       return answer.success
     },
+    lacking,
     learn: (caller, question) =>
       Effect.map(answerOf(caller, question), (answer) => {
-        answers.set(keyOf(question.name, question.args), answer)
+        const key = keyOf(question.name, question.args)
+        lacking.delete(key)
+        answers.set(key, answer)
       }),
     size: () => answers.size
   }
 }
 
 /**
- * Does what `attempt` makes of the answers that are known, until it lacks none. Fails when functions take too long.
+ * Does what `attempt` makes of the answers that are known, until it lacks none. Each time it may go on until it lacks twice as
+ * many answers as the time before, or what asks about many documents would begin anew for each of them. Fails when functions
+ * take too long.
  *
  * @param caller whose rules are judged; the functions see him, and run without the limits on clients
  */
 export const settle = <A, E, R>(
   caller: Caller,
-  attempt: (ask: Ask) => Effect.Effect<A, E | Unanswered, R>
+  attempt: (ask: Ask, goesOn: (refusal: unknown) => boolean) => Effect.Effect<A, E | Unanswered, R>
 ): Effect.Effect<A, Exclude<E, Unanswered> | RealmError.DataError, R | Functions> => {
-  const { ask, learn } = makeAnswers()
-  const loop = (until: number): Effect.Effect<A, Exclude<E, Unanswered> | RealmError.DataError, R | Functions> =>
-    Effect.catch(attempt(ask), (error) => {
-      if (!(error instanceof Unanswered)) return Effect.fail(error as Exclude<E, Unanswered>)
-      return Effect.flatMap(
-        Clock.currentTimeMillis,
-        (now) => now > until ? Effect.fail(tooLong) : Effect.andThen(learn(caller, error), loop(until))
-      )
-    })
-  return Effect.flatMap(Clock.currentTimeMillis, (now) => loop(now + patience))
+  const { ask, lacking, learn } = makeAnswers()
+  const learnAll = (until: number) =>
+    Effect.forEach(
+      [...lacking.values()],
+      (question) =>
+        Effect.flatMap(
+          Clock.currentTimeMillis,
+          (now) => now > until ? Effect.fail(tooLong) : learn(caller, question)
+        ),
+      { discard: true }
+    )
+  const loop = (
+    most: number,
+    until: number
+  ): Effect.Effect<A, Exclude<E, Unanswered> | RealmError.DataError, R | Functions> =>
+    Effect.catch(
+      attempt(ask, (refusal) => refusal instanceof Unanswered && lacking.size < most),
+      (error) =>
+        error instanceof Unanswered
+          ? Effect.andThen(learnAll(until), loop(2 * most, until))
+          : Effect.fail(error as Exclude<E, Unanswered>)
+    )
+  return Effect.flatMap(Clock.currentTimeMillis, (now) => loop(1, now + patience))
 }
 
 const keyOf = (name: string, args: ReadonlyArray<unknown>): string =>

@@ -15,6 +15,7 @@ import {
   type UpdateOutcome
 } from "./documentWrites.ts"
 import { badUpdate } from "./failure.ts"
+import { Refusals } from "./refusals.ts"
 import type { SqliteCollection } from "./sqliteCollection.ts"
 import type { SqliteStore } from "./sqliteStore.ts"
 import { compileUpdate } from "./update.ts"
@@ -115,10 +116,18 @@ export function* performAll(
   access: Access
 ): Work<{ readonly outcome: BulkOutcome; readonly failed: BulkFailure | undefined }> {
   const outcome = nothingWritten()
+  const refusals = new Refusals(access)
   let failed: BulkFailure | undefined
   for (const [index, operation] of operations.entries()) {
-    const result = yield* store.attempt(perform(collection, operation, access))
     yield
+    let result: Result.Result<Done, DatabaseError>
+    try {
+      result = yield* store.attempt(perform(collection, operation, access))
+    } catch (error) {
+      // of the whole request, whose transaction is rolled back then
+      refusals.meet(error)
+      continue
+    }
     if (Result.isSuccess(result)) {
       enter(outcome, index, result.success)
       continue
@@ -126,5 +135,6 @@ export function* performAll(
     failed ??= { error: result.failure, index }
     if (ordered) break
   }
+  refusals.end()
   return { outcome, failed }
 }

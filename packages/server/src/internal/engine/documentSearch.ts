@@ -8,6 +8,7 @@ import { badFilter } from "./failure.ts"
 import { encodeKey, keyText } from "./keyEncoding.ts"
 import { compileFilter, exactFilter } from "./query.ts"
 import { type Plan, planQuery } from "./queryPlan.ts"
+import { Refusals } from "./refusals.ts"
 import type { SqliteDocuments, StoredDocument, StoredIndex } from "./sqliteDocuments.ts"
 import { collected, type Paced, sorted, type Work } from "./work.ts"
 
@@ -38,6 +39,8 @@ export interface Access {
   /** Asked before a document is updated. */
   readonly reach?: ((document: Fields) => void) | undefined
   readonly judge?: ((before: Fields | undefined, after: Fields | undefined) => void) | undefined
+  /** Whether an operation goes on after this was thrown, to be refused more. */
+  readonly goesOn?: ((thrown: unknown) => boolean) | undefined
 }
 
 export interface Selection extends Query {
@@ -133,15 +136,19 @@ function* matching(
   chosen: Choice | undefined,
   examine: () => void = () => {}
 ): Generator<Found | undefined> {
+  const refusals = new Refusals(access)
   for (const stored of candidates(collection, chosen)) {
     if (stored === undefined) {
       yield
       continue
     }
     examine()
-    const document = view(access, stored.document)
-    yield document !== undefined && query.predicate(document, access.now) ? { stored, document } : undefined
+    yield refusals.attempt(() => {
+      const document = view(access, stored.document)
+      return document !== undefined && query.predicate(document, access.now) ? { stored, document } : undefined
+    })
   }
+  refusals.end()
 }
 
 /** The documents of a selection. */

@@ -6,6 +6,7 @@ import { compare } from "./bsonOrder.ts"
 import { assignFields, decode, exactDocument, type Fields, rank, rankOf } from "./bsonValue.ts"
 import { type Access, type Query, search, type Selection } from "./documentSearch.ts"
 import { badDocument, badUpdate } from "./failure.ts"
+import { Refusals } from "./refusals.ts"
 import type { SqliteCollection } from "./sqliteCollection.ts"
 import { type Update, upsertSeed } from "./update.ts"
 import { mapped, type Work } from "./work.ts"
@@ -98,16 +99,21 @@ export function* updateDocuments(
   if (found.length === 0 && orInsert) return yield* upsert(collection, selection, update, access)
   let modifiedCount = 0
   let last: Pick<UpdateOutcome, "before" | "after"> = nothingUpdated
+  const refusals = new Refusals(access)
   for (const { document, stored } of found) {
     const next = stored.document
-    access.reach?.(next)
     const before = access.judge === undefined && selection.limit !== 1 ? undefined : decode(stored.body)
-    update.apply(next, { inserting: false, filter, found: document })
-    access.judge?.(before, next)
-    if (collection.replace(stored, next, update.kind)) modifiedCount++
+    const isPermitted = refusals.attempt(() => {
+      access.reach?.(next)
+      update.apply(next, { inserting: false, filter, found: document })
+      access.judge?.(before, next)
+      return true
+    })
+    if (isPermitted === true && collection.replace(stored, next, update.kind)) modifiedCount++
     last = { before, after: next }
     yield
   }
+  refusals.end()
   return {
     matchedCount: found.length,
     modifiedCount,
@@ -123,9 +129,15 @@ export function* deleteDocuments(
   access: Access
 ): Work<ReadonlyArray<Fields>> {
   const found = yield* search(collection, selection, access)
-  return yield* mapped(found, ({ stored }) => {
-    access.judge?.(stored.document, undefined)
-    collection.delete(stored)
+  const refusals = new Refusals(access)
+  const deleted = yield* mapped(found, ({ stored }) => {
+    const isPermitted = refusals.attempt(() => {
+      access.judge?.(stored.document, undefined)
+      return true
+    })
+    if (isPermitted === true) collection.delete(stored)
     return stored.document
   })
+  refusals.end()
+  return deleted
 }

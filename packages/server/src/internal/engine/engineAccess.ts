@@ -42,7 +42,9 @@ export const admit = <Refusal>(allowed: Access<Refusal>, numbers: Numbers): Admi
     fields === undefined ? Option.none() : Option.some(document(fields))
   // what is seen of an exact document is exact
   const fieldsOf = numbers === "exact" ? (seen: Document): Fields => seen : exactDocument
-  const { judge, reach, scope, see, shows } = allowed
+  const refusalOf = (thrown: unknown): Option.Option<Refusal> =>
+    thrown instanceof Refused ? refusals.get(thrown) ?? Option.none() : Option.none()
+  const { goesOn, judge, reach, scope, see, shows } = allowed
   const access: Omit<EngineAccess, "now"> = {
     scope: scope === undefined ? undefined : parseQuery(scope),
     see: see && ((fields, now) => {
@@ -52,10 +54,11 @@ export const admit = <Refusal>(allowed: Access<Refusal>, numbers: Numbers): Admi
     }),
     shows,
     reach: reach && ((fields) => permitted(reach(document(fields)))),
-    judge: judge && ((before, after) => permitted(judge({ before: optional(before), after: optional(after) })))
+    judge: judge && ((before, after) => permitted(judge({ before: optional(before), after: optional(after) }))),
+    goesOn: goesOn && ((thrown) => Option.exists(refusalOf(thrown), goesOn))
   }
   return {
     access: (now) => ({ ...access, now }),
-    refusal: (thrown) => thrown instanceof Refused ? refusals.get(thrown) ?? Option.none() : Option.none()
+    refusal: refusalOf
   }
 }

@@ -163,18 +163,18 @@ export class SqliteStore implements Collections {
   *attempt<A>(work: Work<A>): Work<Result.Result<A, DatabaseError>> {
     this.#database.exec("SAVEPOINT one")
     const mark = this.#log.mark()
-    let result: Result.Result<A, DatabaseError>
     try {
-      result = Result.succeed(yield* work)
+      const result = yield* work
+      this.#database.exec("RELEASE one")
+      return Result.succeed(result)
     } catch (error) {
-      // a caller's refusal is for the whole request
-      if (!(error instanceof DatabaseError) || !this.#database.isTransaction) throw error
-      result = Result.fail(error)
-      this.#database.exec("ROLLBACK TO one")
+      // SQLite has rolled back all of it by itself when the disk is full
+      if (!this.#database.isTransaction) throw error
+      this.#database.exec("ROLLBACK TO one; RELEASE one")
       this.#log.rewind(mark)
+      if (error instanceof DatabaseError) return Result.fail(error)
+      throw error
     }
-    this.#database.exec("RELEASE one")
-    return result
   }
 
   // ---------------------------------------------------------------------------
