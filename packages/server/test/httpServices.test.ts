@@ -106,10 +106,19 @@ describe("An HTTP service", { timeout: 60_000 }, () => {
       const { access_token: token } = yield* logIn("bob")
       const allowed = { host: "api.example", path: "/a", headers: { "X-A": ["1"] } }
       assert.strictEqual((yield* ask(token, "get", allowed, "narrow")).status, 200)
-      for (const more of [{ url: "https://down.example" }, { authUrl: "https://down.example" }]) {
+      for (
+        const more of [
+          { url: "https://down.example" },
+          { authUrl: "https://down.example" },
+          { scheme: "https://down.example/?" },
+          { scheme: "https://down.example#" },
+          { headers: { host: ["down.example"] } }
+        ]
+      ) {
         assert.deepStrictEqual(
           Wire.refusal(yield* ask(token, "get", { ...allowed, ...more }, "narrow")).slice(0, 2),
-          [400, "InvalidParameter"]
+          [400, "InvalidParameter"],
+          JSON.stringify(more)
         )
       }
     }).pipe(Effect.provide(server)))

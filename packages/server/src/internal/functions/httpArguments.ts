@@ -71,9 +71,11 @@ const urlOf = (members: Members): URL => {
   if (host === undefined || host === "") {
     throw invalid("a request needs \"url\", or \"host\" with \"scheme\" and \"path\"")
   }
-  // What could end a host is no part of one.
+  const scheme = text(members, "scheme") ?? "https"
+  // Whoever has looked at "host" has seen the host: no other part names one, and what could end one is no part of it.
+  if (!/^https?$/i.test(scheme)) throw invalid("\"scheme\" has to be http or https")
   if (/[/?#@\\\s]/.test(host)) throw invalid("\"host\" has to be a name or an address, with a port if need be")
-  const url = address(`${text(members, "scheme") ?? "https"}://${host}`, "host")
+  const url = address(`${scheme}://${host}`, "host")
   const path = text(members, "path") ?? ""
   url.pathname = path.startsWith("/") ? path : `/${path}`
   for (const [name, value] of pairs(members, "query")) url.searchParams.append(name, value)

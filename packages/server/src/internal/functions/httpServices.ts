@@ -33,13 +33,16 @@ const parts = ["scheme", "host", "path", "query", "fragment"]
 
 /**
  * What of a client's request a rule could look at in vain: `url` wins over the parts of an address, so a rule that holds for
- * the host would let a request to another pass, and `authUrl` is a second address.
+ * the host would let a request to another pass, `authUrl` is a second address, and the header `Host` names a second host.
  */
 const hidden = (argument: unknown): string | undefined => {
   if (!Predicate.isReadonlyObject(argument)) return undefined
   const request: { readonly [name: string]: unknown } = argument
   const has = (name: string) => request[name] !== undefined && request[name] !== null
   if (has("authUrl")) return "\"authUrl\" is for functions alone"
+  const { headers } = request
+  const names = Predicate.isReadonlyObject(headers) ? Object.keys(headers) : []
+  if (names.some((name) => name.toLowerCase() === "host")) return "the header \"Host\" is for functions alone"
   return has("url") && parts.some(has) ? `give either "url" or its parts: ${parts.join(", ")}` : undefined
 }
 
