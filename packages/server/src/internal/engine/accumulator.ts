@@ -8,10 +8,11 @@ import { typeName } from "./conversion.ts"
 import { elementOrder } from "./elementOrder.ts"
 import { compileExpression } from "./expression.ts"
 import { countOf, smallest } from "./expressionForms.ts"
-import { averageOf, deviationOf, extremeOf, isNothing } from "./expressionOperators.ts"
+import { averageOf, deviationOf, extremeOf } from "./expressionOperators.ts"
 import type { Expression, Names, Scope } from "./expressionScope.ts"
 import { badFilter } from "./failure.ts"
-import { encodeKey, keyText } from "./keyEncoding.ts"
+import { valueKey } from "./keyEncoding.ts"
+import { isNothing } from "./operator.ts"
 import { codeOperators, unsupportedAccumulators } from "./unsupported.ts"
 
 /** One value in the making. */
@@ -70,7 +71,7 @@ const set = (expression: Expression): Accumulator => () => {
     add: (scope) => {
       const value = expression(scope)
       if (value === undefined) return
-      const key = keyText(encodeKey([value]))
+      const key = valueKey(value)
       if (!values.has(key)) values.set(key, value)
     },
     result: () => [...values.values()]
@@ -197,4 +198,4 @@ export const compileAccumulator = (field: string, value: unknown, names: Names):
 }
 
 /** Equal values have equal keys. */
-export const groupKey = (value: unknown): string => keyText(encodeKey([value ?? null]))
+export const groupKey = (value: unknown): string => valueKey(value ?? null)

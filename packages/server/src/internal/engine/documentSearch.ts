@@ -5,7 +5,7 @@ import { type Fields, isArray, isFields } from "./bsonValue.ts"
 import { parsePath, type Path, someValue } from "./documentPath.ts"
 import { parseSort, type Sort, sortDocuments } from "./documentSort.ts"
 import { badFilter } from "./failure.ts"
-import { encodeKey, keyText } from "./keyEncoding.ts"
+import { valueKey } from "./keyEncoding.ts"
 import { compileFilter, exactFilter } from "./query.ts"
 import { type Plan, planQuery } from "./queryPlan.ts"
 import { Refusals } from "./refusals.ts"
@@ -237,7 +237,7 @@ export function* distinctValues(
   const path: Path = parsePath(field)
   const values = new Map<string, unknown>()
   const take = (value: unknown): false => {
-    const key = keyText(encodeKey([value]))
+    const key = valueKey(value)
     if (!values.has(key)) values.set(key, value)
     return false
   }

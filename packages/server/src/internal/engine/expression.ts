@@ -3,14 +3,16 @@
  *
  * A value that is not there is `undefined`.
  */
+import { arrayOperators } from "./arrayOperators.ts"
 import { type Fields, isArray, isFields, setField } from "./bsonValue.ts"
 import { dateOperators, datePartOperand, datePartOperators } from "./dateOperators.ts"
 import { parsePath } from "./documentPath.ts"
 import { forms } from "./expressionForms.ts"
-import { type Operator, operators } from "./expressionOperators.ts"
+import { operators } from "./expressionOperators.ts"
 import { bound, type Expression, fieldAt, type Names } from "./expressionScope.ts"
 import { badFilter } from "./failure.ts"
 import { checkNames, type NamedOperands, type NamedOperator } from "./namedOperator.ts"
+import type { Operator } from "./operator.ts"
 import { namedTextOperators, textOperators } from "./textOperators.ts"
 import { codeOperators, unsupportedExpressions } from "./unsupported.ts"
 
@@ -86,7 +88,7 @@ const compileOperator = (operator: string, operand: unknown, names: Names): Expr
         compileExpression(value, variables === undefined ? names : new Set([...names, ...variables]))
     )
   }
-  const listed = ownOf(operators, operator) ?? ownOf(textOperators, operator)
+  const listed = ownOf(operators, operator) ?? ownOf(arrayOperators, operator) ?? ownOf(textOperators, operator)
   if (listed !== undefined) return compileOperands(operator, listed, operand, names)
   const named = ownOf(dateOperators, operator) ?? ownOf(namedTextOperators, operator)
   if (named !== undefined) {

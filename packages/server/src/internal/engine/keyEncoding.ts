@@ -155,3 +155,6 @@ export const concatKeys = (left: Uint8Array, right: Uint8Array): Uint8Array => {
 /** A key as a string, for sets and maps. */
 export const keyText = (key: Uint8Array): string =>
   Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("latin1")
+
+/** A text that is the same for values that compare as equal. */
+export const valueKey = (value: unknown): string => keyText(encodeKey([value]))

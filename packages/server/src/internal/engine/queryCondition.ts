@@ -8,7 +8,7 @@ import { type Fields, isArray, isFields, isLong, isNumeric, rank, rankOf, typeNa
 import { missing, type Path, someValue } from "./documentPath.ts"
 import type { Setting } from "./expressionScope.ts"
 import { badFilter } from "./failure.ts"
-import { encodeKey, keyText } from "./keyEncoding.ts"
+import { encodeKey, keyText, valueKey } from "./keyEncoding.ts"
 import { compileRegex } from "./regex.ts"
 import type { Spend } from "./steps.ts"
 
@@ -90,7 +90,7 @@ export const isIn = (operator: string, operand: unknown): Condition => {
     else if (isOperators(element)) throw badFilter(`${operator} cannot hold operators`, operator)
     else {
       orMissing ||= element === null
-      keys.add(keyText(encodeKey([element])))
+      keys.add(valueKey(element))
     }
   }
   const isKey = (value: unknown, spend: Spend): boolean => {

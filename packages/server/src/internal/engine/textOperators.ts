@@ -2,20 +2,12 @@
  * Operators of aggregation expressions on texts, and `$zip`.
  */
 import { Int32 } from "bson"
-import { wholeNumber } from "./bsonNumber.ts"
 import { isArray, isNumeric } from "./bsonValue.ts"
 import { convert, typeName } from "./conversion.ts"
-import type { Operator } from "./expressionOperators.ts"
 import { badFilter } from "./failure.ts"
 import type { NamedOperator } from "./namedOperator.ts"
+import { any, indexOf, isNothing, one, type Operator, taking, textOf, two, unlessNothing, wholeOf } from "./operator.ts"
 import type { Spend } from "./steps.ts"
-
-const isNothing = (value: unknown): value is null | undefined => value === null || value === undefined
-
-const textOf = (operator: string, value: unknown): string => {
-  if (typeof value !== "string") throw badFilter(`${operator} needs a text, not ${typeName(value)}`, operator)
-  return value
-}
 
 /** What some operators take for a text: nothing is an empty one, numbers and dates are written out. */
 const writtenOut = (operator: string, value: unknown): string => {
@@ -24,98 +16,80 @@ const writtenOut = (operator: string, value: unknown): string => {
   return textOf(operator, isWritable ? convert(value, "string") : value)
 }
 
-const placeOf = (operator: string, value: unknown): number => {
-  const place = wholeNumber(value)
-  if (place === undefined) throw badFilter(`${operator} needs whole numbers`, operator)
-  return place
-}
-
 const startOf = (operator: string, value: unknown): number => {
-  const start = placeOf(operator, value)
+  const start = wholeOf(operator, value)
   if (start < 0) throw badFilter(`${operator}: the starting index must be non-negative`, operator)
   return start
 }
 
 // only of these does MongoDB know the other case
-const changeCase = (operator: string, letters: RegExp, change: (letter: string) => string): Operator => ({
-  from: 1,
-  to: 1,
-  apply: ([value]) => writtenOut(operator, value).replace(letters, change)
-})
+const changeCase = (operator: string, letters: RegExp, change: (letter: string) => string): Operator =>
+  one((value) => writtenOut(operator, value).replace(letters, change))
 
 const toUpper = (letter: string): string => letter.toUpperCase()
 
-const split: Operator = {
-  from: 2,
-  to: 2,
-  apply: ([value, separator], spend) => {
-    if (isNothing(value) || isNothing(separator)) return null
-    if (textOf("$split", separator) === "") throw badFilter("$split requires a non-empty separator", "$split")
-    const parts = textOf("$split", value).split(textOf("$split", separator))
-    spend(parts.length)
-    return parts
-  }
-}
+const split = two((value, separator, spend) => {
+  if (isNothing(value) || isNothing(separator)) return null
+  if (textOf("$split", separator) === "") throw badFilter("$split requires a non-empty separator", "$split")
+  const parts = textOf("$split", value).split(textOf("$split", separator))
+  spend(parts.length)
+  return parts
+})
 
-const compareIgnoringCase: Operator = {
-  from: 2,
-  to: 2,
-  apply: (values) => {
-    const [left = Buffer.of(), right = Buffer.of()] = values.map((value) =>
-      Buffer.from(writtenOut("$strcasecmp", value).replace(/[a-z]/g, toUpper))
-    )
-    return new Int32(Buffer.compare(left, right))
-  }
-}
+const compareIgnoringCase = two((left, right) => {
+  const upper = (value: unknown): Buffer => Buffer.from(writtenOut("$strcasecmp", value).replace(/[a-z]/g, toUpper))
+  return new Int32(Buffer.compare(upper(left), upper(right)))
+})
 
-const part = (operator: string): Operator => ({
-  from: 3,
-  to: 3,
-  apply: ([value, first, count]) => {
+const part = (operator: string): Operator =>
+  taking(3, 3, ([value, first, count]) => {
     const bytes = Buffer.from(writtenOut(operator, value))
     const start = startOf(operator, first)
-    const length = placeOf(operator, count)
+    const length = wholeOf(operator, count)
     const end = length < 0 ? bytes.length : Math.min(bytes.length, start + length)
     const isInside = (index: number): boolean => ((bytes[index] ?? 0) & 0xc0) === 0x80
     if (isInside(start) || isInside(end)) {
       throw badFilter(`${operator}: a character of several bytes would be cut`, operator)
     }
     return bytes.toString("utf8", start, end)
-  }
-})
+  })
 
-const partOfCharacters: Operator = {
-  from: 3,
-  to: 3,
-  apply: ([value, first, count]) => {
-    const characters = [...writtenOut("$substrCP", value)]
-    const start = startOf("$substrCP", first)
-    const length = placeOf("$substrCP", count)
-    if (length < 0) throw badFilter("$substrCP: the length must be a nonnegative integer", "$substrCP")
-    return characters.slice(start, start + length).join("")
-  }
-}
+const partOfCharacters = taking(3, 3, ([value, first, count]) => {
+  const characters = [...writtenOut("$substrCP", value)]
+  const start = startOf("$substrCP", first)
+  const length = wholeOf("$substrCP", count)
+  if (length < 0) throw badFilter("$substrCP: the length must be a nonnegative integer", "$substrCP")
+  return characters.slice(start, start + length).join("")
+})
 
 /** Operators on texts that take their operands in a list. */
 export const textOperators: { readonly [operator: string]: Operator } = {
   $toLower: changeCase("$toLower", /[A-Z]/g, (letter) => letter.toLowerCase()),
   $toUpper: changeCase("$toUpper", /[a-z]/g, toUpper),
+  $concat: any(unlessNothing((operands, spend) => {
+    const text = operands.map((operand) => textOf("$concat", operand)).join("")
+    spend(text.length >> 6)
+    return text
+  })),
+  $indexOfCP: taking(2, 4, ([value, part, ...bounds]) => {
+    if (isNothing(value)) return null
+    const points = [...textOf("$indexOfCP", value)]
+    const wanted = [...textOf("$indexOfCP", part)]
+    return indexOf(
+      "$indexOfCP",
+      points.length,
+      (index) => wanted.every((point, offset) => points[index + offset] === point),
+      bounds
+    )
+  }),
   $split: split,
   $strcasecmp: compareIgnoringCase,
-  $strLenBytes: {
-    from: 1,
-    to: 1,
-    apply: ([value]) => new Int32(Buffer.byteLength(textOf("$strLenBytes", value)))
-  },
-  $strLenCP: {
-    from: 1,
-    to: 1,
-    apply: ([value], spend) => {
-      const text = textOf("$strLenCP", value)
-      spend(text.length >> 6)
-      return new Int32([...text].length)
-    }
-  },
+  $strLenBytes: one((value) => new Int32(Buffer.byteLength(textOf("$strLenBytes", value)))),
+  $strLenCP: one((value, spend) => {
+    const text = textOf("$strLenCP", value)
+    spend(text.length >> 6)
+    return new Int32([...text].length)
+  }),
   $substr: part("$substr"),
   $substrBytes: part("$substrBytes"),
   $substrCP: partOfCharacters

@@ -3,15 +3,16 @@
  */
 import { BSONRegExp } from "bson"
 import { compare } from "./bsonOrder.ts"
-import { exact, type Fields, getField, isArray, isFields, maxDepth, setField } from "./bsonValue.ts"
+import { exact, type Fields, getField, isArray, isFields, setField } from "./bsonValue.ts"
 import { isPosition, missing, parsePath, type Path, valueAt } from "./documentPath.ts"
 import { badUpdate, refusing } from "./failure.ts"
-import { encodeKey, keyText } from "./keyEncoding.ts"
+import { valueKey } from "./keyEncoding.ts"
 import { compileElementFilter } from "./query.ts"
 import { isOperators, type Test } from "./queryCondition.ts"
 import { foundPosition } from "./queryPosition.ts"
 import { type Spend, stepsOfDocument } from "./steps.ts"
-import { type FieldUpdate, fieldUpdate, keep, remove } from "./updateOperators.ts"
+import { fieldOperators, type FieldUpdate, keep, remove } from "./updateOperators.ts"
+import { checkConflicts, checkPath, comparePaths, isFiltered, mayMeet } from "./updatePath.ts"
 
 /** What an update is applied for. `found` is the document as the filter saw it. */
 export interface UpdateContext {
@@ -38,71 +39,6 @@ interface Step {
 // an index far past the end would fill the document with nulls
 const maxPadding = 10_000
 
-/** The order in which updates add fields. */
-export const compareSegments = (left: string, right: string): number =>
-  isPosition(left) && isPosition(right) ? Number(left) - Number(right) : left < right ? -1 : left > right ? 1 : 0
-
-const comparePaths = (left: Path, right: Path): number => {
-  const length = Math.min(left.length, right.length)
-  for (let index = 0; index < length; index++) {
-    const order = compareSegments(left[index] ?? "", right[index] ?? "")
-    if (order !== 0) return order
-  }
-  return left.length - right.length
-}
-
-const checkPath = (operator: string, text: string): Path => {
-  const path = parsePath(text)
-  if (path.length > maxDepth) throw badUpdate(`${operator} names a path of more than ${maxDepth} parts`, operator)
-  for (const [index, segment] of path.entries()) {
-    if (segment === "") throw badUpdate(`the path "${text}" has an empty part`, operator)
-    if (segment.includes("\0")) throw badUpdate("a path holds a NUL character", operator)
-    const isPositional = index > 0 && (segment === "$" || /^\$\[\w*\]$/.test(segment))
-    if (segment.startsWith("$") && !isPositional && !(index > 0 && /^\$(ref|id|db)$/.test(segment))) {
-      throw badUpdate(`the path "${text}" has a part that begins with $`, operator)
-    }
-  }
-  return path
-}
-
-const conflict = (path: string, at: string): Error =>
-  badUpdate(`Updating the path '${path}' would create a conflict at '${at}'`)
-
-/** No path may be another one, nor a part of it: what the update means would depend on its order. */
-const checkConflicts = (paths: ReadonlyArray<Path>): void => {
-  const sorted = paths.map((path) => path.join(".")).toSorted()
-  const seen = new Set<string>()
-  for (const path of sorted) {
-    const segments = path.split(".")
-    for (let length = 1; length <= segments.length; length++) {
-      const part = segments.slice(0, length).join(".")
-      if (seen.has(part)) throw conflict(path, part)
-    }
-    seen.add(path)
-  }
-}
-
-const isFiltered = (segment: string): boolean => segment.startsWith("$[")
-
-/**
- * Whether two paths may come to the same element of an array by different names. An array that is reached by `$[]` or an
- * array filter is reached in no other way.
- */
-const mayMeet = (paths: ReadonlyArray<Path>): boolean => {
-  const segments = new Map<string, string>()
-  let meet = false
-  for (const path of paths) {
-    for (const [index, segment] of path.entries()) {
-      const head = path.slice(0, index).join(".")
-      const other = segments.get(head)
-      if (other === undefined) segments.set(head, segment)
-      else if (isFiltered(other) !== isFiltered(segment)) throw conflict(path.join("."), head)
-      else meet ||= isFiltered(segment) && segment !== other
-    }
-  }
-  return meet
-}
-
 const parseRename = (source: string, target: unknown): Step => {
   if (typeof target !== "string") throw badUpdate("$rename needs the new path as a text", "$rename")
   const from = checkPath("$rename", source)
@@ -121,36 +57,18 @@ const parseSteps = (update: Fields, now: number): ReadonlyArray<Step> => {
       throw badUpdate(`"${operator}" is not an operator; use $set, or replaceOne for a whole document`)
     }
     const operands = update[operator]
-    const isKnown = operator === "$rename" || fieldOperators.has(operator)
-    if (!isKnown) {
+    const make = Object.hasOwn(fieldOperators, operator) ? fieldOperators[operator] : undefined
+    if (make === undefined && operator !== "$rename") {
       throw badUpdate(`Unknown modifier: ${operator}. Expected a valid update modifier`, operator)
     }
     if (!isFields(operands)) throw badUpdate(`${operator} needs an object of paths`, operator)
-    return Object.keys(operands).map((name): Step => {
-      if (operator === "$rename") return parseRename(name, operands[name])
-      const step = fieldUpdate(operator, operands[name], now)
-      if (step === undefined) throw badUpdate(`Unknown modifier: ${operator}`, operator)
-      return { operator, path: checkPath(operator, name), update: step }
-    })
+    return Object.keys(operands).map((name): Step =>
+      make === undefined
+        ? parseRename(name, operands[name])
+        : { operator, path: checkPath(operator, name), update: make(operands[name], now) }
+    )
   })
 }
-
-const fieldOperators = new Set([
-  "$set",
-  "$setOnInsert",
-  "$unset",
-  "$inc",
-  "$mul",
-  "$min",
-  "$max",
-  "$currentDate",
-  "$push",
-  "$addToSet",
-  "$pull",
-  "$pullAll",
-  "$pop",
-  "$bit"
-])
 
 type ElementFilters = ReadonlyMap<string, Test>
 
@@ -328,7 +246,7 @@ export const compileUpdate = (
   checkArrayFilters(steps, filters)
   const applyWithin = (document: Fields, context: UpdateContext, spend: Spend): void => {
     // of its value, for a part of it is changed in place
-    const id = namesId && Object.hasOwn(document, "_id") ? keyText(encodeKey([document["_id"]])) : undefined
+    const id = namesId && Object.hasOwn(document, "_id") ? valueKey(document["_id"]) : undefined
     // before any is applied: what was found may be the very document that changes, and filters look at elements as they were
     const applied = steps.filter(({ operator }) => context.inserting || operator !== "$setOnInsert")
       .map((step) => ({
@@ -340,7 +258,7 @@ export const compileUpdate = (
       if (step.from !== undefined) applyRename(document, step, step.from, spend)
       else for (const path of paths) new Applying(step, path, spend).inFields(document, 0)
     }
-    if (id !== undefined && id !== keyText(encodeKey([document["_id"]]))) {
+    if (id !== undefined && id !== valueKey(document["_id"])) {
       throw badUpdate("the field _id of a document never changes")
     }
   }

@@ -2,7 +2,7 @@
  * What is different in a document after a change: what MongoDB calls the description of an update.
  */
 import { type Fields, isArray, isFields, isIdentical, setField } from "./bsonValue.ts"
-import { compareSegments } from "./update.ts"
+import { compareSegments } from "./updatePath.ts"
 
 export interface UpdateDescription {
   readonly updatedFields: Fields

@@ -8,7 +8,7 @@ import { type Fields, isArray, isFields, isLong, isNumeric } from "./bsonValue.t
 import { missing } from "./documentPath.ts"
 import { elementOrder } from "./elementOrder.ts"
 import { badUpdate } from "./failure.ts"
-import { encodeKey, keyText } from "./keyEncoding.ts"
+import { valueKey } from "./keyEncoding.ts"
 import { compilePull } from "./query.ts"
 import type { Test } from "./queryCondition.ts"
 import type { Spend } from "./steps.ts"
@@ -66,31 +66,28 @@ const eachOf = (operator: string, operand: unknown, modifiers: ReadonlyArray<str
   return operand
 }
 
-/** The same for values that compare as equal. */
-const keyOf = (value: unknown): string => keyText(encodeKey([value]))
-
 // so few are compared one by one faster than a key is made
 const few = 16
 
 /** Whether a value is one of some. What it takes to answer is made once, for all documents that are asked about. */
 const memberOf = (values: ReadonlyArray<unknown>): (value: unknown) => boolean => {
   if (values.length <= few) return (value) => values.some((other) => compare(other, value) === 0)
-  const keys = new Set(values.map(keyOf))
-  return (value) => keys.has(keyOf(value))
+  const keys = new Set(values.map(valueKey))
+  return (value) => keys.has(valueKey(value))
 }
 
 const addToSet = (operand: unknown): FieldUpdate => {
   const each = arrayOf("$addToSet", eachOf("$addToSet", operand, ["$each"])["$each"])
   const added = new Map<string, unknown>()
   for (const element of each) {
-    const key = keyOf(element)
+    const key = valueKey(element)
     if (!added.has(key)) added.set(key, element)
   }
   const lackingIn = (array: ReadonlyArray<unknown>): Array<unknown> => {
     if (Math.min(array.length, added.size) <= few) {
       return [...added.values()].filter((element) => !array.some((other) => compare(other, element) === 0))
     }
-    const present = new Set(array.map(keyOf))
+    const present = new Set(array.map(valueKey))
     return [...added].filter(([key]) => !present.has(key)).map(([, element]) => element)
   }
   return creating((current) => {
@@ -176,37 +173,22 @@ const bit = (operand: unknown): FieldUpdate => {
   })
 }
 
-/** The update of one field by one operator, or `undefined` when there is no such operator. */
-export const fieldUpdate = (operator: string, operand: unknown, now: number): FieldUpdate | undefined => {
-  switch (operator) {
-    case "$set":
-    case "$setOnInsert":
-      return creating(() => operand)
-    case "$unset":
-      return existing(() => remove)
-    case "$inc":
-      return arithmetic(operator, "add", operand)
-    case "$mul":
-      return arithmetic(operator, "multiply", operand)
-    case "$min":
-      return bound(operand, -1)
-    case "$max":
-      return bound(operand, 1)
-    case "$currentDate":
-      return currentDate(operand, now)
-    case "$push":
-      return push(operand)
-    case "$addToSet":
-      return addToSet(operand)
-    case "$pull":
-      return pull(operand)
-    case "$pullAll":
-      return pullAll(operand)
-    case "$pop":
-      return pop(operand)
-    case "$bit":
-      return bit(operand)
-    default:
-      return undefined
-  }
+const set = (operand: unknown): FieldUpdate => creating(() => operand)
+
+/** The update of one field by an operator; `now` is in milliseconds. */
+export const fieldOperators: { readonly [operator: string]: (operand: unknown, now: number) => FieldUpdate } = {
+  $set: set,
+  $setOnInsert: set,
+  $unset: () => existing(() => remove),
+  $inc: (operand) => arithmetic("$inc", "add", operand),
+  $mul: (operand) => arithmetic("$mul", "multiply", operand),
+  $min: (operand) => bound(operand, -1),
+  $max: (operand) => bound(operand, 1),
+  $currentDate: currentDate,
+  $push: push,
+  $addToSet: addToSet,
+  $pull: pull,
+  $pullAll: pullAll,
+  $pop: pop,
+  $bit: bit
 }
