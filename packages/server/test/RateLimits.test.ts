@@ -220,6 +220,21 @@ describe("mails", () => {
       assert.strictEqual((yield* post(home, "reset/send", { email })).status, 204)
     }).pipe(Effect.provide(serving())))
 
+  it.effect("to one mailbox are limited, however its address is written", () =>
+    Effect.gen(function*() {
+      const spellings = [
+        "zoë@bücher.example",
+        "ZOË@Bücher.Example",
+        "Zoe\u0308@xn--bcher-kva.example",
+        "ｚoë@bücher.example"
+      ]
+      const answers = yield* Effect.forEach(spellings, (spelling) => register(home, spelling))
+      assert.deepStrictEqual(statuses(answers), [201, 201, 429, 429])
+      // The others are accounts of their own all the same.
+      assert.strictEqual((yield* sent).length, 2)
+      assert.strictEqual((yield* register(home, "zoe@bücher.example")).status, 201)
+    }).pipe(Effect.provide(serving({ messagesPerAccount: { limit: 2, window: "1 hour" } }))))
+
   it.effect("that are asked for from one place are limited, and a registration without one leaves nothing", () =>
     Effect.gen(function*() {
       const answers = yield* Effect.forEach(["a", "b", "c"], (name) => register(home, `${name}@example.com`))

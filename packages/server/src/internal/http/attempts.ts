@@ -16,6 +16,7 @@ import * as RcMap from "effect/RcMap"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import { createHash } from "node:crypto"
+import { domainToASCII } from "node:url"
 import type { DatabaseError } from "../../DatabaseError.ts"
 import * as RateLimits from "../../RateLimits.ts"
 import * as ClientAddress from "./clientAddress.ts"
@@ -42,6 +43,14 @@ const memory = Duration.days(30)
 // Accounts are somebody's addresses, and of any length; in a store they are neither.
 const keyOf = (...parts: ReadonlyArray<string>): string =>
   createHash("sha256").update(parts.join("\u0000")).digest("base64url")
+
+// Accounts are told apart by every letter, as clients expect. Mailboxes are not: whoever wants one to be full writes it anew
+// each time, and most take capital letters for small ones.
+const mailbox = (email: string): string => {
+  const folded = email.normalize("NFKC").toLowerCase()
+  const at = folded.lastIndexOf("@")
+  return at === -1 ? folded : `${folded.slice(0, at)}@${domainToASCII(folded.slice(at + 1))}`
+}
 
 const isWrongPassword = (error: Failure): boolean =>
   error._tag === "AuthError" && error.reason._tag === "InvalidPassword"
@@ -190,7 +199,7 @@ export const layer = (options: {
         // The place's own first: whoever has none left takes nothing from an account.
         const buckets = [
           ...(from === undefined || by === "Function" ? [] : [bucket("mailsPerPlace", from)]),
-          bucket("messagesPerAccount", email)
+          bucket("messagesPerAccount", mailbox(email))
         ]
         for (const bucket of buckets) yield* refuse((yield* consume(bucket, 1)).wait)
       })
