@@ -102,7 +102,8 @@ const permissionBy = (allowedHosts: ReadonlyArray<string>): (url: URL) => Permis
     }
     if (permission === "none") return "none"
     const address = hostname.replace(/^\[|\]$/g, "")
-    return isIP(address) === 0 || isPublic(address) ? "public" : "none"
+    if (isIP(address) === 0) return /(?:^|\.)localhost\.?$/.test(address) ? "none" : "public"
+    return isPublic(address) ? "public" : "none"
   }
 }
 
