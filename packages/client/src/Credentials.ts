@@ -7,6 +7,7 @@ import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { checked, given } from "./internal/checked.ts"
+import { redacted } from "./internal/secret.ts"
 
 /** A secret that is there. What is wrong with one is said without it. */
 const Secret = /* @__PURE__ */ Schema.Redacted(Schema.String).check(
@@ -136,9 +137,6 @@ export type Credentials = Anonymous | Linkable
 
 const isDocument = (value: unknown): boolean =>
   Predicate.isObject(value) && [Object.prototype, null].includes(Object.getPrototypeOf(value))
-
-const redacted = (secret: string | Redacted.Redacted): Redacted.Redacted =>
-  typeof secret === "string" ? Redacted.make(secret) : secret
 
 /**
  * Anonymous credentials (`Realm.Credentials.anonymous`).

@@ -8,7 +8,6 @@ import type * as RealmError from "@effect-realm/protocol/RealmError"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import type * as HttpClient from "effect/http/HttpClient"
-import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type { App } from "./App.ts"
 import type { ServerFailure } from "./ClientError.ts"
@@ -16,14 +15,14 @@ import { given } from "./internal/checked.ts"
 import * as Operation from "./internal/requests/operation.ts"
 import type * as Request from "./internal/requests/request.ts"
 import * as Transport from "./internal/requests/transport.ts"
+import { redacted, type Secret } from "./internal/secret.ts"
 import * as Subject from "./internal/subject.ts"
 
 // -----------------------------------------------------------------------------
 // Model
 // -----------------------------------------------------------------------------
 
-/** A secret as a caller may hold it. */
-export type Secret = string | Redacted.Redacted
+export type { Secret } from "./internal/secret.ts"
 
 /** The two halves of the link in a mail. */
 export interface LinkToken {
@@ -36,8 +35,6 @@ export type EmailPasswordError = ServerFailure | RealmError.AuthError | RealmErr
 
 /** What {@link callResetPasswordFunction} can fail with. */
 export type CallResetPasswordFunctionError = EmailPasswordError | Ejson.EjsonError
-
-const redacted = (secret: Secret): Redacted.Redacted => typeof secret === "string" ? Redacted.make(secret) : secret
 
 /** Sends the request that an operation is. */
 const operation = <E extends Request.AnyEndpoint>(name: string, endpoint: E) => {

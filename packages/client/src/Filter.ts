@@ -6,16 +6,14 @@
  * They speak of a document as it is stored, the encoded side of the collection's schema. Without a schema any document
  * is a filter.
  */
+import type { Document } from "@effect-realm/protocol/Ejson"
 import type * as Bson from "bson"
 
 // -----------------------------------------------------------------------------
 // Values
 // -----------------------------------------------------------------------------
 
-/** A document of BSON values. */
-export interface Document {
-  readonly [key: string]: unknown
-}
+export type { Document } from "@effect-realm/protocol/Ejson"
 
 /** Any type of number that BSON has. Numbers of all types compare by value. */
 export type Numeric = number | bigint | Bson.Int32 | Bson.Double | Bson.Long | Bson.Decimal128

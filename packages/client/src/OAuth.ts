@@ -31,6 +31,7 @@ import * as LogIn from "./internal/sessions/logIn.ts"
 import * as NewSession from "./internal/sessions/newSession.ts"
 import * as Sessions from "./internal/sessions/session.ts"
 import * as Subject from "./internal/subject.ts"
+import { unguessable } from "./internal/unguessable.ts"
 import { TokenStore } from "./TokenStore.ts"
 import { User } from "./User.ts"
 
@@ -204,15 +205,9 @@ const askLocation = {
   apple: /* @__PURE__ */ Transport.makeHeader(Endpoint.redirectToApple, Endpoint.redirectHeader)
 }
 
-// Not by Effect's `Random`, which may be seeded: nobody may guess it.
-const newState = (): string =>
-  Array.from(globalThis.crypto.getRandomValues(new Uint8Array(32)), (byte) => byte.toString(16).padStart(2, "0")).join(
-    ""
-  )
-
 const settingOut = (appId: string, options: Options): Omit<PendingLogIn, "_tag"> => {
   const { provider, redirectUri } = given(options)
-  return { appId, provider, redirectUri, state: newState() }
+  return { appId, provider, redirectUri, state: unguessable(32) }
 }
 
 /**

@@ -39,7 +39,7 @@ export interface Profile {
 export interface Session {
   readonly appId: string
   readonly userId: string
-  /** Counts the commits of this record and never repeats, not even after the user was removed and came back. */
+  /** Grows with each commit of this record and never repeats, not even after the user was removed and came back. */
   readonly generation: number
   /** Orders the users of an app by when they last became current. */
   readonly activation: number

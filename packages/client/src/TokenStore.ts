@@ -15,6 +15,7 @@ import * as Patience from "./internal/stores/patience.ts"
 import * as Tables from "./internal/stores/sessionTables.ts"
 import * as Shared from "./internal/stores/sharedSessions.ts"
 import * as SingleFlight from "./internal/stores/singleFlight.ts"
+import { unguessable } from "./internal/unguessable.ts"
 import type { LoggedInSession, Session } from "./Session.ts"
 import { SessionStorage } from "./SessionStorage.ts"
 import type { Snapshot, Uncommitted, UserEvent } from "./UserEvent.ts"
@@ -201,12 +202,9 @@ export const layerStorage: Layer.Layer<TokenStore, never, SessionStorage> = /* @
   // As above.
   /* @__PURE__ */ Layer.effect(
     TokenStore,
-    /* @__PURE__ */ Effect.map(SessionStorage, (storage) => make(Shared.make(Patience.limited(storage), processId())))
+    /* @__PURE__ */ Effect.map(
+      SessionStorage,
+      (storage) => make(Shared.make(Patience.limited(storage), unguessable(12)))
+    )
   )
 )
-
-// Not by Effect's `Random`, which may be seeded: two processes must never be taken for one.
-const processId = (): string =>
-  Array.from(globalThis.crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join(
-    ""
-  )

@@ -80,18 +80,13 @@ export interface UserState {
   readonly profile: Option.Option<Session.Profile>
 }
 
-/** A document of BSON values. */
-export interface Document {
-  readonly [key: string]: unknown
-}
-
 /** Who the user is, as the server last said (`Realm.UserProfile`). */
 export interface Profile {
   /** `normal`, or `server` for a user made by an API key. */
   readonly type: string
   readonly identities: ReadonlyArray<Session.Identity>
   /** What the providers tell, as BSON values, by the names of `Session.Profile.data`. */
-  readonly data: Document
+  readonly data: Ejson.Document
 }
 
 /** Names that are no methods of {@link functions}: JavaScript asks for them when it awaits, prints or compares. */
@@ -327,9 +322,9 @@ export const refreshToken = (user: User): Effect.Effect<Redacted.Redacted, ReadE
 const document = (
   root: string,
   fields: { readonly [key: string]: Schema.Json }
-): Result.Result<Document, Ejson.EjsonError> =>
+): Result.Result<Ejson.Document, Ejson.EjsonError> =>
   // A JSON object decodes to a document: its keys are plain, or it would be a wrapped value, which a server never sends.
-  Result.map(Ejson.decode(fields, { root }), (value) => value as Document)
+  Result.map(Ejson.decode(fields, { root }), (value) => value as Ejson.Document)
 
 const profileOf = (profile: Session.Profile): Result.Result<Profile, Ejson.EjsonError> =>
   Result.map(document("profile", profile.data), (data) => ({ ...profile, data }))
@@ -355,7 +350,7 @@ export const customData: {
   <A>(schema: Schema.Decoder<A>): (user: User) => Effect.Effect<A, CustomDataError | SchemaMismatchError, TokenStore>
   <A>(user: User, schema: Schema.Decoder<A>): Effect.Effect<A, CustomDataError | SchemaMismatchError, TokenStore>
   // Last, so that `user.pipe(User.customData)` has this type.
-  (user: User): Effect.Effect<Document, CustomDataError, TokenStore>
+  (user: User): Effect.Effect<Ejson.Document, CustomDataError, TokenStore>
 } = /* @__PURE__ */ dual(
   (args) => args[0] instanceof User,
   <A>(user: User, schema?: Schema.Decoder<A>): Effect.Effect<A, CustomDataError | SchemaMismatchError, TokenStore> =>
@@ -485,7 +480,7 @@ export const refreshCustomData: {
     user: User,
     schema: Schema.Decoder<A>
   ): Effect.Effect<A, RefreshCustomDataError | SchemaMismatchError, HttpClient.HttpClient | TokenStore>
-  (user: User): Effect.Effect<Document, RefreshCustomDataError, HttpClient.HttpClient | TokenStore>
+  (user: User): Effect.Effect<Ejson.Document, RefreshCustomDataError, HttpClient.HttpClient | TokenStore>
 } = /* @__PURE__ */ dual(
   (args) => args[0] instanceof User,
   <A>(

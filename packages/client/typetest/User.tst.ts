@@ -87,8 +87,8 @@ describe("operations need exactly HttpClient and TokenStore, data-first and data
 
   test("refreshCustomData", () => {
     type Typed = Operation<Preferences, User.RefreshCustomDataError | ClientError.SchemaMismatchError>
-    expect(User.refreshCustomData(user)).type.toBe<Operation<User.Document, User.RefreshCustomDataError>>()
-    expect(user.pipe(User.refreshCustomData)).type.toBe<Operation<User.Document, User.RefreshCustomDataError>>()
+    expect(User.refreshCustomData(user)).type.toBe<Operation<Ejson.Document, User.RefreshCustomDataError>>()
+    expect(user.pipe(User.refreshCustomData)).type.toBe<Operation<Ejson.Document, User.RefreshCustomDataError>>()
     expect(User.refreshCustomData(user, Preferences)).type.toBeAssignableTo<Typed>()
     expect(user.pipe(User.refreshCustomData(Preferences))).type.toBeAssignableTo<Typed>()
     expect(Effect.map(User.refreshCustomData(user, Preferences), (data) => data.color)).type.toBe<
@@ -114,8 +114,8 @@ describe("what is known here needs only TokenStore", () => {
 
   test("customData", () => {
     type Typed = Read<string, User.CustomDataError | ClientError.SchemaMismatchError>
-    expect(User.customData(user)).type.toBe<Read<User.Document, User.CustomDataError>>()
-    expect(user.pipe(User.customData)).type.toBe<Read<User.Document, User.CustomDataError>>()
+    expect(User.customData(user)).type.toBe<Read<Ejson.Document, User.CustomDataError>>()
+    expect(user.pipe(User.customData)).type.toBe<Read<Ejson.Document, User.CustomDataError>>()
     expect(Effect.map(User.customData(user, Preferences), (data) => data.color)).type.toBe<Typed>()
     expect(Effect.map(user.pipe(User.customData(Preferences)), (data) => data.color)).type.toBe<Typed>()
   })

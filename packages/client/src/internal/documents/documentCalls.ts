@@ -32,10 +32,6 @@ export interface CollectionRef {
   readonly name: string
 }
 
-export interface Document {
-  readonly [key: string]: unknown
-}
-
 export type CallError =
   | ExchangeError
   | RealmError.FunctionError
@@ -215,11 +211,11 @@ export const encode = <A>(
   collection: CollectionRef,
   schema: DocumentSchema<A> | undefined,
   document: A
-): Effect.Effect<Document, DocumentMismatchError> =>
+): Effect.Effect<Ejson.Document, DocumentMismatchError> =>
   schema === undefined
-    ? Effect.succeed(document as Document)
+    ? Effect.succeed(document as Ejson.Document)
     : SchemaParser.encodeUnknownEffect(Ejson.toCodecBson(schema))(document).pipe(
       Effect.mapError((issue) => mismatch(collection, "Write", document, issue)),
       // Whether it encodes to a document is checked by the service's arguments.
-      Effect.map((encoded) => encoded as Document)
+      Effect.map((encoded) => encoded as Ejson.Document)
     )

@@ -7,11 +7,9 @@ import * as Endpoint from "@effect-realm/protocol/Endpoint"
 import * as MongoDBService from "@effect-realm/protocol/MongoDBService"
 import type * as StreamEvent from "@effect-realm/protocol/StreamEvent"
 import * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as Option from "effect/Option"
-import * as Pull from "effect/Pull"
 import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import * as SchemaParser from "effect/SchemaParser"
@@ -24,6 +22,7 @@ import type { Snapshot, UserEvent } from "../../UserEvent.ts"
 import * as StreamCalls from "../functions/streamCalls.ts"
 import * as Guards from "../requests/guards.ts"
 import * as Operation from "../requests/operation.ts"
+import * as Pauses from "../requests/pauses.ts"
 import * as Sessions from "../sessions/session.ts"
 import * as DocumentCalls from "./documentCalls.ts"
 
@@ -31,8 +30,8 @@ export type WatchError = StreamCalls.StreamError | Ejson.EjsonError
 
 export interface Options {
   readonly ids?: ReadonlyArray<unknown> | undefined
-  readonly filter?: DocumentCalls.Document | undefined
-  readonly resumeAfter?: DocumentCalls.Document | undefined
+  readonly filter?: Ejson.Document | undefined
+  readonly resumeAfter?: Ejson.Document | undefined
   readonly reconnect?: Schedule.Schedule<unknown, WatchError> | undefined
 }
 
@@ -51,7 +50,7 @@ const defaultReconnect: Schedule.Schedule<unknown> = /* @__PURE__ */ Schedule.mi
 
 interface State {
   /** After which place to resume. */
-  token: DocumentCalls.Document | undefined
+  token: Ejson.Document | undefined
   /** Whether `Opened` was handed on: from then on what is missed has to be told. */
   opened: boolean
   /** Whether the server no longer knew the place to resume after. */
@@ -74,9 +73,6 @@ interface Connection {
 
 type Event<A> = ChangeEvent<A, unknown>
 
-/** A status that may pass. */
-const isTrouble = (status: number): boolean => status === 429 || Guards.isTrouble(status)
-
 const isHistoryLost = (error: WatchError): boolean =>
   error._tag === "DataError" && error.reason._tag === "ChangeStreamHistoryLost"
 
@@ -91,14 +87,14 @@ const isPassing = (error: WatchError, state: State, connection: Connection, isHe
       return false
     case "InvalidResponseError":
       // A page of a proxy, while the server is away. What is wrong within the stream would come again.
-      return isTrouble(error.status) || (connection.begun ? connection.told : state.opened)
+      return Guards.isPassing(error.status) || (connection.begun ? connection.told : state.opened)
     case "SessionError":
       // Within the stream it says that the token has had its time; whether there is a new one the next opening finds out.
       return connection.begun
     case "UnknownServiceError":
-      return isTrouble(error.status) || (connection.begun && isHealthy)
+      return Guards.isPassing(error.status) || (connection.begun && isHealthy)
     default:
-      return isTrouble(error.reason.status) || (connection.begun && isHealthy)
+      return Guards.isPassing(error.reason.status) || (connection.begun && isHealthy)
   }
 }
 
@@ -135,26 +131,6 @@ const departure = (user: Sessions.UserRef): Effect.Effect<never, NotLoggedInErro
       Effect.catchTag("TokenStoreError", () => Effect.never),
       Effect.andThen(Effect.never)
     ))
-
-/** Pauses by a schedule, from its beginning again after each reset; fails when it ends. */
-const pausing = (schedule: Schedule.Schedule<unknown, WatchError>) => {
-  let step: Effect.Success<ReturnType<typeof Schedule.toStep<unknown, WatchError, never, never>>> | undefined
-  return {
-    reset: (): void => {
-      step = undefined
-    },
-    next: (error: WatchError): Effect.Effect<void, WatchError> =>
-      Effect.gen(function*() {
-        step ??= yield* Schedule.toStep(schedule)
-        const delay = yield* Pull.catchDone(
-          Effect.map(step(yield* Clock.currentTimeMillis, error), ([, delay]) => Duration.toMillis(delay)),
-          () => Effect.undefined
-        )
-        if (delay === undefined) return yield* Effect.fail(error)
-        yield* Effect.sleep(delay)
-      })
-  }
-}
 
 export const watch = <A>(
   collection: DocumentCalls.CollectionRef,
@@ -227,12 +203,16 @@ export const watch = <A>(
         failure: undefined,
         recovered: false
       }
-      const pause = pausing(options.reconnect ?? defaultReconnect)
+      const schedule = options.reconnect ?? defaultReconnect
+      let pauseAfter = Pauses.make<WatchError>(schedule)
       return Stream.fromEffectRepeat(Effect.suspend(() => {
         const { failure } = state
         if (failure === undefined) return connect(state)
-        if (state.recovered) pause.reset()
-        return Effect.andThen(pause.next(failure), connect(state))
+        if (state.recovered) pauseAfter = Pauses.make(schedule)
+        return Effect.flatMap(
+          pauseAfter(failure),
+          (pause) => pause === undefined ? Effect.fail(failure) : Effect.andThen(Effect.sleep(pause), connect(state))
+        )
       })).pipe(
         Stream.flatMap((connection) => connection),
         Stream.interruptWhen(departure(collection.user))

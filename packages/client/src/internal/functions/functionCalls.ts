@@ -89,7 +89,7 @@ const sendPlain = (
   )
 
 /** Encodes the arguments, sends them, and reads what comes back. */
-const exchange = <A, E>(
+const roundTrip = <A, E>(
   args: ReadonlyArray<unknown>,
   subject: string,
   result: Schema.Decoder<A> | undefined,
@@ -119,7 +119,7 @@ export const call = <A>(
   result?: Schema.Decoder<A>
 ): Effect.Effect<A, CallError | Ejson.EjsonError | SchemaMismatchError, Client> =>
   aroundFunction(
-    exchange(args, `result of ${name}`, result, (args) => sendPlain(user, name, args)),
+    roundTrip(args, `result of ${name}`, result, (args) => sendPlain(user, name, args)),
     about(user, { "realm.function": name })
   )
 
@@ -132,7 +132,7 @@ export const callService = <A>(
   result?: Schema.Decoder<A>
 ): Effect.Effect<A, ServiceCallError | Ejson.EjsonError | SchemaMismatchError, Client> =>
   aroundService(
-    exchange(args, `result of ${service}.${name}`, result, (args) => send(sendCall, user, name, args, service)),
+    roundTrip(args, `result of ${service}.${name}`, result, (args) => send(sendCall, user, name, args, service)),
     about(user, { "realm.function": name, "realm.service": service })
   )
 

@@ -53,6 +53,9 @@ export const Idempotent: Context.Reference<boolean> = Context.Reference<boolean>
   { defaultValue: () => false }
 )
 
-/** A server that is in trouble, as opposed to one that refuses: sending the same again later can help. */
+/** A server that is in trouble, as opposed to one that refuses. */
 export const isTrouble = (status: number): boolean =>
   status === 408 || status === 500 || status === 502 || status === 503 || status === 504
+
+/** A status that may pass: to send the same again later can help. */
+export const isPassing = (status: number): boolean => status === 429 || isTrouble(status)

@@ -1,13 +1,12 @@
 /**
  * Sending a request that does no harm again, when it failed for the moment (law 10).
  */
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Pull from "effect/Pull"
-import * as Schedule from "effect/Schedule"
+import type * as Schedule from "effect/Schedule"
 import { TransportError } from "../../ClientError.ts"
 import type { Answer } from "./answer.ts"
 import * as Guards from "./guards.ts"
+import * as Pauses from "./pauses.ts"
 
 /**
  * Sends a request until it is answered, or is not worth sending again: its failure would be the same, the schedule has
@@ -23,20 +22,14 @@ export const repeated = (
   Effect.clockWith((clock) => {
     const start = clock.monotonicTimeNanosUnsafe()
     const left = (): number => deadline - Number(clock.monotonicTimeNanosUnsafe() - start) / 1e6
-    let step: ScheduleStep | undefined
+    const pauseAfter = Pauses.make<Guards.Failure>(schedule)
 
     const again = (error: Guards.Failure): Answer =>
-      Effect.gen(function*() {
-        step ??= yield* Schedule.toStep(schedule)
-        const pause = yield* Pull.catchDone(
-          Effect.map(step(clock.currentTimeMillisUnsafe(), error), ([, delay]) => Duration.toMillis(delay)),
-          () => Effect.undefined
-        )
-        if (pause === undefined) return yield* error
+      Effect.flatMap(pauseAfter(error), (pause) => {
+        if (pause === undefined) return Effect.fail(error)
         const wait = Math.max(pause, state.retryAfter ?? 0)
-        if (wait >= left()) return yield* error
-        yield* Effect.sleep(wait)
-        return yield* admitted(left(), Effect.suspend(from))
+        if (wait >= left()) return Effect.fail(error)
+        return Effect.andThen(Effect.sleep(wait), Effect.suspend(() => admitted(left(), Effect.suspend(from))))
       })
 
     const from = (): Answer =>
@@ -45,10 +38,8 @@ export const repeated = (
     return from()
   })
 
-type ScheduleStep = Effect.Success<ReturnType<typeof Schedule.toStep<unknown, unknown, never, never>>>
-
 /** Whether a request that failed like this may go through a little later. */
 const isPassing = (error: Guards.Failure, status: number | undefined): boolean =>
   error instanceof TransportError
     ? error.reason._tag === "Unreachable"
-    : status !== undefined && (status === 429 || Guards.isTrouble(status))
+    : status !== undefined && Guards.isPassing(status)

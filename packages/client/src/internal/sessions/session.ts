@@ -113,7 +113,7 @@ export const update = (
 
 /** What an answer changes in a session. */
 export interface AnswerChange {
-  readonly session: Omit<LoggedInSession, "generation" | "activation">
+  readonly session: LoggedInSession
   readonly event: Uncommitted
 }
 
@@ -129,14 +129,15 @@ export const commitAnswer = Effect.fnUntraced(function*(
   compute: (session: LoggedInSession, isSame: boolean) => Option.Option<AnswerChange>
 ): Effect.fn.Return<LoggedInSession, NotLoggedInError | TokenStoreError, TokenStore> {
   let present: LoggedInSession | undefined
-  yield* update(user, (session) => {
+  const committed = yield* update(user, (session) => {
     present = undefined
     if (!isLoggedIn(session)) return Option.none()
     present = session
     return Option.map(compute(session, isSameLogIn(session, asked)), (next) => {
-      present = { ...next.session, activation: session.activation, generation: session.generation + 1 }
+      present = next.session
       return { ...next, session: Option.some(next.session) }
     })
   })
-  return present ?? (yield* notLoggedIn(user, yield* readable(user)))
+  if (present === undefined) return yield* notLoggedIn(user, yield* readable(user))
+  return Option.isSome(committed) ? { ...present, generation: committed.value } : present
 })

@@ -2,10 +2,8 @@
  * Who listens to which changes. Publishing never waits and never fails: each subscriber has a bounded buffer of its own,
  * and one that overruns is emptied and refilled with a snapshot of the present state.
  */
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
-import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import type { TokenStoreError } from "../../ClientError.ts"
 
@@ -13,7 +11,7 @@ import type { TokenStoreError } from "../../ClientError.ts"
 const capacity = 256
 
 // How long after it was out of reach a store is asked again for the present state.
-const pause = Duration.millis(500)
+const pause = 500
 
 interface Subscriber<Event> {
   /** What to tell; `undefined` only says that something was missed. */
@@ -112,11 +110,12 @@ export const make = <Event>(): Changes<Event> => {
         resynchronise,
         ({ later, snapshot }): ReadonlyArray<Event | Snapshot> => [snapshot(0), ...later]
       )
-      // Whoever has begun stays while the store is out of reach.
-      const patiently = Effect.retry(resynchronise, {
-        while: ({ reason }) => reason._tag === "Unavailable",
-        schedule: Schedule.spaced(pause)
-      })
+      // Whoever has begun stays while the store is out of reach. Not by a schedule, which every page would have to load.
+      const patiently: typeof resynchronise = Effect.catchIf(
+        resynchronise,
+        ({ reason }) => reason._tag === "Unavailable",
+        () => Effect.andThen(Effect.sleep(pause), patiently)
+      )
       const next = Effect.suspend((): Effect.Effect<ReadonlyArray<Event | Snapshot>, TokenStoreError> =>
         subscriber.missed > 0 && Queue.sizeUnsafe(subscriber.queue) === 0
           ? Effect.map(patiently, ({ later, missed, snapshot }) => [snapshot(missed), ...later])
