@@ -2,7 +2,17 @@
  * The arithmetic of aggregation expressions: the type of a result is MongoDB's, from the types of its operands.
  */
 import { Decimal128, Double, Int32, Long } from "bson"
-import { combine, isZero, type Numeric, type Operation, toBigInt, toDecimal, toDigits, toNumber } from "./bsonNumber.ts"
+import {
+  combine,
+  isZero,
+  type Numeric,
+  type Operation,
+  toBigInt,
+  toDecimal,
+  toDigits,
+  toNumber,
+  wholeNumber
+} from "./bsonNumber.ts"
 import { isLong, isNumeric } from "./bsonValue.ts"
 import { aligned, ofParts, partsOf, quotient, rounded, type Rounding } from "./decimal.ts"
 import { badFilter } from "./failure.ts"
@@ -81,12 +91,25 @@ export const round = (rounding: Rounding, value: Numeric, place: number): Numeri
     : integer(result.coefficient * 10n ** BigInt(-place), isLong(value))
 }
 
+const decimalPower = (base: Decimal128, exponent: number): Numeric => {
+  if (exponent < 0) return decimalPower(toDecimal(divide(decimal(1), base)), -exponent)
+  let [result, square]: [Numeric, Numeric] = [decimal(1), base]
+  for (let left = exponent; left > 0; left = Math.floor(left / 2)) {
+    if (left % 2 === 1) result = combined("multiply", result, square)
+    square = combined("multiply", square, square)
+  }
+  return result
+}
+
 export const power = (base: Numeric, exponent: Numeric): Numeric => {
   if (isZero(base) && toNumber(exponent) < 0) {
     throw badFilter("$pow cannot take a base of 0 and a negative exponent", "$pow")
   }
+  const isDecimal = base instanceof Decimal128 || exponent instanceof Decimal128
+  const times = wholeNumber(exponent)
+  if (isDecimal && times !== undefined) return decimalPower(toDecimal(base), times)
   const result = toNumber(base) ** toNumber(exponent)
-  if (base instanceof Decimal128 || exponent instanceof Decimal128) return decimal(result)
+  if (isDecimal) return decimal(result)
   if (!(isInteger(base) && isInteger(exponent)) || toNumber(exponent) < 0 || Math.abs(result) >= 2 ** 63) {
     return new Double(result)
   }

@@ -115,7 +115,7 @@ export const exact = (value: unknown, path = "", depth = 0): unknown => {
     return new BSONRegExp(value.source, flags)
   }
   if (value instanceof Uint8Array) return new Binary(value)
-  if (depth >= maxDepth) throw badDocument(path.slice(0, 40), `it is nested more than ${maxDepth} deep`)
+  if (depth >= maxDepth) throw tooDeep(path.slice(0, 40))
   if (isArray(value)) {
     return value.map((element, index) =>
       element === undefined ? null : exact(element, join(path, String(index)), depth + 1)
@@ -147,8 +147,18 @@ export const exactDocument = (value: unknown): Fields => {
   return document
 }
 
+const isTooDeep = (value: unknown, depth: number): boolean => {
+  if (typeof value !== "object" || value === null) return false
+  if (isArray(value)) return depth >= maxDepth || value.some((element) => isTooDeep(element, depth + 1))
+  return isFields(value) && (depth >= maxDepth || Object.values(value).some((field) => isTooDeep(field, depth + 1)))
+}
+
+const tooDeep = (path: string): Error => badDocument(path, `it is nested more than ${maxDepth} deep`)
+
 /** A whole document in exact form, as BSON bytes. */
 export const encode = (document: Fields): Uint8Array => {
+  // an update may put what is deep into what is deep
+  if (isTooDeep(document, 0)) throw tooDeep("")
   let bytes: Uint8Array
   try {
     bytes = serialize(document)

@@ -1,9 +1,9 @@
 /**
  * Operators of aggregation expressions on numbers, types, and values of any type.
  */
-import { Double, Int32, Long } from "bson"
+import { Decimal128, Double, Int32, Long } from "bson"
 import { absolute, combined, divide, power, remainder, round, Sum } from "./arithmetic.ts"
-import { type Numeric, toNumber } from "./bsonNumber.ts"
+import { type Numeric, toDecimal, toNumber } from "./bsonNumber.ts"
 import { compare } from "./bsonOrder.ts"
 import { isArray, isNumeric } from "./bsonValue.ts"
 import * as Calendar from "./calendar.ts"
@@ -31,7 +31,10 @@ const numeric = (operator: string, apply: (...numbers: ReadonlyArray<Numeric>) =
   )
 
 const real = (operator: string, f: (...numbers: ReadonlyArray<number>) => number, count = 1): Operator =>
-  numeric(operator, (...numbers) => new Double(f(...numbers.map(toNumber))), count)
+  numeric(operator, (...numbers) => {
+    const result = new Double(f(...numbers.map(toNumber)))
+    return numbers.some((number) => number instanceof Decimal128) ? toDecimal(result) : result
+  }, count)
 
 const add: Apply = unlessNothing((operands) => {
   let date: Date | undefined

@@ -68,6 +68,10 @@ export const expressions: ReadonlyArray<Evaluated> = [
   [{ $pow: [2, 10] }, int(1024)],
   [{ $pow: [2, 62] }, long("4611686018427387904")],
   [{ $pow: [2, -1] }, double(0.5)],
+  [{ $pow: [decimal("1.1"), 2] }, decimal("1.21")],
+  [{ $pow: [decimal("1E+1"), 400] }, decimal("1E+400")],
+  [{ $pow: [decimal("1E-6000"), -2] }, decimal("Infinity")],
+  [{ $sqrt: decimal("16") }, decimal("4")],
   [{ $sqrt: 16 }, double(4)],
   [{ $log10: 100 }, double(2)],
 

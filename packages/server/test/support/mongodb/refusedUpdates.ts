@@ -14,7 +14,12 @@ export interface RefusedUpdate {
   readonly arrayFilters?: ReadonlyArray<Database.Filter>
 }
 
+const deepPath = Array.from({ length: 150 }, () => "a").join(".")
+const deepValue = Array.from({ length: 150 }).reduce<unknown>((inner) => ({ a: inner }), 1)
+
 export const refusedUpdates: ReadonlyArray<RefusedUpdate> = [
+  { name: "a deep value at a deep path", before: {}, update: { $set: { [deepPath]: deepValue } } },
+  { name: "a deep value in a deep place", before: { b: deepValue }, update: { $rename: { b: deepPath } } },
   { name: "an unknown operator", before: {}, update: { $who: { a: 1 } } },
   { name: "two operators on one path", before: {}, update: { $set: { a: 1 }, $inc: { a: 1 } } },
   { name: "a path and a part of it", before: {}, update: { $set: { a: {}, "a.b": 1 } } },
