@@ -16,6 +16,7 @@ import * as Statement from "effect/sql/Statement"
 import * as Stream from "effect/Stream"
 import { closeSync, existsSync, openSync } from "node:fs"
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite"
+import * as FileIdentity from "./internal/fileIdentity.ts"
 
 // -----------------------------------------------------------------------------
 // Model
@@ -67,25 +68,30 @@ const inputOf = (value: unknown): SQLInputValue => {
 const kept = 128
 
 const connect = (database: DatabaseSync, wait: Duration.Input): Connection => {
-  const prepared = new Map<string, StatementSync>()
-
-  const statement = (sql: string): StatementSync => {
-    const known = prepared.get(sql)
-    if (known !== undefined) return known
-    const made = database.prepare(sql)
-    if (prepared.size >= kept) prepared.clear()
-    prepared.set(sql, made)
-    return made
+  const preparing = (returnsArrays: boolean) => {
+    const prepared = new Map<string, StatementSync>()
+    return (sql: string): StatementSync => {
+      const known = prepared.get(sql)
+      if (known !== undefined) return known
+      const made = database.prepare(sql)
+      made.setReturnArrays(returnsArrays)
+      if (prepared.size >= kept) prepared.clear()
+      prepared.set(sql, made)
+      return made
+    }
   }
+  const ofObjects = preparing(false)
+  const ofArrays = preparing(true)
 
-  const rows = (sql: string, params: ReadonlyArray<unknown>) =>
+  const rows = (sql: string, params: ReadonlyArray<unknown>, statement = ofObjects) =>
     patiently(wait)(attempt("execute", () => statement(sql).all(...params.map(inputOf))))
 
   const run: Connection["execute"] = (sql, params, transformRows) =>
     Effect.map(rows(sql, params), (rows) => transformRows === undefined ? rows : transformRows(rows))
 
   const values: Connection["executeValues"] = (sql, params) =>
-    Effect.map(rows(sql, params), (rows) => rows.map((row) => Object.values(row)))
+    // An object would have one of two columns that are called alike.
+    Effect.map(rows(sql, params, ofArrays), (rows) => rows.map((row) => Object.values(row)))
 
   return {
     execute: run,
@@ -109,8 +115,12 @@ const open = (filename: string): Effect.Effect<DatabaseSync, SqlError, Scope.Sco
     (database) => Effect.sync(() => database.close())
   )
 
+const isAnother = (filename: string): string =>
+  `the file ${filename} was deleted, moved or replaced while it was open: put it back, or start this program anew`
+
 /**
- * A client that is closed with the scope. Fails when the file cannot be opened, or is no database.
+ * A client that is closed with the scope. Fails when the file cannot be opened, or is no database. When the file is deleted,
+ * moved or replaced, everything fails from then on: other programs would not see what is written to it.
  *
  * @param options.filename the file, or `:memory:`
  *
@@ -133,15 +143,23 @@ export const make = (
   Effect.gen(function*() {
     const { busyTimeout = "5 seconds", filename } = options
     const connection = connect(yield* open(filename), busyTimeout)
+    const file = FileIdentity.of(filename)
+    // Whatever is written to a file that is not there any more nobody else sees, and it is gone with this process.
+    const connected = Effect.as(
+      attempt("connect", () => {
+        if (FileIdentity.of(filename) !== file) throw new Error(isAnother(filename))
+      }),
+      connection
+    )
     // Readers do not wait for who writes.
     yield* connection.executeUnprepared("PRAGMA journal_mode = WAL", [], undefined)
     // One at a time: a statement of another fiber would become a part of the transaction that is open.
     const semaphore = yield* Semaphore.make(1)
-    const exclusive = Effect.as(Semaphore.takeScoped(semaphore, 1), connection)
+    const exclusive = Effect.andThen(Semaphore.takeScoped(semaphore, 1), connected)
     return yield* SqlClient.make({
       driver: "sqlite-node",
       acquirer: exclusive,
-      borrower: (use) => Semaphore.withPermit(semaphore, use(connection)),
+      borrower: (use) => Semaphore.withPermit(semaphore, Effect.flatMap(connected, use)),
       transactionAcquirer: exclusive,
       compiler: Statement.makeCompilerSqlite(),
       // A transaction that reads first and then writes could not wait for another one.

@@ -11,6 +11,7 @@ import * as Fs from "node:fs"
 import * as Path from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { setTimeout } from "node:timers/promises"
+import * as FileIdentity from "./fileIdentity.ts"
 
 export interface FileLock {
   /** Runs an effect that nobody else runs meanwhile, in this process or in another. */
@@ -44,20 +45,10 @@ interface Opened {
   readonly file: string | undefined
 }
 
-/** Which file is under a path, if there is one. */
-const fileAt = (path: string): string | undefined => {
-  try {
-    const { dev, ino } = Fs.statSync(path, { bigint: true })
-    return `${dev} ${ino}`
-  } catch {
-    return undefined
-  }
-}
-
 /** Makes an empty file for its owner, unless there is one. */
 const create = (path: string): void => {
   // One that is there is not even opened: to close it would end the locks that the whole process has on it.
-  if (fileAt(path) === undefined) Fs.closeSync(Fs.openSync(path, "a", 0o600))
+  if (FileIdentity.of(path) === undefined) Fs.closeSync(Fs.openSync(path, "a", 0o600))
 }
 
 /**
@@ -86,7 +77,7 @@ export const make = (path: string, scope: Scope.Scope): FileLock => {
       try: () => {
         Fs.mkdirSync(Path.dirname(path), { recursive: true, mode: 0o700 })
         create(path)
-        return { database: new DatabaseSync(path), file: fileAt(path) }
+        return { database: new DatabaseSync(path), file: FileIdentity.of(path) }
       },
       catch: failure(path)
     })
@@ -113,7 +104,7 @@ export const make = (path: string, scope: Scope.Scope): FileLock => {
   const taken = Effect.gen(function*() {
     const { database, file } = yield* open
     yield* patiently(() => void database.exec("BEGIN EXCLUSIVE"))
-    return file !== undefined && fileAt(path) === file
+    return file !== undefined && FileIdentity.of(path) === file
   })
   // A file that was deleted or moved away, with its directory perhaps, is no lock among those who come later.
   const begin = Effect.andThen(
