@@ -104,7 +104,10 @@ export class SessionStorage extends Context.Service<SessionStorage, {
   readonly rows: (appId: string) => Stream.Stream<Row, TokenStoreError>
   /** Makes a change under the app's next number. */
   readonly write: (key: SessionKey, write: Write) => Effect.Effect<Outcome, TokenStoreError>
-  /** Notes under the app's next number that the user departed. Remembered for an hour at least. */
+  /**
+   * Notes under the app's next number that the user departed. Remembered for an hour at least; where the clock of the place
+   * may be set forward, also for as many changes as come in a moment.
+   */
   readonly depart: (key: SessionKey) => Effect.Effect<void, TokenStoreError>
   /**
    * Gives the user's lease to a holder who has it, or when nobody has it; answers whether it did. It ends after `life` by

@@ -315,6 +315,26 @@ export const contract = <E>(name: string, layer: Layer.Layer<SessionStorage, E>)
     )
 
     law(
+      "refuses it also when the clock is set forward by hours meanwhile, and others leave",
+      ([first], appId) =>
+        Effect.gen(function*() {
+          const here = yield* Clock.Clock
+          let wrong = 0
+          const jumping: Clock.Clock = Object.assign(Object.create(here), {
+            currentTimeMillisUnsafe: () => here.currentTimeMillisUnsafe() + wrong,
+            currentTimeMillis: Effect.map(here.currentTimeMillis, (now) => now + wrong)
+          })
+          const { store } = yield* Effect.provideService(open, Clock.Clock, jumping)
+          const key = { appId, userId: "ann" }
+          const since = yield* first.store.arrival(appId)
+          yield* store.depart(key)
+          wrong = 7_200_000
+          yield* store.depart({ appId, userId: "bob" })
+          assert.strictEqual((yield* store.commit(key, logIn(key, since)))._tag, "Left")
+        })
+    )
+
+    law(
       "decides between a departure and a commit that come at once",
       (processes, appId) =>
         Effect.forEach(Array.from({ length: 20 }, (_, index) => index), (index) =>

@@ -11,6 +11,7 @@ import * as Option from "effect/Option"
 import * as KeyValueStore from "effect/persistence/KeyValueStore"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
+import * as TestClock from "effect/testing/TestClock"
 import { TokenStoreError } from "../src/ClientError.ts"
 import * as EncryptedKeyValueStore from "../src/EncryptedKeyValueStore.ts"
 import * as EncryptedSessionStorage from "../src/EncryptedSessionStorage.ts"
@@ -68,6 +69,30 @@ ownPlace("an encrypted key-value store", () =>
 const appId = "shop-abcde"
 const user = (userId: string): TokenStore.SessionKey => ({ appId, userId })
 const [ann, bob, cleo] = [user("ann"), user("bob"), user("cleo")]
+
+for (
+  const [name, layer] of [["memory", TokenStore.layerMemory], [
+    "a key-value store",
+    over(KeyValueStore.layerMemory)
+  ]] as const
+) {
+  it.effect(`${name} refuses a log-in whose user left also when the clock is set forward meanwhile`, () =>
+    Effect.gen(function*() {
+      const store = yield* TokenStore.TokenStore
+      const since = yield* store.arrival(appId)
+      yield* store.depart(ann)
+      yield* TestClock.adjust("2 hours")
+      yield* store.depart(bob)
+      const outcome = yield* store.commit(ann, {
+        expected: 0,
+        session: Option.some(session(ann)),
+        event: { _tag: "LoggedIn", providerType: "local-userpass" },
+        makeCurrent: true,
+        since
+      })
+      assert.strictEqual(outcome._tag, "Left")
+    }).pipe(Effect.provide(Layer.fresh(layer))))
+}
 
 /** A key-value store whose writes can be made to fail: from the `from`th on, for `times` writes. */
 const failing = Effect.map(

@@ -159,7 +159,10 @@ const make = Effect.fnUntraced(function*(name: string) {
           IDBKeyRange.bound([appId], [appId, at - Duration.toMillis("1 hour")]),
           { index: "at" }
         )
-        for (const { userId } of old) await transaction.delete("departures", [appId, userId])
+        for (const departure of old) {
+          // A clock that is set forward makes an hour of a moment.
+          if (departure.number <= number - kept) await transaction.delete("departures", [appId, departure.userId])
+        }
         await transaction.put("departures", { appId, userId, number, at })
         await transaction.put("apps", { ...app, number })
       }),

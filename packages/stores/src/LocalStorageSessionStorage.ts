@@ -65,11 +65,17 @@ const written = (
   }
 }
 
+// After how many changes of the app, and after how long, a departure is forgotten. By both, for a clock that is set forward
+// makes an hour of a moment.
+const forgotten = { changes: 64, milliseconds: Duration.toMillis("1 hour") }
+
 const departed = (head: LocalItems.Head, number: number, userId: string, at: number): LocalItems.Head => ({
   ...head,
   number,
   departures: [
-    ...head.departures.filter((one) => one.userId !== userId && one.at > at - Duration.toMillis("1 hour")),
+    ...head.departures.filter((one) =>
+      one.userId !== userId && (one.number > number - forgotten.changes || one.at > at - forgotten.milliseconds)
+    ),
     { userId, number, at }
   ],
   last: { userId, event: null }

@@ -240,8 +240,10 @@ export const make = Effect.fnUntraced(function*(
       yield* sql`INSERT INTO effect_realm_departures (app_id, user_id, number, departed_at)
         VALUES (${Identifier.written(appId)}, ${Identifier.written(userId)}, ${number}, ${now})
         ON CONFLICT (app_id, user_id) DO UPDATE SET number = excluded.number, departed_at = excluded.departed_at`
+      // By number, too: a clock that is set forward makes an hour of a moment.
       yield* sql`DELETE FROM effect_realm_departures
-        WHERE app_id = ${Identifier.written(appId)} AND departed_at < ${now} - ${Duration.toMillis("1 hour")}`
+        WHERE app_id = ${Identifier.written(appId)} AND number <= ${number - kept}
+          AND departed_at < ${now} - ${Duration.toMillis("1 hour")}`
     }).pipe(sql.withTransaction, available)
 
   const read: SessionStorage["Service"]["read"] = ({ appId, userId }) =>

@@ -65,6 +65,7 @@ describe.skipIf(!Postgres.isInstalled)("PgSessionStorage", () => {
   const own = Layer.suspend(() => PgClient.layer({ ...instance.config, database: "own" }))
   Tables.readsOnce(layerPg)
   Tables.outlivesNoClock(layerPg, client)
+  Tables.forgetsNoDeparture(layerPg, client)
   setBack(Layer.provide(PgSessionStorage.layer, own), Effect.provide(Tables.empty, own))
 
   outage(

@@ -53,6 +53,7 @@ describe("SqlSessionStorage over SQLite", () => {
   setBack(Layer.provide(SqlSessionStorage.layer, own), Effect.provide(Tables.empty, own))
   const leased = SqliteClient.layer({ filename: file() })
   Tables.outlivesNoClock(Layer.provide(SqlSessionStorage.layer, leased), leased)
+  Tables.forgetsNoDeparture(Layer.provide(SqlSessionStorage.layer, leased), leased)
 
   it.live("keeps its file, and the files beside it, from everyone but the owner", () =>
     Effect.gen(function*() {

@@ -5,6 +5,7 @@ import { assert, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import { SqlClient } from "effect/sql/SqlClient"
 import * as Spans from "../../client/test/support/spans.ts"
 import * as TokenStoreContract from "../../client/test/TokenStore.contract.ts"
@@ -51,4 +52,31 @@ export const outlivesNoClock = <E, E2>(
       assert.isTrue(yield* storage.acquire(key, "heir", life))
       assert.isFalse(yield* storage.acquire(key, "dead", life))
     }).pipe(Effect.provide(layer)))
+}
+
+/** Registers the law for a SQL storage and the client that it is over. */
+export const forgetsNoDeparture = <E, E2>(
+  layer: Layer.Layer<SessionStorage, E>,
+  client: Layer.Layer<SqlClient, E2>
+): void => {
+  it.live("refuses a log-in whose user left also when the clock of the database is set forward meanwhile", () =>
+    Effect.gen(function*() {
+      const store = yield* TokenStore.TokenStore
+      const key = { appId: "set forward", userId: "ann" }
+      const since = yield* store.arrival(key.appId)
+      yield* store.depart(key)
+      const earlier = SqlClient.use((sql) =>
+        sql`UPDATE effect_realm_departures SET departed_at = departed_at - 7200000 WHERE app_id LIKE 'set%'`
+      )
+      yield* Effect.provide(earlier, client)
+      yield* store.depart({ ...key, userId: "bob" })
+      const outcome = yield* store.commit(key, {
+        expected: 0,
+        session: Option.some(TokenStoreContract.session(key)),
+        event: { _tag: "LoggedIn", providerType: "local-userpass" },
+        makeCurrent: true,
+        since
+      })
+      assert.strictEqual(outcome._tag, "Left")
+    }).pipe(Effect.provide(Layer.provide(TokenStore.layerStorage, layer))))
 }

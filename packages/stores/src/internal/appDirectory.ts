@@ -64,9 +64,10 @@ export interface AppDirectory {
 // How many entries of a log stay when it is shortened.
 const kept = 1024
 
-// How often those who are gone are looked for, in changes, and how long they are remembered at least.
+// How often those who are gone are looked for, in changes, and how long they are remembered at least: also in changes, for a
+// clock that is set forward makes an hour of a moment.
 const sweepEvery = 256
-const remembered = Duration.toMillis("1 hour")
+const remembered = { changes: 1024, milliseconds: Duration.toMillis("1 hour") }
 
 const decodeUser = Records.decode(Records.User)
 const decodeApp = Records.decode(Records.App)
@@ -244,13 +245,16 @@ export const make = (path: string, appId: string, scope: Scope.Scope): AppDirect
   })
 
   /** Deletes the files of users that have said for an hour only that they are gone. */
-  const sweep = (names: ReadonlyArray<string>) =>
+  const sweep = (names: ReadonlyArray<string>, number: number) =>
     Effect.gen(function*() {
       const lately: Array<string> = []
       for (const name of names) {
         const found = yield* find(name)
         if (found._tag !== "User" || found.user.record !== undefined) continue
-        if (Records.now() - found.user.writtenAt <= remembered) lately.push(name)
+        const { departed, generation, writtenAt } = found.user
+        const isLately = Records.now() - writtenAt <= remembered.milliseconds ||
+          number - Math.max(departed, generation) <= remembered.changes
+        if (isLately) lately.push(name)
         else yield* Directory.attempt(() => Fs.rmSync(userFile(name)))
       }
       yield* Directory.attempt(() => Fs.writeFileSync(goneFile, lately.map((name) => `${name}\n`).join("")))
@@ -263,7 +267,7 @@ export const make = (path: string, appId: string, scope: Scope.Scope): AppDirect
     }
     if (number % sweepEvery !== 0) return
     const names = (yield* textOf(goneFile))?.split("\n") ?? []
-    yield* sweep([...new Set(names)].filter((name) => name !== ""))
+    yield* sweep([...new Set(names)].filter((name) => name !== ""), number)
   })
 
   const commit: AppDirectory["commit"] = Effect.fnUntraced(function*(before, user, entry) {

@@ -14,8 +14,9 @@ export interface Departures {
   readonly hasLeft: (key: string, since: number) => boolean
 }
 
-// Longer than any log-in is under way.
+// Longer than any log-in is under way; and so many at least, for a clock that is set forward makes an hour of a moment.
 const remembered = 3_600_000
+const kept = 1024
 
 export const make = (): Departures => {
   let count = 0
@@ -28,7 +29,7 @@ export const make = (): Departures => {
         departures.delete(key)
         departures.set(key, { number: ++count, at })
         for (const [earliest, departure] of departures) {
-          if (at - departure.at < remembered) break
+          if (at - departure.at < remembered || count - departure.number < kept) break
           departures.delete(earliest)
         }
       }),
