@@ -43,8 +43,9 @@ describe.skipIf(!Postgres.isInstalled)("PgSessionStorage", () => {
   const newDatabase = Layer.unwrap(Effect.gen(function*() {
     const database = `test${databases++}`
     yield* Effect.provide(SqlClient.use((sql) => sql`CREATE DATABASE ${sql(database)}`), client)
-    // By the clock of a test, which may go on by minutes while a connection is made.
-    return PgClient.layer({ ...instance.config, database, connectTimeout: "1 hour" })
+    // By the clock of a test, which may go on by minutes while a connection is made: all are made at the beginning.
+    const connections = { minConnections: 4, maxConnections: 4, connectTimeout: "1 hour" } as const
+    return PgClient.layer({ ...instance.config, ...connections, database })
   }))
   const layerPg = Layer.provide(PgSessionStorage.layer, client)
   const layerPolling = Layer.provide(SqlSessionStorage.layer, client)
