@@ -69,6 +69,15 @@ it.layer(
     broken: `exports = () => new Promise((resolve) => {
       require("zlib").createGunzip().on("error", ({ code }) => resolve(code)).end("no gzip")
     })`,
+    refused: `exports = (module, name, ...args) => {
+      try { require(module)[name](...args.map((arg) => typeof arg === "string" && /^\\d+n$/.test(arg) ? BigInt(arg.slice(0, -1)) : arg)) }
+      catch (error) { return error.name + ": " + error.message }
+    }`,
+    changing: `exports = () => {
+      let reads = 0
+      const options = { get maxmem() { return reads++ === 0 ? 2 ** 26 : 2 ** 40 }, N: 2 ** 20 }
+      try { require("crypto").scryptSync("a", "b", 8, options) } catch (error) { return error.code }
+    }`,
     wrong: "exports = () => require('crypto').pbkdf2('a', 'b', -1, 8, 'sha1', () => {})",
     emitter: `exports = () => {
       const EventEmitter = require("events")
@@ -106,6 +115,35 @@ it.layer(
       assert.deepStrictEqual(yield* call("piped"), ["tea", "milk"])
       assert.strictEqual(yield* call("broken"), "Z_DATA_ERROR")
       assert.match((yield* reason(call("wrong"))).message, /iterations/)
+    }))
+
+  it.effect("what nothing could end, or would take memory that nobody sees, is refused", () =>
+    Effect.gen(function*() {
+      const tooMuch: ReadonlyArray<readonly [module: string, name: string, ...args: ReadonlyArray<unknown>]> = [
+        ["crypto", "pbkdf2Sync", "a", "b", 1e9, 64, "sha512"],
+        ["crypto", "pbkdf2Sync", "a", "b", 1e7, 1e9, "sha512"],
+        ["crypto", "pbkdf2", "a", "b", 1e9, 64, "sha512"],
+        ["crypto", "scryptSync", "a", "b", 64, { N: 2 ** 22, maxmem: 2 ** 40 }],
+        ["crypto", "scrypt", "a", "b", 64, { p: 1e6 }],
+        ["crypto", "argon2Sync", "argon2id", {
+          message: "a",
+          nonce: "saltsaltsalt",
+          parallelism: 1,
+          tagLength: 8,
+          memory: 2 ** 24,
+          passes: 1
+        }],
+        ["crypto", "generatePrimeSync", 1e6],
+        ["crypto", "checkPrimeSync", `${"9".repeat(5000)}n`],
+        ["crypto", "generateKeyPairSync", "rsa", { modulusLength: 65_536 }],
+        ["crypto", "generateKeyPairSync", "dh", { primeLength: 8192 }],
+        ["zlib", "brotliCompressSync", "a", { chunkSize: 2 ** 30 }]
+      ]
+      for (const [module, name, ...args] of tooMuch) {
+        assert.match(String(yield* call("refused", module, name, ...args)), /^RangeError: .* in a function/, name)
+      }
+      assert.strictEqual(yield* call("changing"), "ERR_CRYPTO_INVALID_SCRYPT_PARAMS")
+      assert.deepStrictEqual(yield* call("there", "crypto", "createDiffieHellman", "createECDH"), ["createECDH"])
     }))
 
   it.effect("what is frozen can be had anew by whoever inherits it", () =>

@@ -41,6 +41,85 @@ const later = (work: Callable): Callable => {
   return Object.assign(begin, { [util.promisify.custom]: async (...args: ReadonlyArray<unknown>) => work(...args) })
 }
 
+// Nothing ends a call into native code before it is done, not even the end of the process, and what it takes of memory stands
+// in no account. So it gets no more to do than some seconds' work, and no more than some of a worker's memory.
+const within = (name: string, value: unknown, most: number): void => {
+  // What is no number at all Node.js refuses.
+  if (typeof value === "number" && value > most) throw new RangeError(`"${name}" can be at most ${most} in a function`)
+}
+
+/** As they are now: what is looked at must be what is used. */
+const fixed = (options: unknown): { readonly [name: string]: unknown } =>
+  typeof options === "object" && options !== null ? { ...options } : {}
+
+/** Of an argument that may be left out. */
+const withinOptions = (options: unknown, most: { readonly [name: string]: number }): unknown => {
+  if (typeof options !== "object" || options === null) return options
+  const own = fixed(options)
+  for (const [name, limit] of Object.entries(most)) within(name, own[name], limit)
+  return own
+}
+
+const lengthOf = (bytes: unknown): number =>
+  ArrayBuffer.isView(bytes) || bytes instanceof ArrayBuffer ? bytes.byteLength : 0
+
+const mebibyte = 2 ** 20
+
+/** The same arguments, if they ask for no more than a function may. */
+type Bound = (...args: ReadonlyArray<unknown>) => ReadonlyArray<unknown>
+
+const bounds: { readonly [name: string]: Bound } = {
+  argon2Sync: (algorithm, parameters) => [
+    algorithm,
+    withinOptions(parameters, { memory: 256 * 1024, parallelism: 16, passes: 64 })
+  ],
+  checkPrimeSync: (candidate, options) => {
+    within(
+      "candidate.length",
+      typeof candidate === "bigint" ? candidate.toString(16).length / 2 : lengthOf(candidate),
+      1024
+    )
+    return [candidate, withinOptions(options, { checks: 64 })]
+  },
+  generateKeyPairSync: (type, options) => {
+    if (type === "dh") throw new RangeError("there are no keys of the type \"dh\" in a function: use \"x25519\"")
+    return [type, withinOptions(options, { modulusLength: 4096 })]
+  },
+  generatePrimeSync: (size, options) => {
+    within("size", size, 2048)
+    return [size, options]
+  },
+  pbkdf2Sync: (password, salt, iterations, length, digest) => {
+    within("iterations", iterations, 10_000_000)
+    within("keylen", length, 1024)
+    return [password, salt, iterations, length, digest]
+  },
+  scryptSync: (password, salt, length, options) => [
+    password,
+    salt,
+    length,
+    withinOptions(options, { maxmem: 256 * mebibyte, p: 16, parallelization: 16 })
+  ]
+}
+
+const compressionBound: Bound = (input, options) => [input, withinOptions(options, { chunkSize: mebibyte })]
+
+const withBounds = (
+  exports: { readonly [name: string]: unknown },
+  boundOf: (name: string) => Bound | undefined
+): { readonly [name: string]: unknown } =>
+  Object.fromEntries(
+    Object.entries(exports).map(([name, value]) => {
+      const bound = boundOf(name)
+      return [
+        name,
+        bound === undefined || !isCallable(value)
+          ? value
+          : (...args: ReadonlyArray<unknown>) => value(...bound(...args))
+      ]
+    })
+  )
+
 /** With what is done at once in place of what is done in another thread. */
 const inThread = (exports: { readonly [name: string]: unknown }, ...others: ReadonlyArray<string>) =>
   Object.fromEntries(
@@ -70,7 +149,7 @@ const whole = (work: Callable) => (options: unknown): stream.Transform => {
 }
 
 const compression = () => {
-  const own = inThread(without(zlib))
+  const own = inThread(withBounds(without(zlib), (name) => name.endsWith("Sync") ? compressionBound : undefined))
   return Object.fromEntries(
     Object.entries(own).flatMap(([name, value]) => {
       // The classes of the streams.
@@ -94,7 +173,22 @@ export const modules: { readonly [name in Exclude<typeof Source.modules[number],
   assert: assert.default,
   buffer: without(buffer),
   crypto: inThread(
-    without(crypto, "setEngine", "setFips", "fips", "subtle", "webcrypto"),
+    withBounds(
+      without(
+        crypto,
+        "createDiffieHellman",
+        "createDiffieHellmanGroup",
+        "DiffieHellman",
+        "DiffieHellmanGroup",
+        "fips",
+        "getDiffieHellman",
+        "setEngine",
+        "setFips",
+        "subtle",
+        "webcrypto"
+      ),
+      (name) => bounds[name]
+    ),
     "decapsulate",
     "diffieHellman",
     "encapsulate",
