@@ -122,20 +122,15 @@ const postgres = (sql: SqlClient, recording: Recording): BareClient => {
 // Redis
 // -----------------------------------------------------------------------------
 
-type Script = Redis.Script<{ readonly params: ReadonlyArray<unknown>; readonly result: unknown }>
-
 const redis = Effect.fnUntraced(function*(path: string): Effect.fn.Return<BareClient, never, Scope.Scope> {
-  const services = yield* Layer.build(Place.redis(path))
-  const service = Context.get(services, Redis.Redis)
-  const calls: Array<{ readonly lua: string; readonly args: ReadonlyArray<string> }> = []
+  const service = Context.get(yield* Layer.build(Place.redis(path)), Redis.Redis)
+  const sent: Array<ReadonlyArray<string>> = []
   const noting = Redis.Redis.of({
     ...service,
-    eval: (script) => (...params) =>
+    send: (command, ...args) =>
       Effect.suspend(() => {
-        // Only which parameters it takes was hidden.
-        const { lua, numberOfKeys, params: all } = script as Script
-        calls.push({ lua, args: [numberOfKeys(...params), ...all(...params)].map(String) })
-        return service.eval(script)(...params)
+        sent.push([command, ...args])
+        return service.send(command, ...args)
       })
   })
   const layer = TokenStore.layerStorage.pipe(
@@ -143,19 +138,17 @@ const redis = Effect.fnUntraced(function*(path: string): Effect.fn.Return<BareCl
     Layer.provide(Layer.succeed(Redis.Redis, noting))
   )
   const store = Context.get(yield* Layer.build(layer), TokenStore.TokenStore)
-  yield* Effect.orDie(SampleSession.logIn(store, recorded))
-  const writes = calls.splice(0)
-  yield* Effect.orDie(store.get(SampleSession.key(recorded)))
-  const reads = calls.splice(0)
-
-  const commands = (all: typeof calls) =>
-    Effect.forEach(all, ({ args, lua }) =>
-      Effect.map(
-        service.send<string>("SCRIPT", "LOAD", lua),
-        (sha) => (userId: string) =>
-          service.send("EVALSHA", sha, ...args.map((arg) => arg.replaceAll(recorded, userId)))
-      )).pipe(Effect.orDie)
-  const [reading, writing] = [yield* commands(reads), yield* commands(writes)]
+  const commands = Effect.fnUntraced(function*<A, E>(effect: Effect.Effect<A, E>) {
+    sent.length = 0
+    yield* Effect.orDie(effect)
+    return sent.map(([command = "", ...args]) => (userId: string) =>
+      service.send(command, ...args.map((arg) => arg.replaceAll(recorded, userId)))
+    )
+  })
+  // Redis sees each script for the first time.
+  yield* commands(Effect.andThen(SampleSession.logIn(store, "first"), SampleSession.found(store, "first")))
+  const writing = yield* commands(SampleSession.logIn(store, recorded))
+  const reading = yield* commands(store.get(SampleSession.key(recorded)))
   const next = counter()
   const inTurn = (all: typeof reading, userId: string) =>
     Effect.orDie(Effect.forEach(all, (command) => command(userId), { discard: true }))

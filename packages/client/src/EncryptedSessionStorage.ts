@@ -73,16 +73,19 @@ export const make = Effect.fnUntraced(function*(
   options: Options
 ): Effect.fn.Return<SessionStorage["Service"], TokenStoreError> {
   const sealer = yield* Seal.make(options)
-  const open = (purpose: Seal.Purpose) => (text: string): Effect.Effect<string, TokenStoreError> =>
+  const open = (purpose: Seal.Purpose, text: string): Effect.Effect<string, TokenStoreError> =>
     options.readPlainText === true && !Seal.isSealed(text) ? Effect.succeed(text) : sealer.open(purpose, text)
   // Every call of a user reads the record, and to decrypt it takes longer than all the rest of that.
   const lastRead = LastRead.make<string>()
+  const openAgain = (purpose: Seal.Purpose, text: string): Effect.Effect<string, TokenStoreError> => {
+    const known = lastRead.recall(purpose.name, text)
+    return known === undefined
+      ? Effect.map(open(purpose, text), (said) => lastRead.note(purpose.name, text, said))
+      : Effect.succeed(known)
+  }
   const opened = (appId: string) => (row: Row): Row => {
     const purpose = recordOf({ appId, userId: row.userId })
-    return {
-      ...row,
-      record: Effect.flatMap(row.record, (text) => lastRead(purpose.name, text, () => open(purpose)(text)))
-    }
+    return { ...row, record: Effect.flatMap(row.record, (text) => openAgain(purpose, text)) }
   }
   return {
     ...storage,
@@ -105,7 +108,7 @@ export const make = Effect.fnUntraced(function*(
         ...page,
         entries: page.entries.map((entry) => ({
           ...entry,
-          event: Effect.flatMap(entry.event, open(eventOf({ appId, userId: entry.userId })))
+          event: Effect.flatMap(entry.event, (text) => open(eventOf({ appId, userId: entry.userId }), text))
         }))
       }))
   }

@@ -12,7 +12,6 @@ import * as Option from "effect/Option"
 import * as Redis from "effect/persistence/Redis"
 import * as Stream from "effect/Stream"
 import { listening } from "./internal/doorbell.ts"
-import { unavailable } from "./internal/failure.ts"
 import * as Identifier from "./internal/identifier.ts"
 import * as Scripts from "./internal/redisScripts.ts"
 
@@ -20,81 +19,72 @@ import * as Scripts from "./internal/redisScripts.ts"
 // Constructors
 // -----------------------------------------------------------------------------
 
-const failed = unavailable("Redis says")
-
-const available = Effect.mapError(failed)
-
 const row = (now: string, userId: string, value: Scripts.Value): Option.Option<Row> => {
   if (value === null) return Option.none()
-  const [, generation, activation, writtenAt, record] = /^(\d+):(\d+):\d+:(\d+):(.*)$/s.exec(value) ?? []
+  const [head, generation, activation, writtenAt] = /^(\d+):(\d+):\d+:(\d+):/.exec(value) ?? [""]
   return Option.some({
-    userId: Identifier.read(userId),
+    userId,
     // A value that nobody here has written has to be replaced as it is: its record cannot be read.
     generation: Number(generation ?? -1),
     activation: Number(activation ?? 0),
     age: Duration.millis(Number(now) - Number(writtenAt ?? now)),
-    record: Effect.succeed(record ?? value)
+    record: Effect.succeed(value.slice(head.length))
   })
 }
 
 const pairs = (now: string, flat: ReadonlyArray<string>): Array<Row> => {
   const rows: Array<Row> = []
   for (let index = 0; index + 1 < flat.length; index += 2) {
-    rows.push(...Option.toArray(row(now, flat[index]!, flat[index + 1]!)))
+    rows.push(...Option.toArray(row(now, Identifier.read(flat[index]!), flat[index + 1]!)))
   }
   return rows
 }
 
 const make = Effect.gen(function*() {
   const redis = yield* Redis.Redis
-  const readScript = redis.eval(Scripts.read)
-  const appScript = redis.eval(Scripts.app)
-  const rowsScript = redis.eval(Scripts.rows)
-  const writeScript = redis.eval(Scripts.write)
-  const departScript = redis.eval(Scripts.depart)
-  const acquireScript = redis.eval(Scripts.acquire)
-  const releaseScript = redis.eval(Scripts.release)
-  const logScript = redis.eval(Scripts.log)
+  const script = Scripts.runs(redis)
+  const read = script(Scripts.read)
+  const app = script(Scripts.app)
+  const rows = script(Scripts.rows)
+  const write = script(Scripts.write)
+  const depart = script(Scripts.depart)
+  const acquire = script(Scripts.acquire)
+  const release = script(Scripts.release)
+  const log = script(Scripts.log)
 
   const keys = ({ appId, userId }: SessionKey) => [Identifier.written(appId), Identifier.written(userId)] as const
 
   return SessionStorage.of({
     read: (key) =>
-      available(Effect.map(readScript(...keys(key)), ([now, number, value]) => ({
+      Effect.map(read(...keys(key)), ([now, number, value]) => ({
         number: Number(number ?? 0),
-        row: row(now, Identifier.written(key.userId), value)
-      }))),
+        row: row(now, key.userId, value)
+      })),
     app: (appId) =>
-      available(Effect.map(appScript(Identifier.written(appId)), ([now, number, anonymousUser, deviceId, recent]) => ({
+      Effect.map(app(Identifier.written(appId)), ([now, number, anonymousUser, deviceId, recent]) => ({
         number: Number(number ?? 0),
         anonymousUser: Option.map(Option.fromNullishOr(anonymousUser), Identifier.read),
         deviceId: Option.fromNullishOr(deviceId),
         recent: pairs(now, recent)
-      }))),
+      })),
     rows: (appId) =>
-      Stream.paginate(
-        "0",
-        (after) =>
-          available(Effect.map(rowsScript(Identifier.written(appId), after), ([now, next, rows]) =>
-            [
-              pairs(now, rows),
-              next === "" ? Option.none<string>() : Option.some(next)
-            ] as const))
-      ),
-    write: (key, write) =>
-      available(Effect.map(writeScript(...keys(key), write), (answer): Outcome =>
+      Stream.paginate("0", (after) =>
+        Effect.map(rows(Identifier.written(appId), after), ([now, next, found]) =>
+          [
+            pairs(now, found),
+            next === "" ? Option.none<string>() : Option.some(next)
+          ] as const)),
+    write: (key, change) =>
+      Effect.map(write(...keys(key), change), (answer): Outcome =>
         typeof answer === "number"
           ? { _tag: "Committed", generation: answer }
-          : { _tag: answer === "Left" ? "Left" : "MovedOn" })),
-    depart: (key) => available(departScript(...keys(key))),
+          : { _tag: answer === "Left" ? "Left" : "MovedOn" }),
+    depart: (key) => depart(...keys(key)),
     acquire: (key, holder, life) =>
-      available(Effect.map(
-        acquireScript(...keys(key), holder, Duration.toMillis(life)),
-        (given) => given === 1
-      )),
-    release: (key, holder) => available(releaseScript(...keys(key), holder)),
+      Effect.map(acquire(...keys(key), holder, Duration.toMillis(life)), (given) => given === 1),
+    release: (key, holder) => release(...keys(key), holder),
     log: (appId, after) =>
-      available(Effect.map(logScript(Identifier.written(appId), after), ([number, forgotten, found]): Page => {
+      Effect.map(log(Identifier.written(appId), after), ([number, forgotten, found]): Page => {
         const entries = found.map(([id, [, userId, , event]]) => ({
           number: Number(id.split("-")[0]),
           userId: Identifier.read(userId),
@@ -107,8 +97,12 @@ const make = Effect.gen(function*() {
           forgotten: Number(forgotten ?? 0),
           hasMore
         }
-      })),
-    news: yield* listening(redis.subscribe(Scripts.channel), ({ message }) => Identifier.read(message), failed)
+      }),
+    news: yield* listening(
+      redis.subscribe(Scripts.channel),
+      ({ message }) => Identifier.read(message),
+      Scripts.failed
+    )
   })
 })
 

@@ -145,6 +145,23 @@ describe.skipIf(!Instance.isInstalled)("RedisSessionStorage", () => {
       yield* Effect.retry(inStore(TokenStoreContract.changes.logOut(key)), Schedule.spaced("20 millis"))
     }).pipe(Effect.scoped, Effect.provide(Logger.layer([]))))
 
+  it.live("goes on when Redis has forgotten its scripts", () =>
+    Effect.gen(function*() {
+      const instance = yield* Instance.make
+      const store = yield* open(instance)
+      const inStore = Effect.provideService(TokenStore.TokenStore, store)
+      const key = { appId: "shop", userId: "ann" }
+      const forget = Effect.provide(
+        Redis.Redis.use((redis) => redis.send("SCRIPT", "FLUSH", "SYNC")),
+        connected(instance.path)
+      )
+      yield* inStore(TokenStoreContract.changes.logIn(key))
+      yield* forget
+      yield* inStore(TokenStoreContract.changes.refresh(key))
+      yield* forget
+      assert.isTrue(Option.isSome(yield* store.get(key)))
+    }).pipe(Effect.scoped))
+
   it.live("is read in one round trip, which takes no lock and writes nothing", () =>
     Effect.gen(function*() {
       const instance = yield* Instance.make

@@ -5,9 +5,13 @@
  * `generation:activation:position:writtenAt:record`. `users` orders users by position and `recent` those who are logged in by
  * activation. `log` is a stream whose ids are the numbers.
  */
+import type { TokenStoreError } from "@effect-realm/client/ClientError"
 import type { Write } from "@effect-realm/client/SessionStorage"
+import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redis from "effect/persistence/Redis"
+import { createHash } from "node:crypto"
+import { unavailable } from "./failure.ts"
 
 /** What a hash has under a field. */
 export type Value = string | null
@@ -206,3 +210,26 @@ return { app[1], app[2], redis.call("XRANGE", KEYS[2], ARGV[1], "+", "COUNT", AR
     >
   ]
 >()
+
+type Config = { readonly params: ReadonlyArray<unknown>; readonly result: unknown }
+
+/** What Redis failed with. */
+export const failed = unavailable("Redis says")
+
+const isUnknown = ({ cause }: Redis.RedisError): boolean => String(cause).includes("NOSCRIPT")
+
+/**
+ * Runs scripts by their digests, as Redis knows those it has seen. Effect's `eval` looks the digest up in a cache each time,
+ * which costs as much as the rest of a read: it is left with scripts that Redis has not seen yet.
+ */
+export const runs = (redis: Redis.Redis["Service"]) => <C extends Config>(script: Redis.Script<C>) => {
+  const digest = createHash("sha1").update(script.lua).digest("hex")
+  const introduce = redis.eval(script)
+  return (...params: C["params"]): Effect.Effect<C["result"], TokenStoreError> => {
+    const args = script.params(...params).map(String)
+    return Effect.catch(
+      redis.send<C["result"]>("EVALSHA", digest, String(script.numberOfKeys(...params)), ...args),
+      (error) => isUnknown(error) ? Effect.mapError(introduce(...params), failed) : Effect.fail(failed(error))
+    )
+  }
+}

@@ -22,9 +22,11 @@ const silent = (deadline: Duration.Duration): TokenStoreError =>
   })
 
 interface Waiter {
-  /** The last look of the watch that it waits for. */
-  readonly until: number
-  readonly giveUp: () => void
+  /** The look of the watch that it came after. */
+  readonly since: number
+  /** What the policy in force is in. */
+  readonly context: Context.Context<never>
+  readonly giveUp: (deadline: Duration.Duration) => void
   /** Where it stands among those who wait. */
   place: number
 }
@@ -50,7 +52,11 @@ const make = (): InTime => {
     do {
       yield* Effect.sleep(pause)
       looks++
-      for (const { giveUp } of waiting.filter(({ until }) => looks > until)) giveUp()
+      for (const { context, giveUp, since } of waiting.slice()) {
+        const { deadline } = Context.get(context, Policy)
+        // The first look may have come at once.
+        if ((looks - since - 1) * pause >= Duration.toMillis(deadline)) giveUp(deadline)
+      }
     } while (waiting.length > 0)
     isWatched = false
   })
@@ -66,7 +72,6 @@ const make = (): InTime => {
   return (operation) =>
     Effect.contextWith((context: Context.Context<never>) => {
       const fork = Effect.runForkWith(context)
-      const deadline = Context.get(context, Policy).deadline
       return Effect.callback((resume) => {
         const fiber = fork(operation)
         const exit = fiber.pollUnsafe()
@@ -74,8 +79,9 @@ const make = (): InTime => {
         if (exit !== undefined) return resume(exit)
         const waiter: Waiter = {
           place: waiting.length,
-          until: looks + Math.ceil(Duration.toMillis(deadline) / pause),
-          giveUp: () => {
+          since: looks,
+          context,
+          giveUp: (deadline) => {
             leave(waiter)
             resume(Effect.fail(silent(deadline)))
             fiber.interruptUnsafe()

@@ -27,35 +27,32 @@ type Written = Omit<Session, "generation" | "activation">
 const Record = Schema.fromJsonString(Schema.Struct({ version: Schema.Literal(version), session: Uncounted }))
 const decodeRecord = Schema.decodeUnknownOption(Record)
 
+/** The session that a text says, whoever it is of. */
+const read = (text: string): Option.Option<Written> => Option.map(decodeRecord(text), ({ session }) => session)
+
 const moved = <S extends Written>(session: S, by: number): S =>
   session.tokens === undefined
     ? session
     : { ...session, tokens: { ...session.tokens, receivedAt: session.tokens.receivedAt + by } }
-
-/** What a text says of a user. */
-const read = (key: SessionKey, text: string): Effect.Effect<Written, TokenStoreError> => {
-  const record = decodeRecord(text)
-  const isOurs = Option.exists(record, ({ session }) => session.appId === key.appId && session.userId === key.userId)
-  return Option.isSome(record) && isOurs
-    ? Effect.succeed(record.value.session)
-    : Effect.fail(unreadable(nameOf(key), text, version, "it is not a record of this user"))
-}
 
 /**
  * Makes a decoder of records. It knows what the last texts said: every call of a user reads the record, and most find
  * the same one.
  */
 export const decoder = (): (key: SessionKey, row: Row, text: string) => Effect.Effect<Session, TokenStoreError> => {
-  const lastRead = LastRead.make<Written>()
+  const lastRead = LastRead.make<Option.Option<Written>>()
   return (key, { activation, age, generation }, text) =>
-    Effect.flatMap(
-      lastRead(JSON.stringify([key.appId, key.userId]), text, () => read(key, text)),
-      (session) =>
-        Effect.map(
-          Clock.currentTimeMillis,
-          (now): Session => moved({ ...session, generation, activation }, now - Duration.toMillis(age))
-        )
-    )
+    Clock.clockWith((clock) => {
+      const name = `${key.appId}/${key.userId}`
+      const session = Option.getOrUndefined(
+        lastRead.recall(name, text) ?? lastRead.note(name, text, read(text))
+      )
+      if (session?.appId !== key.appId || session.userId !== key.userId) {
+        return Effect.fail(unreadable(nameOf(key), text, version, "it is not a record of this user"))
+      }
+      const writtenAt = clock.currentTimeMillisUnsafe() - Duration.toMillis(age)
+      return Effect.succeed(moved({ ...session, generation, activation }, writtenAt))
+    })
 }
 
 export const isDamaged = (error: TokenStoreError): boolean => error.reason._tag === "Damaged"

@@ -54,7 +54,7 @@ export const make = (storage: Storage, process: string): Primitives => {
   }
 
   const sessionOf = (key: SessionKey, row: Row): Effect.Effect<Session, TokenStoreError> =>
-    Effect.tapError(Effect.flatMap(row.record, (text) => decode(key, row, text)), (error) => report(key, error))
+    Effect.tapError(Effect.flatMapEager(row.record, (text) => decode(key, row, text)), (error) => report(key, error))
 
   const stateOf = (key: SessionKey, { row }: Reading): Effect.Effect<Option.Option<Session>, TokenStoreError> =>
     Option.isNone(row) ? Effect.succeedNone : Effect.asSome(sessionOf(key, row.value))
