@@ -11,7 +11,9 @@ if (!isCurrent) {
   // The versions are those of the lock file, which is not written. `npm ci` would be stricter, but it refuses a lock file
   // without the optional packages of every platform, and npm leaves those out that the registry could not show it.
   // A test compares the lock file with the manifests instead.
-  const npm = spawnSync("npm", ["install", "--no-save", "--no-audit", "--no-fund"], {
+  // Errors alone are told: npm would warn of each package that wants another Node.js than the one npm itself runs on, and the
+  // right one is among them.
+  const npm = spawnSync("npm", ["install", "--no-save", "--no-audit", "--no-fund", "--loglevel", "error"], {
     stdio: "inherit",
     shell: process.platform === "win32"
   })

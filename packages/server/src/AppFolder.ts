@@ -125,6 +125,11 @@ const readFolder = Effect.fnUntraced(function*(
   )
   if (info.type !== "Directory") return yield* notAnApp("it is a file; give the folder it is in")
 
+  // First of all: a folder that is no app may be one of very many files.
+  const names = yield* Effect.mapError(fs.readDirectory(directory), (error) => notAnApp(error.message))
+  const root = Reading.roots.find((name) => names.includes(name))
+  if (root === undefined) return yield* notAnApp(`it has none of ${Reading.roots.join(", ")}`)
+
   // Folder by folder rather than all at once: what lies in node_modules is many files and nothing of the app.
   const paths: Array<string> = []
   const list = Effect.fnUntraced(function*(
@@ -143,8 +148,6 @@ const readFolder = Effect.fnUntraced(function*(
   })
   yield* Effect.mapError(list(""), (error) => notAnApp(error.message))
 
-  const root = Reading.roots.find((name) => paths.includes(name))
-  if (root === undefined) return yield* notAnApp(`it has none of ${Reading.roots.join(", ")}`)
   const contents = yield* Effect.forEach(
     paths.filter(Reading.isRead),
     (file) => Effect.map(Effect.result(fs.readFileString(path.join(directory, file))), (text) => [file, text] as const),

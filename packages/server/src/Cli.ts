@@ -15,10 +15,9 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { readFileSync } from "node:fs"
-import * as AppFolder from "./AppFolder.ts"
 import * as Database from "./Database.ts"
 import * as FunctionHttp from "./FunctionHttp.ts"
-import { type CliFailure, database, failure, folder, load } from "./internal/commands/commandLine.ts"
+import { type CliFailure, database, failure, folder, load, warn } from "./internal/commands/commandLine.ts"
 import { keysCommand } from "./internal/commands/keysCommand.ts"
 import { usersCommand } from "./internal/commands/usersCommand.ts"
 import * as DatabaseUrl from "./internal/engine/databaseUrl.ts"
@@ -122,9 +121,6 @@ const hostsOf = (text: string): Effect.Effect<ReadonlyArray<string>, CliFailure>
   )
 }
 
-const warn = (loaded: AppFolder.Loaded): Effect.Effect<void> =>
-  Effect.forEach(loaded.warnings, (warning) => Console.error(AppFolder.format(warning)), { discard: true })
-
 const mailUrl = Flag.String("mail-url").pipe(
   Flag.withDescription(
     "Mail server, such as smtps://host:465; with a password only as EFFECT_REALM_MAIL_URL=smtps://user:password@host"
@@ -171,7 +167,7 @@ const serve = makeCommand(
   { folder, port, host, database, changesAge, changesSize, publicUrl, proxies, httpHosts, mailUrl, mailFrom },
   Effect.fnUntraced(function*(options) {
     const loaded = yield* load(options.folder)
-    yield* warn(loaded)
+    yield* warn(loaded.warnings)
     const port = Option.isSome(options.port) ? options.port.value : yield* portOfEnvironment
     if (port < 0 || port > 65_535) {
       return yield* failure(`${port} is not a port. Choose one between 0 and 65535.`)
@@ -208,7 +204,10 @@ const serve = makeCommand(
     return yield* Effect.gen(function*() {
       const origin = yield* Listener.origin
       yield* Console.log(`Serving ${loaded.app.appId} at ${publicUrl ?? origin}`)
-      return yield* Effect.never
+      return yield* Effect.onInterrupt(
+        Effect.never,
+        () => Console.log("Stopping: answers in flight are finished first, for up to 20 seconds.")
+      )
     }).pipe(
       Effect.provide(Layer.provide(withControl, [Database.layerUrl(options.database, { changes }), mail.layer])),
       Effect.mapError((error) => failure(error.message))
@@ -221,7 +220,7 @@ const check = makeCommand(
   { folder, mailUrl, mailFrom },
   Effect.fnUntraced(function*(options) {
     const loaded = yield* load(options.folder)
-    yield* warn(loaded)
+    yield* warn(loaded.warnings)
     const mail = yield* mailLayer(options)
     for (const warning of RealmServer.warnings(loaded.app, { mail: mail.isConfigured })) {
       yield* Console.error(`warning: ${warning}`)

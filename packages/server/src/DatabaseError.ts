@@ -83,7 +83,7 @@ export class DatabaseError extends Schema.TaggedError<DatabaseError>()("Database
       case "Corrupt":
         return `The database file ${reason.filename} cannot be used: ${reason.detail}. It was left as it is. Restore it from a backup, or use another file.`
       case "Unavailable":
-        return `The database ${reason.filename} is not available: ${reason.detail}. Check that the folder exists and may be written to.`
+        return `The database ${reason.filename} is not available: ${reason.detail}. Check that its folder exists, and that this user may write to both.`
       case "UnsupportedUrl":
         return `Databases of the kind "${reason.scheme}" are not supported yet. Use "memory:", "file:<path>" or a plain path.`
       case "BadOptions":

@@ -212,7 +212,7 @@ it.layer(NodeServices.layer)("AppFolder", (it) => {
       )
       assert.deepStrictEqual(
         yield* check({ "auth/providers.json": customToken({ useJWKURI: true }) }),
-        ["auth/providers.json:6: error: Expected a URL that begins with https://; http:// is for localhost only (jwkUri)"]
+        ["auth/providers.json:6: error: Expected a URL that begins with https://; http:// is for localhost only (jwkURI)"]
       )
     }))
 
@@ -310,6 +310,13 @@ it.layer(NodeServices.layer)("AppFolder", (it) => {
       assert.match(absent.message, /there is no such folder/)
       const empty = yield* Effect.flip(Effect.flatMap(folder({ "README.md": "x" }), AppFolder.load))
       assert.match(empty.message, /it has none of root_config.json, realm_config.json, config.json, stitch.json/)
+      // Whatever else lies there, as in somebody's home.
+      const home = yield* folder({ "README.md": "x" })
+      yield* Effect.flatMap(FileSystem.FileSystem, (fs) => fs.symlink("nowhere", `${home}/link`))
+      const other = yield* Effect.flip(AppFolder.load(home))
+      assert.match(other.message, /it has none of root_config.json/)
+      const nameless = yield* Effect.flip(Effect.flatMap(folder({ "root_config.json": {} }), AppFolder.load))
+      assert.match(nameless.message, /root_config.json:1: error: Missing key \(app_id\)/)
       const file = yield* Effect.flip(
         Effect.flatMap(folder({ x: "" }), (directory) => AppFolder.load(`${directory}/x`))
       )
@@ -867,7 +874,7 @@ it.layer(NodeServices.layer)("AppFolder", (it) => {
           "data_sources/main/shop/items/rules.json:7: error: the operator \"%who\" is not supported",
           "data_sources/main/shop/items/rules.json:14: warning: The role may write but has no \"insert\": nothing can be inserted with it",
           "data_sources/main/shop/items/rules.json:14: warning: The role may write but has no \"delete\": nothing can be deleted with it",
-          "data_sources/main/shop/items/rules.json:19: error: Missing key (applyWhen)",
+          "data_sources/main/shop/items/rules.json:19: error: Missing key (apply_when)",
           "data_sources/main/shop/items/rules.json:22: warning: The field \"colour\" is not supported and is ignored",
           "data_sources/main/shop/items/rules.json:28: error: the field \"owner\" is not supported here: there is no document to look at",
           "data_sources/main/shop/items/rules.json:31: error: The filter cannot be used: unknown operator: $who.",

@@ -535,6 +535,17 @@ describe("check", () => {
       )
     }), { timeout })
 
+  it.live("tells all at once: what is wrong, and what is left aside", () =>
+    Effect.gen(function*() {
+      const directory = yield* mailApp({ autoConfirm: "yes" })
+      yield* Effect.promise(() => mkdir(join(directory, "triggers")))
+      yield* Effect.promise(() => writeFile(join(directory, "triggers", "nightly.json"), "{}"))
+      const { code, error, out } = yield* run(["check", directory])
+      assert.deepStrictEqual([code, out], [1, ""])
+      assert.match(error, /^triggers:1: warning: Triggers are not supported yet/m)
+      assert.match(error, /^effect-realm: .* has an error:\nauth\/providers\.json:1: error: Expected boolean$/m)
+    }), { timeout })
+
   it.live("warns of what an app asks for in vain", () =>
     Effect.gen(function*() {
       const directory = yield* mailApp({ emailConfirmationUrl: "https://shop.example/confirm" })

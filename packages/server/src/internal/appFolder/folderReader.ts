@@ -58,7 +58,10 @@ export interface FolderReader {
   readonly expanded: (located: Located) => Schema.Json
   /** Remembers where a part of the definition stood, by its path in it. */
   readonly placed: (path: ReadonlyArray<PropertyKey>, place: Place) => void
-  /** Where a part of the definition stood; where the innermost part around it did, and what of the path is below that. */
+  /**
+   * Where a part of the definition stood; where the innermost part around it did, and what of the path is below that, by the
+   * names of the files.
+   */
   readonly placeOf: (
     path: ReadonlyArray<PropertyKey>
   ) => { readonly place: Place; readonly rest: string } | undefined
@@ -90,6 +93,9 @@ export const make = (files: Files): FolderReader => {
   const placed: FolderReader["placed"] = (path, place) => {
     places.set(path.join("\0"), place)
   }
+
+  // What a field is called in the files, by its path in the definition.
+  const names = new Map<string, string>()
 
   const text = (path: string): string | undefined => {
     const content = files.contents.get(path)
@@ -124,12 +130,17 @@ export const make = (files: Files): FolderReader => {
     placeOf: (path) => {
       for (let length = path.length; length >= 0; length--) {
         const place = places.get(path.slice(0, length).join("\0"))
-        if (place !== undefined) return { place, rest: path.slice(length).map(String).join(".") }
+        if (place === undefined) continue
+        const rest = path.slice(length).map((key, at) =>
+          names.get(path.slice(0, length + at + 1).join("\0")) ?? String(key)
+        )
+        return { place, rest: rest.join(".") }
       }
       return undefined
     },
     fieldsOf: (object, path, known, silent) => {
       placed(path, placeOf(object))
+      for (const [name, field] of Object.entries(known)) names.set([...path, field.as].join("\0"), name)
       const out: Fields = {}
       const all = members(object)
       if (all === undefined) {

@@ -4,6 +4,7 @@
 import * as Argument from "effect/cli/Argument"
 import * as Flag from "effect/cli/Flag"
 import * as Config from "effect/Config"
+import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import type * as Path from "effect/Path"
@@ -32,21 +33,38 @@ export const folder = Argument.String("app folder").pipe(
   Argument.withDescription("Folder of an app exported from App Services")
 )
 
-export const database = Flag.String("database").pipe(
-  Flag.withDescription("File, or URL such as file:app.db or memory: (EFFECT_REALM_DATABASE, effect-realm.db)"),
-  Flag.withFallbackConfig(Config.String("EFFECT_REALM_DATABASE")),
-  Flag.withDefault("effect-realm.db")
-)
+const databaseOf = (description: string) =>
+  Flag.String("database").pipe(
+    Flag.withDescription(`${description} (EFFECT_REALM_DATABASE, effect-realm.db)`),
+    Flag.withFallbackConfig(Config.String("EFFECT_REALM_DATABASE")),
+    Flag.withDefault("effect-realm.db")
+  )
 
-/** The app in a folder. */
+export const database = databaseOf("File, or URL such as file:app.db or memory:")
+
+/** For a command that memory would be of no use to. */
+export const databaseFile = databaseOf("File of the server's database")
+
+/** Says what of an app is left aside. */
+export const warn = (warnings: ReadonlyArray<AppFolder.Finding>): Effect.Effect<void> =>
+  Effect.forEach(warnings, (warning) => Console.error(AppFolder.format(warning)), { discard: true })
+
+/** The app in a folder. What is wrong with it and what is left aside is said together, so that one run tells all. */
 export const load = (
   directory: string
 ): Effect.Effect<AppFolder.Loaded, CliFailure, FileSystem.FileSystem | Path.Path> =>
   directory === ""
     ? Effect.fail(failure("The app folder is empty. Give the path of an app exported from App Services."))
-    : Effect.mapError(AppFolder.load(directory), (error) => failure(error.message))
+    : AppFolder.load(directory).pipe(
+      Effect.tapError(({ reason }) =>
+        reason._tag === "Invalid"
+          ? warn(reason.findings.filter(({ severity }) => severity === "warning"))
+          : Effect.void
+      ),
+      Effect.mapError((error) => failure(error.message))
+    )
 
-/** What a command needs that changes the database while no server has to run. */
+/** What a command is about that works on the database itself. */
 export interface Place {
   readonly folder: string
   readonly database: string

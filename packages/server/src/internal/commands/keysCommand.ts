@@ -15,7 +15,7 @@ import * as Database from "../../Database.ts"
 import * as Sessions from "../../Sessions.ts"
 import * as AppIds from "../appIds.ts"
 import * as ServerKeys from "../serverKeys.ts"
-import { appWithDatabase, type CliFailure, database, failure, folder, type Place } from "./commandLine.ts"
+import { appWithDatabase, type CliFailure, databaseFile, failure, folder, type Place } from "./commandLine.ts"
 
 const keyName = Argument.String("key").pipe(Argument.withDescription("Name or id of a key"))
 
@@ -48,7 +48,7 @@ const withKeys = <A>(
 
 const createKey = makeCommand(
   "create",
-  { folder, name: Argument.String("name"), database },
+  { folder, name: Argument.String("name"), database: databaseFile },
   ({ name, ...options }) =>
     withKeys(options, (keys) =>
       Effect.gen(function*() {
@@ -61,7 +61,7 @@ const createKey = makeCommand(
 
 const listKeys = makeCommand(
   "list",
-  { folder, database },
+  { folder, database: databaseFile },
   (options) =>
     withKeys(options, (keys) =>
       Effect.flatMap(keys.list, (found) =>
@@ -75,7 +75,7 @@ const listKeys = makeCommand(
 const changeKey = (change: ServerKeys.Change, description: string) =>
   makeCommand(
     change,
-    { folder, key: keyName, database },
+    { folder, key: keyName, database: databaseFile },
     ({ key, ...options }) =>
       withKeys(options, (keys) =>
         Effect.flatMap(keys.change(change, key), (name) => Console.log(`The key ${name} is ${change}d.`)))

@@ -18,7 +18,7 @@ import * as Password from "../../Password.ts"
 import * as UserImport from "../../UserImport.ts"
 import * as AppIds from "../appIds.ts"
 import { isProviderType, providerNames } from "../providers/providerNames.ts"
-import { appWithDatabase, database, failure, folder } from "./commandLine.ts"
+import { appWithDatabase, databaseFile, failure, folder } from "./commandLine.ts"
 
 const file = Argument.String("file").pipe(
   Argument.withDescription("List of users from App Services' Admin API: a JSON array, or one object a line")
@@ -60,7 +60,7 @@ const isEnabled = ({ authProviders }: AppDefinition, providerType: string): bool
 
 const importUsers = makeCommand(
   "import",
-  { folder, file, database },
+  { folder, file, database: databaseFile },
   Effect.fnUntraced(function*({ file, ...place }) {
     const app = yield* appWithDatabase(place)
     const ids = AppIds.make(app.appId)
