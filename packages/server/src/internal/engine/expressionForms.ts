@@ -140,7 +140,7 @@ const getFieldForm: Form = (operand, compile) => {
     ? named("$getField", operand, ["field"], ["input"])
     : { field: operand }
   const name = fieldName("$getField", operands["field"])
-  const input = compile(operands["input"] ?? "$$CURRENT")
+  const input = compile("input" in operands ? operands["input"] : "$$CURRENT")
   return (scope) => {
     const value = input(scope)
     return isFields(value) ? getField(value, name) : isNothing(value) ? value : undefined

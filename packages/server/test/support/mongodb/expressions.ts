@@ -118,6 +118,8 @@ export const expressions: ReadonlyArray<Evaluated> = [
   [{ $objectToArray: { a: 1 } }, [{ k: "a", v: int(1) }]],
   [{ $mergeObjects: ["$inner", { a: 2 }, null] }, { a: int(2), "b.c": int(2) }],
   [{ $getField: { field: "b.c", input: "$inner" } }, int(2)],
+  [{ $getField: { field: "int", input: null } }, null],
+  [{ $getField: "int" }, int(7)],
   [{ $setField: { field: "x.y", input: {}, value: 1 } }, { "x.y": int(1) }],
   [{ $setUnion: [[2, 1], [long("1"), 3]] }, [int(1), int(2), int(3)]],
   [{ $setIntersection: ["$list", [1, 9]] }, [int(1)]],
