@@ -75,6 +75,16 @@ const joined = (rows: ReadonlyArray<Joined<SessionColumns>>): Array<Row> =>
     return [row({ user_id, generation, activation, age, record })]
   })
 
+const isConflict = ({ reason }: SqlError): boolean =>
+  reason._tag === "SerializationError" || reason._tag === "DeadlockError"
+
+/**
+ * Does again what came in the way of something else: where transactions are serializable by default, PostgreSQL refuses one
+ * of two that come at once, where it would have it wait otherwise.
+ */
+const unrefused = <A>(effect: Effect.Effect<A, SqlError>): Effect.Effect<A, SqlError> =>
+  Effect.catchIf(effect, isConflict, () => Effect.delay(unrefused(effect), "10 millis"))
+
 /**
  * Keeps what is done out of a transaction that the caller may have begun: what was told to everybody would be taken back
  * with it, a log-out for instance (law 5), and others would wait for its end. SQLite can do no such thing.
@@ -124,7 +134,7 @@ export const make = Effect.fnUntraced(function*(
   yield* alone(Effect.provideService(Migrations.run, SqlClient, sql))
 
   const available = <A>(effect: Effect.Effect<A, SqlError>): Effect.Effect<A, TokenStoreError> =>
-    alone(Effect.mapError(effect, unavailable("the database says")))
+    alone(Effect.mapError(unrefused(effect), unavailable("the database says")))
 
   const now = sql.onDialectOrElse({
     pg: () => sql.literal("CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)"),

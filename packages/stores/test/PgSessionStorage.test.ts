@@ -145,6 +145,26 @@ describe.skipIf(!Postgres.isInstalled)("PgSessionStorage", () => {
       assert.isTrue(Option.isSome(yield* logIn(bob)))
     }).pipe(Effect.provide(Layer.provide(TokenStore.layerStorage, Layer.provide(PgSessionStorage.layer, newDatabase)))))
 
+  it.live("is written to by many at once also where transactions are serializable when nothing is said", () =>
+    Effect.gen(function*() {
+      const { users } = yield* TokenStore.TokenStore
+      const names = Array.from({ length: 30 }, (_, index) => `user ${index}`)
+      yield* Effect.forEach(
+        names,
+        (userId) => TokenStoreContract.changes.logIn({ appId: "shop-abcde", userId }),
+        { concurrency: "unbounded" }
+      )
+      assert.sameMembers(yield* users("shop-abcde"), names)
+    }).pipe(Effect.provide(Layer.provide(
+      TokenStore.layerStorage,
+      Layer.unwrap(Effect.gen(function*() {
+        const sql = yield* SqlClient
+        yield* sql`CREATE DATABASE strict`
+        yield* sql`ALTER DATABASE strict SET default_transaction_isolation = 'serializable'`
+        return at({ ...instance.config, database: "strict" })
+      })).pipe(Layer.provide(client))
+    ))))
+
   it.live("is made by processes that start together, once", () =>
     Effect.gen(function*() {
       yield* Effect.provide(SqlClient.use((sql) => sql`CREATE DATABASE together`), client)
