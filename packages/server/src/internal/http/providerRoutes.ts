@@ -27,7 +27,10 @@ export const layer = ({ app, place }: Served): Layer.Layer<never, never, HttpRou
             logIns.settle({ request, link: false, device: undefined, prove: logIns.anonymous(false) })
           ),
           Refusal.handle(place),
-          Effect.map((loggedIn) => HttpServerResponse.jsonUnsafe(encode(loggedIn))),
+          Effect.map((loggedIn) =>
+            // Of an answer to GET a cache in between would make one user of many.
+            HttpServerResponse.jsonUnsafe(encode(loggedIn), { headers: { "cache-control": "no-store" } })
+          ),
           Effect.catch((error) => Effect.succeed(Refusal.answer(error)))
         )))
   )
