@@ -293,7 +293,7 @@ const letGo = (
   LogOut.end(
     user,
     (found) =>
-      found !== "Damaged" && Option.isSome(found) && Sessions.hasRefreshToken(found.value, tokens)
+      found !== "Damaged" && Option.isSome(found) && Sessions.isOfLogIn(found.value, tokens)
         ? LogOut.loggedOut(found)
         : Option.none()
   ).pipe(

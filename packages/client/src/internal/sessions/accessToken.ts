@@ -83,7 +83,7 @@ const isRefusal = (error: ExchangeError): error is SessionError =>
 
 const endSession = (user: Sessions.UserRef, asked: LoggedInSession): Effect.Effect<void, TokenStoreError, TokenStore> =>
   Effect.asVoid(Sessions.update(user, (session) =>
-    Sessions.isSameLogIn(session, asked)
+    Sessions.isOfLogIn(session, asked.tokens)
       ? Option.some({
         session: Option.some(Sessions.withoutTokens(session)),
         event: { _tag: "LoggedOut", reason: "SessionEnded" }

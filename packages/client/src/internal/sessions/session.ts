@@ -23,13 +23,9 @@ export const key = (user: UserRef): SessionKey => ({ appId: Subject.user(user), 
 export const same = (self: Redacted.Redacted, that: Redacted.Redacted): boolean =>
   self === that || Redacted.value(self) === Redacted.value(that)
 
-/** Whether a session is of a log-in, which is known by its refresh token: each has its own, and none is used twice. */
-export const isSameLogIn = (session: Session, asked: LoggedInSession): session is LoggedInSession =>
-  hasRefreshToken(session, asked.tokens)
-
-/** Whether a session is of the log-in that these tokens came with. */
-export const hasRefreshToken = (session: Session, tokens: Tokens): session is LoggedInSession =>
-  isLoggedIn(session) && same(session.tokens.refreshToken, tokens.refreshToken)
+/** Whether a session is of the log-in with these tokens, known by the refresh token: each log-in has its own. */
+export const isOfLogIn = (session: Session, { refreshToken }: Tokens): session is LoggedInSession =>
+  isLoggedIn(session) && same(session.tokens.refreshToken, refreshToken)
 
 const notLoggedIn = (user: UserRef, session: Option.Option<Session>): NotLoggedInError =>
   new NotLoggedInError({ userId: user.id, state: Option.isSome(session) ? "LoggedOut" : "Removed" })
@@ -133,7 +129,7 @@ export const commitAnswer = Effect.fnUntraced(function*(
     present = undefined
     if (!isLoggedIn(session)) return Option.none()
     present = session
-    return Option.map(compute(session, isSameLogIn(session, asked)), (next) => {
+    return Option.map(compute(session, isOfLogIn(session, asked.tokens)), (next) => {
       present = next.session
       return { ...next, session: Option.some(next.session) }
     })
