@@ -199,12 +199,12 @@ describe("A bundle for the browser", () => {
     }), 60_000)
 
   it.effect(
-    "keeps its size, compressed: 11.9 kB of the client, 23 kB with the protocol, 98.9 kB with all that it needs",
+    "keeps its size, compressed: 11.9 kB of the client, 23 kB with the protocol, 99 kB with all that it needs",
     () =>
       Effect.gen(function*() {
         // Above what it is by a little; `npm run bench` prints what it is, beside what it should be.
         const all = yield* bundle(small, { minify: true })
-        assert.isAtMost(kilobytes(all.text), 98.9)
+        assert.isAtMost(kilobytes(all.text), 99)
         const external = ["effect", "effect/*", "bson"]
         const own = yield* bundle(small, { minify: true, format: "esm", external })
         assert.isAtMost(kilobytes(code(own.text)), 23)
