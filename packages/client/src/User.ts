@@ -405,7 +405,8 @@ export const refresh = (
   )
 
 /**
- * An access token that is valid for a while (`Realm.User.accessToken`), refreshed when it would not be.
+ * An access token that is valid for a while (`Realm.User.accessToken`), refreshed when it would not be. Where the server's
+ * tokens live for less than was asked for, each call answers a new one.
  *
  * @param options.margin how long it has to live at least; default 30 seconds
  *
