@@ -5,7 +5,8 @@
  *
  * Every operation sends its own request at most twice, with at most one exchange of tokens, and fails with a tagged
  * error; a request that only reads may be repeated beyond that by `Policy`. However many callers find a token expired, one
- * exchange is made and all go on with its result.
+ * exchange is made and all go on with its result. It is made a little ahead of time: when it fails for now, the token that
+ * still lives is used.
  */
 import * as Ejson from "@effect-realm/protocol/Ejson"
 import * as Endpoint from "@effect-realm/protocol/Endpoint"
