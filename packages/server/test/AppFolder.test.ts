@@ -888,11 +888,17 @@ it.layer(NodeServices.layer)("AppFolder", (it) => {
           "data_sources/main/shop/notes/rules.json": {
             database: "shop",
             collection: "notes",
-            roles: [{ name: "a", apply_when: { oner: "%%user.id" }, read: true, fields: { titel: { read: true } } }]
+            roles: [{
+              name: "a",
+              apply_when: { oner: "%%user.customData.team" },
+              read: true,
+              fields: { titel: { read: true } }
+            }]
           },
           "data_sources/main/shop/notes/schema.json": { properties: { owner: { bsonType: "string" } } }
         }),
         [
+          "data_sources/main/shop/notes/rules.json:7: warning: \"%%user.customData.team\" is nothing, and equals nothing: there are %%user.id, %%user.type, %%user.data, %%user.custom_data, %%user.identities",
           "data_sources/main/shop/notes/rules.json:7: warning: The collection's schema knows no field \"oner\"",
           "data_sources/main/shop/notes/rules.json:12: warning: The collection's schema knows no field \"titel\""
         ]

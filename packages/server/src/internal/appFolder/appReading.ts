@@ -7,6 +7,7 @@ import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import { AppDefinition } from "../../AppDefinition.ts"
+import * as RuleExpression from "../documents/ruleExpression.ts"
 import * as RuleReferences from "../documents/ruleReferences.ts"
 import { type Finding, items, type Located, member, members, placeOf, valueOf } from "./configFile.ts"
 import * as DataSourceReading from "./dataSourceReading.ts"
@@ -284,6 +285,11 @@ export const read = Effect.fnUntraced(function*(
     }
   }
   if (made !== undefined && Result.isSuccess(made)) {
+    for (const { expansion, path } of RuleReferences.unresolved(made.success.dataSources)) {
+      const names = RuleExpression.userFields.map((name) => `%%user.${name}`).join(", ")
+      const place = reader.placeOf(path)?.place ?? top(files.root)
+      say("warning", place, `"${expansion}" is nothing, and equals nothing: there are ${names}`)
+    }
     for (const [index, { collections }] of made.success.dataSources.entries()) {
       for (const [at, rules] of collections.entries()) {
         for (const { field, path } of RuleReferences.unknownFields(rules)) {

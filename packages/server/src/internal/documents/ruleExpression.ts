@@ -62,6 +62,8 @@ export interface Compiled {
   readonly fields: ReadonlySet<string>
   /** The functions of the app that it asks. */
   readonly functions: ReadonlySet<string>
+  /** Expansions of what no user has, such as `%%user.name`. */
+  readonly unresolved: ReadonlySet<string>
 }
 
 /** A value with expansions and conversions in it, such as the query of a filter. */
@@ -79,6 +81,9 @@ type Read = (scope: Scope) => unknown
 type Match = (left: unknown, scope: Scope) => boolean
 
 const requestRoots = ["user", "values", "environment", "request"] as const
+/** What `%%user` has. */
+export const userFields: ReadonlyArray<string> = ["id", "type", "data", "custom_data", "identities"]
+
 const documentRoots = ["root", "prevRoot", "this", "prev"] as const
 
 /** The name of what an expansion reads from. */
@@ -173,6 +178,7 @@ const compiler = (subject: Subject, adjust: (value: unknown) => unknown = (value
   const reads = new Set<Root>()
   const fields = new Set<string>()
   const functions = new Set<string>()
+  const unresolved = new Set<string>()
 
   const refuse = (path: Path, message: string) => {
     unsupported.push({ path, message })
@@ -192,6 +198,9 @@ const compiler = (subject: Subject, adjust: (value: unknown) => unknown = (value
   const readRoot = (root: Root, keys: ReadonlyArray<string>): Read => {
     reads.add(root)
     if (keys.length > 0 && (root === "root" || root === "prevRoot")) fields.add(keys.join("."))
+    if (root === "user" && keys[0] !== undefined && !userFields.includes(keys[0])) {
+      unresolved.add(`%%user.${keys.join(".")}`)
+    }
     // A scope without a document has nothing under the names of one.
     return (scope) => adjust(follow((scope as Partial<Record<Root, unknown>>)[root], keys))
   }
@@ -330,7 +339,7 @@ const compiler = (subject: Subject, adjust: (value: unknown) => unknown = (value
     return (scope) => members.every((holds) => holds(scope))
   }
 
-  return { unsupported, reads, fields, functions, test, operand }
+  return { unsupported, reads, fields, functions, unresolved, test, operand }
 }
 
 const nowhere: Scope = { user: undefined, values: undefined, environment: undefined, request: undefined }
@@ -339,7 +348,7 @@ const nowhere: Scope = { user: undefined, values: undefined, environment: undefi
  * Compiles an expression. What is not supported is listed, and then all of it counts as false.
  */
 export const compile = (expression: Schema.Json, subject: Subject = "call"): Compiled => {
-  const { fields, functions, reads, test, unsupported } = compiler(subject)
+  const { fields, functions, reads, test, unresolved, unsupported } = compiler(subject)
   const evaluate = test(expression, [])
   const supported = unsupported.length === 0
   return {
@@ -347,6 +356,7 @@ export const compile = (expression: Schema.Json, subject: Subject = "call"): Com
     reads,
     fields,
     functions,
+    unresolved,
     evaluate: !supported ? () => false : functions.size === 0 ? evaluate : (scope) => {
       try {
         return evaluate(scope)

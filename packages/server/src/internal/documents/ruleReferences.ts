@@ -42,19 +42,26 @@ const expressions = (path: Path, { filters, roles }: Rules): ReadonlyArray<Found
   ...filters.map(({ applyWhen }, index) => ({ path: [...path, "filters", index, "applyWhen"], expression: applyWhen }))
 ]
 
+const ofAll = (sources: ReadonlyArray<DataSource>): ReadonlyArray<Found> =>
+  sources.flatMap((source, index) => [
+    ...source.collections.flatMap((rules, at) => expressions(["dataSources", index, "collections", at], rules)),
+    ...(source.defaultRule === undefined ? [] : expressions(["dataSources", index, "defaultRule"], source.defaultRule))
+  ])
+
 /** Every function that a rule asks, with the path of the expression that names it. */
 export const functions = (
   sources: ReadonlyArray<DataSource>
 ): ReadonlyArray<{ readonly path: Path; readonly name: string }> =>
-  sources.flatMap((source, index) =>
-    [
-      ...source.collections.flatMap((rules, at) => expressions(["dataSources", index, "collections", at], rules)),
-      ...(source.defaultRule === undefined
-        ? []
-        : expressions(["dataSources", index, "defaultRule"], source.defaultRule))
-    ].flatMap(({ expression, path }) =>
-      [...Expression.compile(expression, "document").functions].map((name) => ({ path, name }))
-    )
+  ofAll(sources).flatMap(({ expression, path }) =>
+    [...Expression.compile(expression, "document").functions].map((name) => ({ path, name }))
+  )
+
+/** Every expansion of a rule that is of what no user has, with the path of its expression. */
+export const unresolved = (
+  sources: ReadonlyArray<DataSource>
+): ReadonlyArray<{ readonly path: Path; readonly expansion: string }> =>
+  ofAll(sources).flatMap(({ expression, path }) =>
+    [...Expression.compile(expression, "document").unresolved].map((expansion) => ({ path, expansion }))
   )
 
 const isObject = (value: unknown): value is { readonly [key: string]: unknown } =>
