@@ -1,9 +1,11 @@
 /** What holds while a place that is shared fails, hangs, or is set back to what it was earlier. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Duration, Effect, Fiber, Latch, Layer, Option, Queue, Stream } from "effect"
+import { Deferred, Duration, Effect, Exit, Fiber, Latch, Layer, Option, Queue, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { SessionStorage, TokenStore } from "../../src/index.ts"
+import { App, SessionStorage, TokenStore, User } from "../../src/index.ts"
 import { changes } from "../TokenStore.contract.ts"
+import * as ModelServer from "./modelServer.ts"
+import * as World from "./world.ts"
 
 type Storage = SessionStorage.SessionStorage["Service"]
 
@@ -89,7 +91,7 @@ describe("Who listens", () => {
       let isAway = false
       const { run, store } = yield* open({
         ...place,
-        app: (appId) => Effect.suspend(() => isAway ? unavailable : place.app(appId))
+        app: (appId) => Effect.suspend(() => isAway ? Effect.delay(unavailable, "1 second") : place.app(appId))
       })
       const reading = yield* Deferred.make<void>()
       const told: Array<Told> = []
@@ -107,11 +109,13 @@ describe("Who listens", () => {
       isAway = true
       yield* Deferred.succeed(reading, undefined)
       yield* TestClock.adjust("10 seconds")
+      // Also while it is asked for the state.
+      yield* Effect.replicateEffect(Effect.andThen(run(changes.logIn(ann)), TestClock.adjust("200 millis")), 20)
       assert.isTrue(told.slice(1).every(({ _tag }) => _tag !== "Snapshot"))
       isAway = false
-      yield* TestClock.adjust("1 second")
+      yield* TestClock.adjust("2 seconds")
       const last = told.at(-1)
-      assert.isTrue(last?._tag === "Snapshot" && last.missed + told.length - 2 === count)
+      assert.isTrue(last?._tag === "Snapshot" && last.missed + told.length - 2 === count + 20)
       yield* run(changes.logIn(bob))
       yield* TestClock.adjust("1 second")
       assert.strictEqual(told.at(-1)?._tag, "LoggedIn")
@@ -149,4 +153,105 @@ describe("Who listens", () => {
         assert.deepStrictEqual((yield* Queue.takeAll(told)).map(({ _tag }) => _tag), ["LoggedIn"])
       }
     }))
+})
+
+describe("A place that fails now and then, before or after it has done what it was asked", () => {
+  const Millis = (maximum: number) => Schema.Int.check(Schema.isBetween({ minimum: 0, maximum }))
+
+  it.effect.prop(
+    "brings no token back after a log-out, and everybody is told what has happened, once",
+    {
+      steps: Schema.Array(Schema.Struct({
+        at: Millis(15),
+        process: Millis(1),
+        name: Schema.Literals([
+          "callFunction",
+          "refresh",
+          "refresh",
+          "refreshCustomData",
+          "logOut",
+          "logOut",
+          "removeUser",
+          "logIn"
+        ])
+      })).check(Schema.isMinLength(4), Schema.isMaxLength(8)),
+      // What each access meets, one after the other and then from the beginning.
+      faults: Schema.Array(Schema.Literals(["none", "none", "none", "none", "none", "before", "after"])).check(
+        Schema.isMinLength(1),
+        Schema.isMaxLength(30)
+      )
+    },
+    ({ faults, steps }) =>
+      Effect.gen(function*() {
+        const server = ModelServer.make({ latency: () => [3, 3] })
+        const place = yield* newPlace
+        let isFaulty = false
+        let accesses = 0
+        const access = <A>(effect: Effect.Effect<A, TokenStore.TokenStoreError>) =>
+          Effect.suspend(() => {
+            const fault = isFaulty ? faults[accesses++ % faults.length] : "none"
+            const done = fault === "before" ? unavailable : Effect.delay(effect, 1)
+            return Effect.tap(Effect.delay(done, 1), () => fault === "after" ? unavailable : Effect.void)
+          })
+        const storage: Storage = {
+          read: (key) => access(place.read(key)),
+          app: (appId) => access(place.app(appId)),
+          rows: place.rows,
+          // Long enough for others to come between.
+          write: (key, write) => access(Effect.delay(place.write(key, write), 6)),
+          depart: (key) => access(place.depart(key)),
+          acquire: (key, holder, life) => access(place.acquire(key, holder, life)),
+          release: (key, holder) => access(place.release(key, holder)),
+          log: (appId, after) => access(place.log(appId, after)),
+          news: place.news
+        }
+        const processes = [yield* open(storage), yield* open(storage)] as const
+        const within = <A, E>(process: number, effect: Effect.Effect<A, E, World.Services>) =>
+          Effect.provide(processes[process]!.run(effect), server.layer)
+
+        const user = yield* within(0, World.logIn(server))
+        const told = yield* Effect.forEach(processes, ({ store }) =>
+          Effect.gen(function*() {
+            const events: Array<Told> = []
+            yield* Effect.forkScoped(
+              Stream.runForEach(store.appChanges(user.appId), (event) => Effect.sync(() => events.push(event))),
+              { startImmediately: true }
+            )
+            return events
+          }))
+        yield* TestClock.adjust("1 second")
+
+        isFaulty = true
+        server.expire(user.id)
+        const logIn = Effect.asVoid(App.logIn(World.app, World.credentials("ann@model.test")))
+        const exits = yield* World.together<void, unknown, never>(steps.map(({ at, name, process }) => ({
+          at,
+          run: within<void, unknown>(process, name === "logIn" ? logIn : World.operations[name].run(user))
+        })))
+        isFaulty = false
+        yield* TestClock.adjust("1 minute")
+        for (const exit of exits) assert.isFalse(Exit.hasDies(exit) || Exit.hasInterrupts(exit), String(exit))
+
+        const state = yield* World.done(within(0, User.state(user)))
+        assert.strictEqual(yield* World.done(within(1, User.state(user))), state)
+        const hasLeft = steps.some(({ name }, index) =>
+          (name === "logOut" || name === "removeUser") && Exit.isSuccess(exits[index]!)
+        )
+        if (hasLeft && steps.every(({ name }) => name !== "logIn")) assert.notStrictEqual(state, "LoggedIn")
+
+        const [first, second] = told.map((events) => events.filter((event) => event._tag !== "Snapshot"))
+        assert.deepStrictEqual(second, first)
+        const numbers = first!.map(({ generation }) => generation)
+        assert.deepStrictEqual(numbers, [...new Set(numbers)].toSorted((a, b) => a - b))
+        const record = yield* World.done(within(1, World.record(user)))
+        if (record !== undefined && first!.length > 0) assert.strictEqual(first!.at(-1)!.generation, record.generation)
+
+        // Whatever failed, the user leaves when asked to, and comes back.
+        yield* World.done(within(0, User.logOut(user)))
+        assert.isUndefined((yield* World.done(within(1, World.record(user))))?.tokens)
+        yield* World.done(within(1, logIn))
+        yield* World.done(within(0, User.callFunction(user, "echo", [1])))
+      }).pipe(Effect.scoped),
+    World.runs(200)
+  )
 })

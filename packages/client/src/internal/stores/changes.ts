@@ -94,10 +94,9 @@ export const make = <Event>(): Changes<Event> => {
     Stream.unwrap(Effect.gen(function*() {
       const subscriber = yield* Effect.acquireRelease(acquire(topic), (subscriber) => release(topic, subscriber))
       const resynchronise = lock(Effect.gen(function*() {
-        const missed = subscriber.missed
-        subscriber.missed = 0
         // What is buffered by now happened before the state that is read next.
-        yield* Queue.clear(subscriber.queue)
+        const missed = subscriber.missed + events(yield* Queue.clear(subscriber.queue)).length
+        subscriber.missed = 0
         const { includes, snapshot } = yield* Effect.onError(present, () =>
           Effect.sync(() => {
             subscriber.missed += missed
