@@ -7,7 +7,8 @@ import * as Result from "effect/Result"
 import { end, type Work } from "./work.ts"
 
 /**
- * How long a slice is, in milliseconds. It is no setting: with 0, for tests, work pauses wherever it can.
+ * How long the first slice of work is, in milliseconds; later ones are half as long, for a request waits for one in each of the turns
+ * that it takes. It is no setting: with 0, for tests, work pauses wherever it can.
  */
 export const SliceLength: Context.Reference<number> = Context.Reference(
   "@effect-realm/server/internal/engine/SliceLength",
@@ -109,7 +110,7 @@ export class Slices {
 
   #run(waiting: Set<Slice>): void {
     if (waiting.size === 0) return
-    const until = performance.now() + this.#length
+    const until = performance.now() + this.#length / 2
     for (const slice of waiting) {
       waiting.delete(slice)
       slice(until)
