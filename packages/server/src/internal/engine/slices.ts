@@ -3,6 +3,7 @@
  * everything else of the process has its turn in between.
  */
 import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { end, type Work } from "./work.ts"
 
@@ -91,6 +92,17 @@ export class Slices {
     }
   }
 
+  /** Does work beside other work. It dies of what is thrown. */
+  run<A>(work: Work<A>): Effect.Effect<A> {
+    return Effect.callback((resume) => {
+      const settle = (result: Result.Result<A, unknown>): void =>
+        resume(Result.isSuccess(result) ? Effect.succeed(result.success) : Effect.die(result.failure))
+      const result = this.advance(work)
+      if (result === undefined) return Effect.sync(this.goOn(work, "beside", settle))
+      settle(result)
+    })
+  }
+
   #add(waiting: Set<Slice>, slice: Slice): void {
     waiting.add(slice)
     this.#schedule()
@@ -101,14 +113,14 @@ export class Slices {
     if (this.#isScheduled || alone.size + beside.size === 0) return
     this.#isScheduled = true
     setImmediate(() => {
-      this.#run(alone)
-      this.#run(beside)
+      this.#goThrough(alone)
+      this.#goThrough(beside)
       this.#isScheduled = false
       this.#schedule()
     })
   }
 
-  #run(waiting: Set<Slice>): void {
+  #goThrough(waiting: Set<Slice>): void {
     if (waiting.size === 0) return
     const until = performance.now() + this.#length / 2
     for (const slice of waiting) {

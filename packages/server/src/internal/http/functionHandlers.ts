@@ -18,6 +18,7 @@ import { CustomUserData } from "../../CustomUserData.ts"
 import { Documents } from "../../Documents.ts"
 import { type Caller, Functions, type RequestInfo } from "../../Functions.ts"
 import { Sessions } from "../../Sessions.ts"
+import { SliceLength, Slices } from "../engine/slices.ts"
 import { argumentOptions } from "../functions/argumentLimit.ts"
 import * as CallScope from "../functions/callScope.ts"
 import { HttpServices } from "../functions/httpServices.ts"
@@ -25,6 +26,7 @@ import { memoized } from "../memoized.ts"
 import * as LogIns from "../providers/logIns.ts"
 import type { Served } from "../served.ts"
 import * as SharedLookUp from "../sharedLookUp.ts"
+import * as AnswerText from "./answerText.ts"
 import * as Bearer from "./bearer.ts"
 import * as ClientAddress from "./clientAddress.ts"
 import * as Refusal from "./refusal.ts"
@@ -42,6 +44,7 @@ export const functions = ({ app, place, proxies }: Served) =>
       const customUserData = yield* CustomUserData
       const openService = yield* Streams.ServiceStreams
       const stopping = yield* Streams.Stopping
+      const slices = new Slices(yield* SliceLength)
       /** A user as rules and functions see him now, for those who read on for long; fails when his session has ended. */
       const presentUser = yield* SharedLookUp.make(
         ({ sessionId, userId }: { readonly sessionId: string; readonly userId: string }) => `${sessionId} ${userId}`,
@@ -64,8 +67,8 @@ export const functions = ({ app, place, proxies }: Served) =>
         const result = yield* (http === undefined
           ? documents.call({ service, operation: name, args, caller })
           : http({ name, args, caller })).pipe(Effect.provideService(Functions, functions))
-        const text = JSON.stringify(Ejson.encodeUnsafe(result))
-        return text.length > maxResult ? yield* tooLarge : text
+        const text = yield* slices.run(AnswerText.write(result, maxResult))
+        return text ?? (yield* tooLarge)
       })
 
       const open = (
@@ -101,7 +104,9 @@ export const functions = ({ app, place, proxies }: Served) =>
                 )
               )
               : yield* callService(wanted.service, wanted, caller)
-            return HttpServerResponse.text(text, { contentType: "application/json" })
+            return typeof text === "string"
+              ? HttpServerResponse.text(text, { contentType: "application/json" })
+              : HttpServerResponse.uint8Array(text, { contentType: "application/json" })
           }).pipe(Refusal.handle(place)))
         .handleRaw("streamFunction", ({ params, query, request }) =>
           Effect.gen(function*() {
