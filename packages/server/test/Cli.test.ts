@@ -473,8 +473,8 @@ describe("users", () => {
       assert.strictEqual(told.length, 4)
       assert.match(told[0] ?? "", /users\.json:2: warning: left out: .*anonymous/)
       assert.match(told[1] ?? "", /users\.json:3: warning: the API key 5e9e .* does not come along/)
-      assert.match(told[2] ?? "", /^1 of them log in with an email address/)
-      assert.match(told[3] ?? "", /^warning: .*oauth2-google/)
+      assert.match(told[2] ?? "", /^Taken over with an email address: 1\./)
+      assert.match(told[3] ?? "", /^warning: taken over with oauth2-google: 1\./)
 
       yield* Effect.promise(() => writeFile(list, [...lines, "{ \"_id\": 5 }"].join("\n")))
       const second = yield* take

@@ -120,11 +120,13 @@ const importUsers = makeCommand(
     yield* summary
     const resets = logIns.get(EmailAccounts.providerType)
     if (resets !== undefined) {
-      yield* Console.error(`${resets} of them log in with an email address, and have to reset their password first.`)
+      yield* Console.error(`Taken over with an email address: ${resets}. Each resets the password before logging in.`)
     }
     for (const [type, count] of logIns) {
       if (type === "anon-user" || isEnabled(app, type)) continue
-      yield* Console.error(`warning: ${count} of them log in by ${type}, which the app does not allow: enable it`)
+      yield* Console.error(
+        `warning: taken over with ${type}: ${count}. The app does not have it enabled: nobody can log in so.`
+      )
     }
     if (counts.Refused > 0) {
       return yield* failure(`${counts.Refused} refused. Mend what is said of them above, and run the command again.`)

@@ -81,10 +81,10 @@ type Read = (scope: Scope) => unknown
 type Match = (left: unknown, scope: Scope) => boolean
 
 const requestRoots = ["user", "values", "environment", "request"] as const
+const documentRoots = ["root", "prevRoot", "this", "prev"] as const
+
 /** What `%%user` has. */
 export const userFields: ReadonlyArray<string> = ["id", "type", "data", "custom_data", "identities"]
-
-const documentRoots = ["root", "prevRoot", "this", "prev"] as const
 
 /** The name of what an expansion reads from. */
 export type Root = typeof requestRoots[number] | typeof documentRoots[number] | "args"
