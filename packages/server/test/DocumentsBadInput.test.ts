@@ -177,6 +177,13 @@ const rows: ReadonlyArray<Row> = [
     ["MongoDBError", /more than 3000000 steps for one document/]
   ),
   row(
+    "a long text to look for, many times over",
+    "aggregate",
+    `"pipeline":[{"$project":{"m":{"$map":{"input":{"$range":[0,1000]},"in":{"$regexMatch":{
+      "input":"$text","regex":"${"b".repeat(1000)}"}}}}}}]`,
+    ["MongoDBError", /more than 3000000 steps for one document/]
+  ),
+  row(
     "a filter of thousands of conditions on an array of a thousand elements",
     "count",
     `"query":{"$or":[${Array.from({ length: 5000 }, (_, n) => `{"list":${-1 - n}}`).join(",")}]}`,

@@ -41,6 +41,9 @@ const maxSteps = 100_000_000
 /** So many of them are one step of an evaluation. */
 const stepsInOne = 64
 
+// at worst the engine of JavaScript compares each character of a text with each of the pattern, so many in the time of a step
+const comparisonsInStep = 75
+
 /** Patterns that are a text and nothing else, perhaps anchored: the engine of JavaScript has nothing to try twice. */
 const isPlain = (pattern: string, flags: ReadonlySet<string>): boolean =>
   !flags.has("m") && pattern.length <= 1000 && /^\^?(?:[^\\^$.|?*+()[\]{}]|\\[\\^$.|?*+()[\]{}/])*\$?$/u.test(pattern)
@@ -56,7 +59,7 @@ const plainRegex = (pattern: string, flags: ReadonlySet<string>): Regex => {
   const test = new RegExp(pattern, `${options}u`)
   const search = new RegExp(pattern, `${options}gu`)
   return {
-    steps: (text) => Math.floor(text.length / stepsInOne),
+    steps: (text) => Math.floor(text.length * (1 + pattern.length / comparisonsInStep) / stepsInOne),
     test: (text) => test.test(text),
     find: (text, from) => {
       search.lastIndex = from
