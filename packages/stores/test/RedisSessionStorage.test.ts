@@ -87,7 +87,7 @@ describe.skipIf(!Instance.isInstalled)("RedisSessionStorage", () => {
         Effect.provide(Redis.Redis.use((redis) => redis.send<Array<string>>("KEYS", "*")), over(() => instance))
       )
       const own = found.filter((key) => key.includes("%7Db%7B"))
-      assert.strictEqual(own.length, 7)
+      assert.strictEqual(own.length, 8)
       for (const key of own) assert.isTrue(key.startsWith("effect-realm:{a%7Db%7Bc}:"), key)
       assert.deepStrictEqual(yield* store.users(odd.appId), [odd.userId])
     }).pipe(Effect.scoped))
@@ -144,6 +144,30 @@ describe.skipIf(!Instance.isInstalled)("RedisSessionStorage", () => {
       yield* send("CONFIG", "SET", "requirepass", "")
       yield* Effect.retry(inStore(TokenStoreContract.changes.logOut(key)), Schedule.spaced("20 millis"))
     }).pipe(Effect.scoped, Effect.provide(Logger.layer([]))))
+
+  it.live("forgets who left after an hour and a thousand changes, for an hour may be a clock that was set forward", () =>
+    Effect.gen(function*() {
+      const instance = yield* Instance.make
+      const store = yield* open(instance)
+      const { send } = Context.get(yield* Layer.build(connected(instance.path)), Redis.Redis)
+      const [ann, bob] = [{ appId: "shop", userId: "ann" }, { appId: "shop", userId: "bob" }]
+      const since = yield* store.arrival("shop")
+      yield* store.depart(ann)
+      yield* send("HSET", "effect-realm:{shop}:departedAt", "ann", "0")
+      yield* store.depart(bob)
+      const late = store.commit(ann, {
+        expected: 0,
+        session: Option.some(TokenStoreContract.session(ann)),
+        event: { _tag: "LoggedIn", providerType: "local-userpass" },
+        makeCurrent: true,
+        since
+      })
+      assert.strictEqual((yield* late)._tag, "Left")
+      yield* Effect.replicateEffect(store.depart(bob), 1024, { concurrency: 64 })
+      const departed = yield* send<Array<string>>("ZRANGE", "effect-realm:{shop}:departed", "0", "-1")
+      const departedAt = yield* send<Array<string>>("HKEYS", "effect-realm:{shop}:departedAt")
+      assert.deepStrictEqual([departed, departedAt], [["bob"], ["bob"]])
+    }).pipe(Effect.scoped))
 
   it.live("goes on when Redis has forgotten its scripts", () =>
     Effect.gen(function*() {

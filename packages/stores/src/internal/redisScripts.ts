@@ -3,7 +3,8 @@
  *
  * `app` is a hash of the number and what is remembered of the app. `sessions` is a hash of rows by user, each as
  * `generation:activation:position:writtenAt:record`. `users` orders users by position and `recent` those who are logged in by
- * activation. `log` is a stream whose ids are the numbers.
+ * activation. `log` is a stream whose ids are the numbers. `departed` orders users who left by the number of that, and
+ * `departedAt` is a hash of when they did.
  */
 import type { TokenStoreError } from "@effect-realm/client/ClientError"
 import type { Write } from "@effect-realm/client/SessionStorage"
@@ -23,7 +24,8 @@ export const pageSize = 256
 
 const kept = 2048
 
-const departures = 3_600_000
+// As long and as many changes as a departure is remembered at least: a clock that is set forward makes an hour of a moment.
+const remembered = { milliseconds: 3_600_000, changes: 1024 }
 
 const key = (appId: string, name: string): string => `effect-realm:{${appId}}:${name}`
 
@@ -93,7 +95,7 @@ export const write = Redis.script(
     key(appId, "users"),
     key(appId, "recent"),
     key(appId, "log"),
-    key(appId, `departed:${userId}`),
+    key(appId, "departed"),
     userId,
     write.expected,
     Option.getOrElse(Option.map(write.since, String), () => ""),
@@ -115,7 +117,7 @@ local user, expected, since, hasRecord, record, isLoggedIn, makeCurrent, isAnony
   appId = unpack(ARGV)
 
 if since ~= "" then
-  local at = redis.call("GET", departed)
+  local at = redis.call("ZSCORE", departed, user)
   if at and tonumber(at) > tonumber(since) then return "Left" end
 end
 
@@ -159,12 +161,25 @@ return number
   }
 ).withReturnType<number | "Left" | "MovedOn">()
 
-/** Notes that a user departed. */
+/** Notes that a user departed, and forgets some of those who did long ago. */
 export const depart = Redis.script(
-  (appId: string, userId: string) => [key(appId, "app"), key(appId, `departed:${userId}`)],
+  (appId: string, userId: string) => [key(appId, "app"), key(appId, "departed"), key(appId, "departedAt"), userId],
   {
-    numberOfKeys: 2,
-    lua: `redis.call("SET", KEYS[2], redis.call("HINCRBY", KEYS[1], "number", 1), "PX", ${departures})`
+    numberOfKeys: 3,
+    lua: `${now}
+local app, departed, departedAt = unpack(KEYS)
+local user = ARGV[1]
+local number = redis.call("HINCRBY", app, "number", 1)
+redis.call("ZADD", departed, string.format("%.0f", number), user)
+redis.call("HSET", departedAt, user, now)
+
+local before = string.format("%.0f", number - ${remembered.changes})
+for _, old in ipairs(redis.call("ZRANGEBYSCORE", departed, "-inf", before, "LIMIT", 0, 16)) do
+  if now - redis.call("HGET", departedAt, old) < ${remembered.milliseconds} then break end
+  redis.call("ZREM", departed, old)
+  redis.call("HDEL", departedAt, old)
+end
+`
   }
 )
 
