@@ -30,11 +30,6 @@ const decodeRecord = Schema.decodeUnknownOption(Record)
 /** The session that a text says, whoever it is of. */
 const read = (text: string): Option.Option<Written> => Option.map(decodeRecord(text), ({ session }) => session)
 
-const moved = <S extends Written>(session: S, by: number): S =>
-  session.tokens === undefined
-    ? session
-    : { ...session, tokens: { ...session.tokens, receivedAt: session.tokens.receivedAt + by } }
-
 /**
  * Makes a decoder of records. It knows what the last texts said: every call of a user reads the record, and most find
  * the same one.
@@ -44,27 +39,30 @@ export const decoder = (): (key: SessionKey, row: Row, text: string) => Effect.E
   return (key, { activation, age, generation }, text) =>
     Clock.clockWith((clock) => {
       const name = `${key.appId}/${key.userId}`
-      const session = Option.getOrUndefined(
+      const written = Option.getOrUndefined(
         lastRead.recall(name, text) ?? lastRead.note(name, text, read(text))
       )
-      if (session?.appId !== key.appId || session.userId !== key.userId) {
+      if (written?.appId !== key.appId || written.userId !== key.userId) {
         return Effect.fail(unreadable(nameOf(key), text, version, "it is not a record of this user"))
       }
+      const session = { ...written, generation, activation }
+      const { tokens } = written
+      if (tokens === undefined) return Effect.succeed(session)
       const writtenAt = clock.currentTimeMillisUnsafe() - Duration.toMillis(age)
-      return Effect.succeed(moved({ ...session, generation, activation }, writtenAt))
+      return Effect.succeed({ ...session, tokens: { ...tokens, receivedAt: tokens.receivedAt + writtenAt } })
     })
 }
 
 export const isDamaged = (error: TokenStoreError): boolean => error.reason._tag === "Damaged"
 
 // By hand: the schema would take as long as all the rest of a commit to look for what types have ruled out.
-const plain = ({ appId, customData, deviceId, profile, providerType, tokens, userId }: Written) => ({
+const plain = ({ appId, customData, deviceId, profile, providerType, tokens, userId }: Written, writtenAt: number) => ({
   appId,
   userId,
   tokens: tokens && {
     accessToken: Redacted.value(tokens.accessToken),
     refreshToken: Redacted.value(tokens.refreshToken),
-    receivedAt: tokens.receivedAt,
+    receivedAt: tokens.receivedAt - writtenAt,
     lifetime: tokens.lifetime
   },
   providerType,
@@ -75,7 +73,4 @@ const plain = ({ appId, customData, deviceId, profile, providerType, tokens, use
 
 /** The record of a session that is written now. */
 export const encode = (session: Written): Effect.Effect<string> =>
-  Effect.map(
-    Clock.currentTimeMillis,
-    (now) => JSON.stringify({ version, session: plain(moved(session, -now)) })
-  )
+  Effect.map(Clock.currentTimeMillis, (now) => JSON.stringify({ version, session: plain(session, now) }))
