@@ -8,25 +8,16 @@ import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Context, Effect, Exit, Fiber, Layer, Option, Scope, Stream } from "effect"
 import * as TestClock from "effect/testing/TestClock"
 import * as fs from "node:fs"
-import { tmpdir } from "node:os"
-import * as path from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { openMemory } from "../src/internal/engine/sqliteFile.ts"
 import { SqliteStore } from "../src/internal/engine/sqliteStore.ts"
 import type { Work } from "../src/internal/engine/work.ts"
 import * as Writes from "../src/internal/engine/writeOperations.ts"
+import { newFile } from "./support/databases.ts"
 import { arbitraryHistory, halfSighted, replay } from "./support/replay.ts"
 
 type ResumeToken = DatabaseModule.ResumeToken
 type Options = DatabaseModule.ChangeLogOptions
-
-const newFile = Effect.map(
-  Effect.acquireRelease(
-    Effect.sync(() => fs.mkdtempSync(path.join(tmpdir(), "changes-"))),
-    (name) => Effect.sync(() => fs.rmSync(name, { recursive: true, force: true }))
-  ),
-  (folder) => path.join(folder, "app.db")
-)
 
 /** Runs a part of a program on a file that is opened for it. */
 const inFile =

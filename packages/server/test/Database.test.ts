@@ -1,10 +1,9 @@
-import { Database, type DatabaseError, layerFile, layerMemory, layerUrl } from "@effect-realm/server/Database"
+import { type Database, type DatabaseError, layerFile, layerMemory, layerUrl } from "@effect-realm/server/Database"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Option, Result, type Scope, Stream } from "effect"
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import * as fs from "node:fs"
-import { tmpdir } from "node:os"
 import * as path from "node:path"
 import { createInterface } from "node:readline"
 import { DatabaseSync } from "node:sqlite"
@@ -16,13 +15,7 @@ import { insertsContract } from "./DatabaseInserts.contract.ts"
 import { readsContract } from "./DatabaseReads.contract.ts"
 import { watchContract } from "./DatabaseWatch.contract.ts"
 import { writesContract } from "./DatabaseWrites.contract.ts"
-
-const folder = Effect.acquireRelease(
-  Effect.sync(() => fs.mkdtempSync(path.join(tmpdir(), "database-"))),
-  (name) => Effect.sync(() => fs.rmSync(name, { recursive: true, force: true }))
-)
-
-const newFile = Effect.map(folder, (name) => path.join(name, "app.db"))
+import { folder, newFile, reasonOf, things } from "./support/databases.ts"
 
 const file = Layer.unwrap(Effect.map(newFile, (filename) => layerFile({ filename })))
 
@@ -36,8 +29,6 @@ for (const [name, layer] of [["memory", layerMemory], ["file", file]] as const) 
   watchContract(name, layer)
 }
 
-const things = Effect.map(Database, (database) => database.collection({ database: "app", collection: "things" }))
-
 const inFile = <A, E>(
   filename: string,
   use: Effect.Effect<A, E, Database | Scope.Scope>
@@ -46,9 +37,6 @@ const inFile = <A, E>(
 const insert = (id: unknown) => Effect.flatMap(things, (collection) => collection.insertOne({ _id: id }))
 
 const all = Effect.flatMap(things, (collection) => collection.find({}, { sort: { _id: 1 } }))
-
-const reasonOf = <A>(effect: Effect.Effect<A, DatabaseError>) =>
-  Effect.map(Effect.flip(effect), (error) => error.reason)
 
 const kill = (child: ChildProcess) =>
   Effect.promise(async () => {

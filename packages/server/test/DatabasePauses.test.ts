@@ -8,9 +8,6 @@ import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Context, Effect, Exit, Fiber, Layer, Option, Result, Scope, Stream } from "effect"
 import { spawn } from "node:child_process"
 import { once } from "node:events"
-import * as fs from "node:fs"
-import { tmpdir } from "node:os"
-import * as path from "node:path"
 import { fileURLToPath } from "node:url"
 import { SliceLength } from "../src/internal/engine/slices.ts"
 import { accessContract } from "./DatabaseAccess.contract.ts"
@@ -18,24 +15,18 @@ import { indexesContract } from "./DatabaseIndexes.contract.ts"
 import { insertsContract } from "./DatabaseInserts.contract.ts"
 import { watchContract } from "./DatabaseWatch.contract.ts"
 import { writesContract } from "./DatabaseWrites.contract.ts"
+import { newFile, things } from "./support/databases.ts"
 import { among } from "./support/documents.ts"
 
 type Collection<Refusal = never> = DatabaseModule.Collection<Refusal>
 type Document = DatabaseModule.Document
 
-const folder = Effect.acquireRelease(
-  Effect.sync(() => fs.mkdtempSync(path.join(tmpdir(), "pauses-"))),
-  (name) => Effect.sync(() => fs.rmSync(name, { recursive: true, force: true }))
-)
-
 const pausing = <E>(layer: Layer.Layer<Database, E>): Layer.Layer<Database, E> =>
   Layer.provide(layer, Layer.succeed(SliceLength, 0))
 
-const file = pausing(Layer.unwrap(Effect.map(folder, (name) => layerFile({ filename: path.join(name, "app.db") }))))
+const file = pausing(Layer.unwrap(Effect.map(newFile, (filename) => layerFile({ filename }))))
 
 const namespace = { database: "app", collection: "things" }
-
-const things = Database.use((database) => Effect.succeed(database.collection(namespace)))
 
 /** One turn of the event loop. */
 const turn = Effect.callback<void>((resume) => {
@@ -341,7 +332,7 @@ describe("file: pauses", { timeout: 60_000 }, () => {
 
   it.effect("an index is there, and is kept, when its making is interrupted after the commit", () =>
     Effect.gen(function*() {
-      const filename = path.join(yield* folder, "app.db")
+      const filename = yield* newFile
       yield* Effect.gen(function*() {
         const collection = yield* things
         const others = (yield* Database).collection({ database: "app", collection: "others" })
@@ -389,7 +380,7 @@ describe("file: pauses", { timeout: 60_000 }, () => {
 
   it.live("nothing is left of a write that kill -9 ends in a pause", () =>
     Effect.gen(function*() {
-      const filename = path.join(yield* folder, "app.db")
+      const filename = yield* newFile
       const child = spawn(process.execPath, [
         "--disable-warning=ExperimentalWarning",
         "--conditions=effect-realm-source",

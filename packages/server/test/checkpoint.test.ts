@@ -1,30 +1,22 @@
 /**
  * SQLite's log of what was written, and who moves it into the file when.
  */
-import { Database, type DatabaseError, layerFile } from "@effect-realm/server/Database"
+import { type Database, type DatabaseError, layerFile } from "@effect-realm/server/Database"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Logger, Option, type Scope } from "effect"
 import { spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
 import * as fs from "node:fs"
-import { tmpdir } from "node:os"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
 import { SliceLength } from "../src/internal/engine/slices.ts"
 import { LongLog } from "../src/internal/engine/writeAheadLog.ts"
+import { newFile, things } from "./support/databases.ts"
 
 const long = 1_000_000
 
 /** What a log is when it was moved. */
 const short = 100_000
-
-const newFile = Effect.map(
-  Effect.acquireRelease(
-    Effect.sync(() => fs.mkdtempSync(path.join(tmpdir(), "checkpoint-"))),
-    (name) => Effect.sync(() => fs.rmSync(name, { recursive: true, force: true }))
-  ),
-  (name) => path.join(name, "app.db")
-)
 
 const inFile = <A, E>(
   filename: string,
@@ -33,8 +25,6 @@ const inFile = <A, E>(
   const file = Layer.provide(layerFile({ filename }), Layer.succeed(LongLog, long))
   return Effect.scoped(Effect.provide(use, file, { local: true }))
 }
-
-const things = Effect.map(Database, (database) => database.collection({ database: "app", collection: "things" }))
 
 const text = "x".repeat(50_000)
 
